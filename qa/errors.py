@@ -1,0 +1,36 @@
+"""What goes wrong, said so that the reader can act: what happened, why, and the command that fixes it.
+
+    QaError            exit 1   the harness could not do its work (disk full, broken file)
+    └── UsageError     exit 2   the request cannot be carried out as it was written
+        └── AssetMissing        a weight or prompt file is not at hand
+
+The command line prints these as one paragraph without a traceback; anything else is a bug and
+keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class QaError(Exception):
+    """A failure that its reader can mend. `fix` is a command, an override or one sentence."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, why: str = "", fix: str = "") -> None:
+        self.what, self.why, self.fix = what, why, fix
+        super().__init__(what, why, fix)
+
+    def __str__(self) -> str:
+        why = f" {self.why}" if self.why else ""
+        fix = f"\n  fix: {self.fix}" if self.fix else ""
+        return f"{self.what}{why}{fix}"
+
+
+class UsageError(QaError):
+    """A configuration, path or combination that cannot work: nothing was started."""
+
+    exit_code = 2
+
+
+class AssetMissing(UsageError):
+    """A file from the asset table is neither in the mirror, nor cached, nor downloadable now."""

@@ -1,0 +1,251 @@
+"""The nouns of a run and the roles that act on them.
+
+A run is a pipeline over these frozen values: a suite lists `Sample`s, a latent source turns each
+picture into a `Latent`, a plan groups `DecodeRequest`s into `Unit`s, a decoder returns pixels, and
+metrics turn quantised pictures into `Score` rows. Verdicts live in `qa.judge`.
+
+Two forms of picture exist and no others (docs/decisions/0001-two-picture-forms.md):
+
+* *picture*: uint8 [3,H,W], RGB, what a user would save;
+* *pixels*:  float32 [3,H,W], nominal [0,1], not clamped: what a decoder returns.
+
+Importing this module imports no torch: tensors appear in annotations only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LatentSpace:
+    """Where latents live. An encoder and a decoder may meet only if theirs are equal."""
+
+    name: str
+    """Short name of the family, e.g. `flux1`."""
+    channels: int
+    factor: int
+    """Picture pixels per latent cell, along each side."""
+    scaling: str
+    """What is done to the encoder's mean before anybody else sees it, e.g. `0.3611*(z-0.1159)`."""
+    noise: Literal["flow", "vp"] = "flow"
+    """How a latent is corrupted at level sigma: `flow` (1-s)z + s*e; `vp` sqrt(1-s^2)z + s*e."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.channels} channels, /{self.factor}, {self.scaling})"
+
+
+@dataclass(frozen=True)
+class TextRegion:
+    """Known text in a picture. `box` is (x0, y0, x1, y1) in pixels, end exclusive."""
+
+    text: str
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One item of a suite."""
+
+    id: str
+    image: Path | None = None
+    """The reference picture, or none for suites that only have prompts."""
+    sha256: str | None = None
+    """SHA-256 of the reference file; part of every unit that uses it."""
+    prompt: str | None = None
+    regions: tuple[TextRegion, ...] = ()
+    tags: tuple[str, ...] = ()
+    problem: str | None = None
+    """Why the sample cannot be used (a missing file, say). It is scored as a failure, not dropped."""
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """The dial: everything that trades fidelity for plausibility. None = the decoder's default."""
+
+    steps: int | None = None
+    sigma: float = 0.0
+    """Noise level put on the latent before decoding, in [0, 1]."""
+    capture: int | None = None
+    """Step at which a latent diffusion model is stopped; None takes its final latent."""
+    cfg: float | None = None
+    shift: float | None = None
+
+
+@dataclass(frozen=True)
+class Latent:
+    """What a latent source made of one sample."""
+
+    tensor: Tensor
+    """float32 [C,h,w] on the CPU, normalised as its space says."""
+    sigma: float = 0.0
+    """Noise level the source already left in it (a diffusion run stopped early), in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class DecodeRequest:
+    """Everything that a decoder may look at for one picture."""
+
+    sample: str
+    seed: int
+    """Seed index 0..S-1, not a generator seed: noise comes from `qa.seeds.noise(request, ...)`."""
+    content: str
+    """Digest of the sample's content; with `seed` it determines every noise tensor."""
+    height: int
+    width: int
+    """Output size in pixels."""
+    latent: Tensor | None = None
+    """float32 [C,h,w] on the CPU, already corrupted to level `sigma`; None for text-to-pixels."""
+    sigma: float = 0.0
+    prompt: str | None = None
+    knobs: Knobs = field(default_factory=Knobs)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The smallest piece of work that is stored: one sample's seeds on one decoder.
+
+    `id` is the digest of every input (weights, code, configuration, picture, prompt, seeds, knobs,
+    numerics), so an equal id means an equal result.
+    """
+
+    id: str
+    sample: Sample
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of a run's results."""
+
+    sample: str
+    seed: int
+    metric: str
+    value: float | None
+    """None when there is no number; then `why` says why. Never NaN or infinite."""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One quantised picture as a run stores it."""
+
+    sample: str
+    seed: int
+    file: str | None
+    """PNG inside the run folder, or None after a failure."""
+    digest: str | None
+    """SHA-256 of the uint8 values and their shape (not of the PNG file)."""
+    clipped: int
+    """How many float values lay outside [0, 1] before clamping."""
+    seconds: float
+    """Decode time, synchronised with the device."""
+    peak_bytes: int | None
+    """Peak device memory of the decode, or None where it cannot be read."""
+    why: str = ""
+    """Why there is no picture."""
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What a metric says about itself; the digest of all of it is its fingerprint."""
+
+    name: str
+    better: Literal["higher", "lower"]
+    unit: str
+    """Unit of the value, or "" for a pure number."""
+    source: str
+    """Paper and equation, and the library with its version that owns the definition."""
+    licence: str
+    protocol: Mapping[str, str | int | float]
+    """Colour space, window, resize, weights' SHA-256, version: all that changes the number."""
+
+
+class LatentSource(Protocol):
+    """Turns a sample's picture into a latent: an encoder, a folder, or a diffusion model."""
+
+    space: LatentSpace
+    digest: str
+    """Identifies weights and settings; part of every unit id."""
+
+    def latent(self, sample: Sample, picture: Tensor | None) -> Latent:
+        """Picture: uint8 [3,H,W] or none. Called once per sample, from one thread."""
+        ...
+
+
+class Decoder(Protocol):
+    """The system under test. Called from one thread."""
+
+    space: LatentSpace | None
+    """The latents it takes, or None if it takes none."""
+    digest: str
+    """Identifies weights and settings; part of every unit id."""
+    licence: str
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
+        """Pixels float32 [3,H,W] for each request, in order; sizes may differ within a call.
+
+        A request's pixels must not depend on its neighbours in the call.
+        """
+        ...
+
+
+class Metric(Protocol):
+    """Scores the seeds of one sample. Called from several threads at once."""
+
+    facts: MetricFacts
+
+    def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:
+        """Pictures uint8 [S,3,H,W] (one per seed), reference uint8 [3,H,W] → S finite values.
+
+        Raises ValueError, with the reason, where the metric is not defined for this input.
+        """
+        ...
+
+
+class Suite(Protocol):
+    """Where samples come from."""
+
+    name: str
+
+    def samples(self) -> Sequence[Sample]:
+        """All samples, in any order; ids are unique."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs units, in any order, anywhere, possibly twice; results are stored by the worker."""
+
+    def run(self, worker: Worker, units: Sequence[Unit]) -> Iterator[Unit]:
+        """Yield each unit once its result is stored."""
+        ...
+
+
+class Worker(Protocol):
+    """The stages of one unit (see `qa.worker`); an executor decides when and where each runs."""
+
+    def load(self, unit: Unit) -> object:
+        """Read the reference picture. Any thread."""
+        ...
+
+    def decode(self, loaded: Sequence[object]) -> Sequence[object]:
+        """Encode and decode. One thread at a time: it owns the device."""
+        ...
+
+    def finish(self, decoded: object) -> Unit:
+        """Quantise, write, score and store. Any thread."""
+        ...
+
+
+class Tracker(Protocol):
+    """Copies a finished run folder somewhere else."""
+
+    def export(self, run: Path) -> str:
+        """Returns where it can be seen. Exporting twice changes nothing."""
+        ...

@@ -1,0 +1,1 @@
+"""Tiny trained decoders that ship with the package, and their recipes."""

@@ -1,0 +1,1 @@
+"""Who runs the units, where, and in what order."""

@@ -1,0 +1,317 @@
+"""The run folder: the only interface between measuring and everything that reads results.
+
+    runs/<name>/
+      config.yaml             the resolved configuration
+      record.json             what ran: environment, digests, metric facts (qa.record)
+      samples.json            the suite as it was: id, sha256, prompt, tags, text regions, size
+      images/<sample>/reference.png, seed<k>.png
+      units/<id>.json         one finished unit: its decoded pictures and its scores
+      decoded.parquet         all units' pictures, in order of (sample, seed)
+      scores.parquet          all units' scores, in order of (sample, seed, metric)
+      verdict.json, report.html
+
+Nothing else builds these paths. Every file appears whole or not at all: it is written under a
+temporary name, flushed to disk and renamed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from qa.errors import QaError, UsageError
+from qa.types import Decoded, Sample, Score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCORE_COLUMNS = ("sample", "seed", "metric", "value", "why")
+DECODED_COLUMNS = (
+    "sample", "seed", "file", "digest", "clipped", "seconds", "peak_bytes", "why"
+)  # fmt: skip
+MAX_NAME = 120
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What one unit left behind."""
+
+    unit: str
+    decoded: tuple[Decoded, ...]
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and contents of one run. Reading never needs torch."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing run; UsageError if the folder holds none."""
+        folder = cls(Path(path))
+        if not folder.record_file.is_file():
+            raise UsageError(
+                f"{path} is not a run folder.",
+                "It has no record.json.",
+                "name a folder under runs/, as `qa run` prints it",
+            )
+        return folder
+
+    @property
+    def name(self) -> str:
+        """Name of the run: the name of its folder."""
+        return self.path.resolve().name
+
+    @property
+    def record_file(self) -> Path:
+        return self.path / "record.json"
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def samples_file(self) -> Path:
+        return self.path / "samples.json"
+
+    @property
+    def scores_file(self) -> Path:
+        return self.path / "scores.parquet"
+
+    @property
+    def decoded_file(self) -> Path:
+        return self.path / "decoded.parquet"
+
+    @property
+    def verdict_file(self) -> Path:
+        return self.path / "verdict.json"
+
+    @property
+    def report_file(self) -> Path:
+        return self.path / "report.html"
+
+    def picture_file(self, sample: str, seed: int) -> Path:
+        """PNG of one decoded picture."""
+        return self.path / "images" / file_name(sample) / f"seed{seed}.png"
+
+    def reference_file(self, sample: str) -> Path:
+        """PNG of a sample's reference picture, as the metrics saw it."""
+        return self.path / "images" / file_name(sample) / "reference.png"
+
+    def unit_file(self, unit: str) -> Path:
+        return self.path / "units" / f"{unit}.json"
+
+    def record(self) -> dict[str, Any]:
+        """Contents of record.json (qa.record)."""
+        return dict(read_json(self.record_file))
+
+    def samples(self) -> list[dict[str, Any]]:
+        """The suite's samples as dictionaries, sorted by id."""
+        return list(read_json(self.samples_file))
+
+    def scores(self) -> pd.DataFrame:
+        """Columns sample, seed, metric, value, why; one row a score, sorted."""
+        return _read_table(self.scores_file)
+
+    def decoded(self) -> pd.DataFrame:
+        """Columns of `qa.types.Decoded`; one row a picture, sorted."""
+        return _read_table(self.decoded_file)
+
+    def verdict(self) -> dict[str, Any]:
+        """Contents of verdict.json (qa.judge)."""
+        return dict(read_json(self.verdict_file))
+
+    def finished(self, unit: str) -> UnitResult | None:
+        """A stored unit's result, or None if it has to run (again)."""
+        try:
+            data = json.loads(self.unit_file(unit).read_text())
+            result = UnitResult(
+                data["unit"],
+                tuple(Decoded(**row) for row in data["decoded"]),
+                tuple(Score(**row) for row in data["scores"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        whole = all(d.file is None or (self.path / d.file).is_file() for d in result.decoded)
+        return result if whole and result.unit == unit else None
+
+    def store(self, result: UnitResult) -> None:
+        """Keep a unit's result; the pictures it names are already in place."""
+        write_json(self.unit_file(result.unit), asdict(result))
+
+    def write_picture(self, file: Path, png: bytes) -> str:
+        """Write a picture; returns its path inside the run folder."""
+        write_bytes(file, png)
+        return file.relative_to(self.path).as_posix()
+
+    def reduce(self, units: Sequence[str]) -> None:
+        """Gather the units' results into the two tables, in an order that nothing influences."""
+        results = [self.finished(unit) for unit in units]
+        lost = [unit for unit, result in zip(units, results, strict=True) if result is None]
+        if lost:
+            raise QaError(
+                f"{len(lost)} of {len(units)} units have no result in {self.path}.",
+                f"The first is {lost[0]}.",
+                "run the same command again: it continues",
+            )
+        found = [result for result in results if result is not None]
+        decoded = sorted(
+            (asdict(row) for result in found for row in result.decoded),
+            key=lambda row: (row["sample"], row["seed"]),
+        )
+        scores = sorted(
+            (asdict(row) for result in found for row in result.scores),
+            key=lambda row: (row["sample"], row["seed"], row["metric"]),
+        )
+        _write_table(self.decoded_file, decoded, DECODED_COLUMNS)
+        _write_table(self.scores_file, scores, SCORE_COLUMNS)
+
+
+def file_name(sample: str) -> str:
+    """A sample id as one safe path component, the same for every file system.
+
+    Percent-encoding keeps ids readable and distinct; long ids end in a digest of the whole.
+    """
+    name = quote(sample, safe=" ,+()[]=@").replace("~", "%7E")
+    if name.strip(". ") != name:
+        name = name.replace(".", "%2E").replace(" ", "%20")
+    if len(name) > MAX_NAME:
+        name = name[: MAX_NAME - 17] + "-" + hashlib.sha256(sample.encode()).hexdigest()[:16]
+    return name
+
+
+def sample_row(sample: Sample, height: int | None, width: int | None) -> dict[str, Any]:
+    """A sample as samples.json keeps it; file paths stay out, so that the run can move."""
+    return {
+        "id": sample.id,
+        "sha256": sample.sha256,
+        "prompt": sample.prompt,
+        "tags": list(sample.tags),
+        "regions": [{"text": r.text, "box": list(r.box)} for r in sample.regions],
+        "height": height,
+        "width": width,
+        "problem": sample.problem,
+    }
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text. Refuses NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a value's canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def read_json(file: Path) -> Any:
+    """Parsed JSON; QaError if the file is missing or broken."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise QaError(
+            f"Cannot read {file}.",
+            f"{error.strerror}.",
+            "run the command that writes it again: a stopped run continues",
+        ) from error
+    except ValueError as error:
+        raise QaError(
+            f"{file} is not valid JSON.",
+            f"{error}.",
+            "delete it and run the command that writes it again",
+        ) from error
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write JSON that people can read, atomically."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_bytes(file, (text + "\n").encode())
+
+
+def write_bytes(file: Path, data: bytes) -> None:
+    """Write a file atomically."""
+    with atomic(file) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def atomic(file: Path) -> Iterator[Path]:
+    """A temporary path beside `file` that takes its name when the block ends well."""
+    temporary = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".part-", suffix=file.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_UMASK)
+        temporary.replace(file)
+    except OSError as error:
+        raise _cannot_write(file, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _current_umask()
+
+
+def _cannot_write(file: Path, error: OSError) -> QaError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return QaError(
+            f"The disk is full: {file} was not written.",
+            "Finished work is kept and nothing is half-written.",
+            "free some space and run the same command again: it continues",
+        )
+    return QaError(
+        f"Cannot write {file}.",
+        f"{error.strerror or error}.",
+        "choose another folder with out=DIR, or change its permissions",
+    )
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise QaError(
+            f"Cannot read {file}.",
+            f"{error}.",
+            "run the same `qa run` command again: a stopped run continues",
+        ) from error
+
+
+def _write_table(file: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        "sample": pa.string(), "seed": pa.int64(), "metric": pa.string(), "value": pa.float64(),
+        "why": pa.string(), "file": pa.string(), "digest": pa.string(), "clipped": pa.int64(),
+        "seconds": pa.float64(), "peak_bytes": pa.int64(),
+    }  # fmt: skip
+    schema = pa.schema([(column, types[column]) for column in columns])
+    table = pa.Table.from_pylist(rows, schema=schema)
+    with atomic(file) as temporary:
+        pq.write_table(table, temporary)

@@ -1,0 +1,1 @@
+"""Read a run folder, write a file that people look at."""

@@ -1,4 +1,4 @@
-"""What goes wrong, said so that the reader can act: what happened, why, and the command that fixes it.
+"""What goes wrong, said so that the reader can act: what, why, and the command that fixes it.
 
     QaError            exit 1   the harness could not do its work (disk full, broken file)
     └── UsageError     exit 2   the request cannot be carried out as it was written

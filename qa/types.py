@@ -62,7 +62,7 @@ class Sample:
     regions: tuple[TextRegion, ...] = ()
     tags: tuple[str, ...] = ()
     problem: str | None = None
-    """Why the sample cannot be used (a missing file, say). It is scored as a failure, not dropped."""
+    """Why the sample cannot be used (a damaged file, say). It scores as a failure, not dropped."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,291 @@
+"""Verdicts from stored scores alone: no torch, no pictures, no models.
+
+    Results (a run folder, or any table of scores)  ×2
+        │ comparable?  samples, seeds, metric fingerprints ─── no ──► INVALID, field by field
+        ▼
+    harm per picture = sign · (baseline − candidate), averaged over seeds
+        ▼
+    interval over pictures ──► a gate per metric with a margin ──► one verdict document
+
+The document (docs/formats.md) is the single source of terminal table, report, MLflow tags and
+exit code, and holds nothing that differs between two runs of the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qa.errors import UsageError
+from qa.gates.margins import Margin
+from qa.gates.regression import regression
+from qa.metrics.facts import direction
+from qa.results import Results
+from qa.stats import CONFIDENCE, Interval, mean_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = "decoder-qa/verdict/1"
+EXIT_CODES = {"PASS": 0, "MEASURED": 0, "FAIL": 3, "INCONCLUSIVE": 4, "INVALID": 5}
+WORST = 5
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The two sides of a comparison."""
+
+    candidate: Results
+    baseline: Results
+    confidence: float
+    incomparable: bool
+
+
+def judge(
+    candidate: Results,
+    baseline: Results | None,
+    margins: Mapping[str, Margin],
+    *,
+    use_case: str | None = None,
+    better: Mapping[str, str] | None = None,
+    confidence: float = CONFIDENCE,
+) -> dict[str, Any]:
+    """The verdict document.
+
+    Every metric of `margins` is gated; one that nobody measured is INVALID (`applicable` leaves
+    out what neither arm planned). `better` gives the direction (`higher`, `lower`) of metrics the
+    harness does not know. Without a baseline the state is MEASURED, or INVALID if pictures are
+    missing.
+    """
+    directions = _directions(candidate, baseline, better or {}, set(margins))
+    failures = _failures(candidate)
+    problems, gates = [], []
+    if baseline is not None:
+        problems = incomparable(candidate, baseline)
+        if not margins:
+            problems.append("nothing was compared: no measured metric has a margin")
+        arms = Arms(candidate, baseline, confidence, bool(problems))
+        gates = [_gate(m, arms, margins[m], directions[m]) for m in sorted(margins)]
+    state = _state(baseline, gates, problems, failures)
+    return {
+        "schema": SCHEMA,
+        "state": state,
+        "exit_code": EXIT_CODES[state],
+        "summary": _summary(state, gates, problems, failures, len(candidate.samples)),
+        "candidate": candidate.describe(),
+        "baseline": None if baseline is None else baseline.describe(),
+        "use_case": use_case,
+        "confidence": confidence,
+        "gates": gates,
+        "metrics": [_metric(name, candidate, directions, confidence) for name in candidate.metrics],
+        "failures": failures,
+        "problems": problems,
+    }
+
+
+def applicable(
+    margins: Mapping[str, Margin], candidate: Results, baseline: Results | None
+) -> dict[str, Margin]:
+    """A use case's margins for the metrics that either arm measured or planned.
+
+    A metric that only the baseline has stays in, and so fails closed.
+    """
+    measured = {*candidate.metrics, *(baseline.metrics if baseline else ())}
+    return {metric: margin for metric, margin in margins.items() if metric in measured}
+
+
+def per_picture(candidate: Results, baseline: Results, metric: str, better: str) -> pd.Series:
+    """Harm by sample (positive = worse), seeds averaged; NaN where either arm lacks a value."""
+    sign = 1.0 if better == "higher" else -1.0
+    samples = sorted({*candidate.samples, *baseline.samples})
+    harm = sign * (baseline.by_picture(metric) - candidate.by_picture(metric))
+    return harm.reindex(samples)
+
+
+def incomparable(candidate: Results, baseline: Results) -> list[str]:
+    """Why the two arms may not be compared, field by field; empty if they may."""
+    problems = []
+    only = [sorted(set(a.samples) - set(b.samples)) for a, b in (
+        (candidate, baseline), (baseline, candidate))]  # fmt: skip
+    for arm, names in zip(("candidate", "baseline"), only, strict=True):
+        if names:
+            problems.append(f"samples: {len(names)} only in the {arm}, e.g. {names[0]!r}")
+    changed = [
+        name
+        for name in sorted(set(candidate.digests) & set(baseline.digests))
+        if candidate.digests[name] != baseline.digests[name]
+    ]
+    if changed:
+        problems.append(f"samples: {len(changed)} have another reference, e.g. {changed[0]!r}")
+    seeds = [sorted(map(int, arm.scores["seed"].unique())) for arm in (candidate, baseline)]
+    if seeds[0] != seeds[1]:
+        problems.append(f"seeds: {seeds[0]} in the candidate, {seeds[1]} in the baseline")
+    ours, theirs = candidate.record.get("facts", {}), baseline.record.get("facts", {})
+    for metric in sorted(set(ours) & set(theirs)):
+        prints = [facts[metric].get("fingerprint") for facts in (ours, theirs)]
+        if prints[0] != prints[1] and all(prints):
+            problems.append(f"fingerprint of {metric}: {prints[0]} against {prints[1]}")
+    if baseline.record.get("limited"):
+        problems.append("the baseline is a limited run (limit=)")
+    return problems
+
+
+def _gate(metric: str, arms: Arms, margin: Margin, better: str) -> dict[str, Any]:
+    harm = per_picture(arms.candidate, arms.baseline, metric, better)
+    found = harm.dropna().sort_index()
+    interval = mean_interval(found.to_numpy(), arms.confidence)
+    missing = int(harm.isna().sum())
+    outcome = regression(interval, missing, margin.value, arms.confidence)
+    why = f"{outcome.why}; {_first_gap(metric, harm, arms)}" if missing else outcome.why
+    worst = found.sort_values(ascending=False, kind="stable").head(WORST)
+    return {
+        "gate": "regression",
+        "metric": metric,
+        "state": "INVALID" if arms.incomparable else outcome.state,
+        **_numbers(interval, "estimate"),
+        "margin": margin.value,
+        "margin_why": margin.why,
+        "unit": _unit(metric, arms.candidate, arms.baseline),
+        "better": better,
+        "candidate": _mean(arms.candidate, metric),
+        "baseline": _mean(arms.baseline, metric),
+        "missing": missing,
+        "needs": outcome.needs,
+        "why": "the runs are not comparable" if arms.incomparable else why,
+        "worst": [{"sample": str(name), "harm": float(value)} for name, value in worst.items()],
+    }
+
+
+def _first_gap(metric: str, harm: pd.Series, arms: Arms) -> str:
+    sample = harm[harm.isna()].index[0]
+    for arm, results in (("candidate", arms.candidate), ("baseline", arms.baseline)):
+        rows = results.scores
+        rows = rows[(rows["sample"] == sample) & (rows["metric"] == metric)]
+        if not len(rows):
+            return f"{sample!r} has no {metric} in the {arm}"
+        gap = rows[rows["value"].isna()]
+        if len(gap):
+            return f"{sample!r} in the {arm}: {gap.iloc[0]['why'] or 'no value'}"
+    return f"{sample!r} lacks a seed"
+
+
+def _metric(
+    name: str, results: Results, directions: Mapping[str, str], confidence: float
+) -> dict[str, Any]:
+    values = results.by_picture(name).sort_index()
+    interval = mean_interval(values.dropna().to_numpy(), confidence)
+    rows = results.scores[(results.scores["metric"] == name) & results.scores["value"].isna()]
+    facts = results.record.get("facts", {}).get(name, {})
+    why = results.record.get("unavailable", {}).get(name, "")
+    if not why and len(rows):
+        why = str(rows.iloc[0]["why"])
+    return {
+        "metric": name,
+        "better": directions.get(name),
+        "unit": facts.get("unit", ""),
+        "fingerprint": facts.get("fingerprint"),
+        **_numbers(interval, "mean"),
+        "missing": int(values.isna().sum()),
+        "why": why,
+    }
+
+
+def _numbers(interval: Interval | None, name: str) -> dict[str, Any]:
+    if interval is None:
+        return {name: None, "low": None, "high": None, "count": 0}
+    return {
+        name: interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "count": interval.count,
+    }
+
+
+def _mean(results: Results, metric: str) -> float | None:
+    values = results.by_picture(metric).dropna().sort_index()
+    return float(values.mean()) if len(values) else None
+
+
+def _unit(metric: str, *arms: Results) -> str:
+    known = [arm.record.get("facts", {}).get(metric) for arm in arms]
+    return next((str(facts["unit"]) for facts in known if facts), "")
+
+
+def _directions(
+    candidate: Results, baseline: Results | None, given: Mapping[str, str], gated: set[str]
+) -> dict[str, str]:
+    """Which way is better, by metric; only gated metrics must have a direction."""
+    arms = [candidate] if baseline is None else [candidate, baseline]
+    found: dict[str, str] = {}
+    for metric in sorted({*gated, *(name for arm in arms for name in arm.metrics)}):
+        stored = [arm.record.get("facts", {}).get(metric, {}).get("better") for arm in arms]
+        known = given.get(metric) or next(filter(None, stored), None) or direction(metric)
+        if known:
+            found[metric] = known
+        elif metric in gated and baseline is not None:
+            raise UsageError(
+                f"Which way is {metric} better?",
+                "The harness does not know this metric, so it cannot tell harm from gain.",
+                f"add --better {metric}=higher or --better {metric}=lower",
+            )
+    return found
+
+
+def _failures(results: Results) -> list[dict[str, Any]]:
+    """Pictures without a single value, with the reason; each (sample, seed) once."""
+    known = set(results.record.get("unavailable", {}))
+    rows = results.scores[~results.scores["metric"].isin(known)]
+    empty = rows["value"].isna().groupby([rows["sample"], rows["seed"]]).all()
+    failures = []
+    for sample, seed in sorted(empty[empty].index):
+        whys = rows[(rows["sample"] == sample) & (rows["seed"] == seed)]["why"]
+        failures.append({"sample": sample, "seed": int(seed), "why": str(whys.iloc[0])})
+    return failures
+
+
+def _state(
+    baseline: Results | None,
+    gates: Sequence[Mapping[str, Any]],
+    problems: Sequence[str],
+    failures: Sequence[object],
+) -> str:
+    if baseline is None:
+        return "INVALID" if failures else "MEASURED"
+    states = {str(gate["state"]) for gate in gates}
+    if problems:
+        return "INVALID"
+    return next(s for s in ("FAIL", "INVALID", "INCONCLUSIVE", "PASS") if s in states)
+
+
+def _summary(
+    state: str,
+    gates: Sequence[Mapping[str, Any]],
+    problems: Sequence[str],
+    failures: Sequence[Mapping[str, Any]],
+    pictures: int,
+) -> str:
+    if problems:
+        return f"Not comparable: {problems[0]}"
+    if state in {"MEASURED", "INVALID"} and failures:
+        first = failures[0]
+        return (
+            f"{len(failures)} pictures are missing. First: {first['sample']} "
+            f"seed {first['seed']}: {first['why']}"
+        )
+    if state == "MEASURED":
+        return f"{pictures} pictures measured; there is no baseline, so nothing was judged."
+    if state == "PASS":
+        return f"All {len(gates)} gates passed."
+    counted = [gate for gate in gates if gate["state"] == state]
+    verb = {"FAIL": "failed", "INVALID": "are invalid", "INCONCLUSIVE": "are inconclusive"}[state]
+    head = f"{len(counted)} of {len(gates)} gates {verb}."
+    worst = max(counted, key=lambda gate: (gate["estimate"] or 0.0) / gate["margin"])
+    if state == "FAIL" and worst["worst"]:
+        picture = worst["worst"][0]
+        return (
+            f"{head} Worst: {worst['metric']} on {picture['sample']}, "
+            f"harm {picture['harm']:.4g} {worst['unit']}".rstrip()
+            + "."
+        )
+    return f"{head} {worst['metric']}: {worst['why']}."

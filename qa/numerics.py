@@ -1,0 +1,134 @@
+"""Numerical settings, set explicitly in one place and put back afterwards.
+
+What a decoder computes depends on more than its weights: PyTorch's defaults run "float32"
+convolutions in TF32 on recent GPUs, reduce bfloat16 sums in bfloat16, pick cuDNN algorithms by
+timing, and split sums by thread count. A run states all of it, and its units carry it in their id.
+Tensors are contiguous everywhere; no part of the harness uses channels_last.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Sdpa = Literal["auto", "math", "flash", "efficient", "cudnn"]
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """One set of settings. The defaults are the careful ones."""
+
+    threads: int | None = None
+    """CPU threads of one operation; None takes what PyTorch would, and the record says how many."""
+    tf32: bool = False
+    """Allow TF32 in float32 matrix products and convolutions on CUDA."""
+    reduced_reductions: bool = False
+    """Allow float16 and bfloat16 matrix products to accumulate in their own type."""
+    cudnn_benchmark: bool = False
+    """Let cuDNN choose algorithms by timing (results then differ between processes)."""
+    deterministic: bool = True
+    """Ask PyTorch for deterministic algorithms; operations that have none warn."""
+    sdpa: Sdpa = "auto"
+    """Back-end of scaled dot-product attention; `auto` leaves the choice to PyTorch."""
+
+
+def describe(numerics: Numerics, device: str) -> dict[str, Any]:
+    """The settings with every default resolved, and what else decides bits on this machine."""
+    import torch
+
+    resolved = asdict(numerics) | {"threads": numerics.threads or torch.get_num_threads()}
+    hardware = (
+        torch.cuda.get_device_name(device)
+        if device.startswith("cuda")
+        else torch.backends.cpu.get_cpu_capability()
+    )
+    return resolved | {"torch": torch.__version__, "device": device, "hardware": hardware}
+
+
+@contextmanager
+def applied(numerics: Numerics) -> Iterator[None]:
+    """Apply the settings within the block and restore what was there before."""
+    import torch
+
+    before = _read()
+    precision = "tf32" if numerics.tf32 else "ieee"
+    wanted = {
+        "matmul": precision,
+        "conv": precision,
+        "rnn": precision,
+        "fp16": numerics.reduced_reductions,
+        "bf16": numerics.reduced_reductions,
+        "benchmark": numerics.cudnn_benchmark,
+        "cudnn_deterministic": numerics.deterministic,
+        "deterministic": numerics.deterministic,
+        "warn_only": True,
+        "threads": numerics.threads or before["threads"],
+    }
+    # Older cuBLAS needs it before CUDA starts; harmless elsewhere.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    with ExitStack() as stack:
+        stack.callback(_write, before)
+        _write(wanted)
+        if numerics.sdpa != "auto":
+            stack.enter_context(torch.nn.attention.sdpa_kernel(_SDPA[numerics.sdpa]()))
+        yield
+
+
+def pick_device(name: str) -> str:
+    """`auto` → `cuda` where there is one, else `cpu`; any other name is returned as it is."""
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _backend(name: str) -> Any:
+    from torch.nn.attention import SDPBackend
+
+    return getattr(SDPBackend, name)
+
+
+_SDPA = {
+    "math": lambda: _backend("MATH"),
+    "flash": lambda: _backend("FLASH_ATTENTION"),
+    "efficient": lambda: _backend("EFFICIENT_ATTENTION"),
+    "cudnn": lambda: _backend("CUDNN_ATTENTION"),
+}
+
+
+def _read() -> dict[str, Any]:
+    import torch
+
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    return {
+        "matmul": cuda.fp32_precision,
+        "conv": cudnn.conv.fp32_precision,
+        "rnn": cudnn.rnn.fp32_precision,
+        "fp16": cuda.allow_fp16_reduced_precision_reduction,
+        "bf16": cuda.allow_bf16_reduced_precision_reduction,
+        "benchmark": cudnn.benchmark,
+        "cudnn_deterministic": cudnn.deterministic,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _write(settings: dict[str, Any]) -> None:
+    import torch
+
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    cuda.fp32_precision = settings["matmul"]
+    # Both together: reading the old allow_tf32 flag raises while they differ.
+    cudnn.conv.fp32_precision = settings["conv"]
+    cudnn.rnn.fp32_precision = settings["rnn"]
+    cuda.allow_fp16_reduced_precision_reduction = settings["fp16"]
+    cuda.allow_bf16_reduced_precision_reduction = settings["bf16"]
+    cudnn.benchmark = settings["benchmark"]
+    cudnn.deterministic = settings["cudnn_deterministic"]
+    torch.use_deterministic_algorithms(settings["deterministic"], warn_only=settings["warn_only"])
+    torch.set_num_threads(settings["threads"])

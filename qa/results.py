@@ -1,0 +1,128 @@
+"""The results of one arm of a comparison: a run folder, or any table of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qa.errors import UsageError
+from qa.store import SCORE_COLUMNS, RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one arm of a comparison brings along."""
+
+    name: str
+    scores: pd.DataFrame
+    """Columns sample, seed, metric, value, why; one row each, no duplicates."""
+    record: Mapping[str, Any]
+    """record.json, or {} for a table made elsewhere."""
+    digests: Mapping[str, str | None]
+    """Sample → SHA-256 of its reference; {} for a table."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all metrics, scheduled or found, sorted."""
+        return sorted({*self.record.get("facts", {}), *self.scores["metric"].unique()})
+
+    @property
+    def samples(self) -> list[str]:
+        """Ids of all samples, planned or found, sorted."""
+        return sorted({*self.digests, *self.scores["sample"].unique()})
+
+    def describe(self) -> dict[str, Any]:
+        """The arm as the verdict document names it."""
+        keys = ("suite", "decoder", "plan", "licence")
+        return {
+            "name": self.name,
+            **{key: self.record.get(key) for key in keys},
+            "pictures": len(self.samples),
+            "seeds": int(self.scores["seed"].nunique()),
+            "limited": bool(self.record.get("limited", False)),
+        }
+
+    def by_picture(self, metric: str) -> pd.Series:
+        """Mean over seeds by sample, for all samples; NaN as soon as one seed has no value.
+
+        A failed seed is not averaged away.
+        """
+        rows = self.scores[self.scores["metric"] == metric]
+        table = rows.pivot(index="sample", columns="seed", values="value")
+        seeds = sorted(self.scores["seed"].unique())
+        return table.reindex(columns=seeds).mean(axis=1, skipna=False).reindex(self.samples)
+
+
+def load(path: str | Path) -> Results:
+    """A run folder, or a CSV or Parquet table with columns sample, seed, metric, value [, why]."""
+    path = Path(path)
+    if path.suffix.lower() in {".csv", ".parquet"}:
+        return Results(path.stem, _table(path), {}, {})
+    if not path.exists():
+        raise UsageError(
+            f"{path} does not exist.",
+            "Expected a run folder, or a .csv or .parquet table of scores.",
+            "check the path; `ls runs` shows the runs made here",
+        )
+    folder = RunFolder.open(path)
+    digests = {row["id"]: row["sha256"] for row in folder.samples()}
+    return Results(folder.name, _checked(folder.scores(), path), folder.record(), digests)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist.", "", "check the path") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} is not a readable table.", f"{error}.", "write it again"
+        ) from error
+    absent = [column for column in SCORE_COLUMNS[:4] if column not in frame.columns]
+    if absent:
+        raise UsageError(
+            f"{path} has no column {', '.join(absent)}.",
+            f"It has {', '.join(map(str, frame.columns))}.",
+            "a table of scores needs sample, seed, metric, value",
+        )
+    return _checked(frame, path)
+
+
+def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Types set, non-finite values made missing, duplicates refused."""
+    import numpy as np
+    import pandas as pd
+
+    frame = frame.copy()
+    if "why" not in frame.columns:
+        frame["why"] = ""
+    try:
+        frame["sample"] = frame["sample"].astype(str)
+        frame["metric"] = frame["metric"].astype(str)
+        frame["seed"] = frame["seed"].astype(int)
+        frame["value"] = pd.to_numeric(frame["value"]).astype(float)
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"{path} holds something that is no number.",
+            f"{error}.",
+            "seed must be whole, value a number or empty",
+        ) from error
+    infinite = ~np.isfinite(frame["value"]) & frame["value"].notna()
+    frame.loc[infinite, "why"] = "the value is infinite"
+    frame.loc[infinite, "value"] = np.nan
+    twice = frame.duplicated(["sample", "seed", "metric"])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise UsageError(
+            f"{path} has several rows for {row['sample']!r}, seed {row['seed']}, {row['metric']}.",
+            "A value that is given twice cannot be paired.",
+            "keep one row for each sample, seed and metric",
+        )
+    return frame[list(SCORE_COLUMNS)]

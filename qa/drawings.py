@@ -11,8 +11,8 @@ averaged down for smooth edges; text comes last, at its final size and only wher
                                                                                       │
                                                              Text(text, box of its ink)
 
-The fonts are the DejaVu faces inside matplotlib's wheel (free licence, 2-clause style). They are laid
-out by Pillow's basic engine, which does not depend on libraries of the system.
+The fonts are the DejaVu faces inside matplotlib's wheel (free Bitstream Vera licence), laid out by
+Pillow's basic engine, which does not depend on libraries of the system.
 """
 
 import hashlib
@@ -49,7 +49,8 @@ VIVID: tuple[Color, ...] = (
 SIGNS: tuple[tuple[Color, Color], ...] = (
     ((0, 92, 58), WHITE), ((20, 74, 150), WHITE), ((250, 204, 40), (24, 24, 24)),
     ((178, 28, 40), WHITE), ((248, 246, 238), (30, 30, 34)), ((34, 36, 44), (250, 214, 120)),
-    ((96, 44, 28), (252, 240, 214)), ((236, 118, 38), (24, 20, 18)), ((92, 52, 122), (250, 238, 90)),
+    ((96, 44, 28), (252, 240, 214)), ((236, 118, 38), (24, 20, 18)),
+    ((92, 52, 122), (250, 238, 90)),
 )  # fmt: skip
 
 FIRST = "Anna Jonas Maria Peter Lucia Karim Elena David Sofia Henry Grace Oscar Nadia Felix".split()
@@ -370,7 +371,8 @@ def _receipt(c: Canvas) -> None:
         shop, middle, 26 * u, Pen(f"{MONO}-Bold", 10 * u, pen.color).fit(shop, width * 0.86), "m"
     )
     c.write(f"{c.whole(1, 99)} {c.pick(STREETS)}", middle, 40 * u, pen, "m")
-    stamp = f"{c.whole(1, 28):02}.{c.whole(1, 12):02}.{c.whole(1980, 2029)} {c.whole(8, 19)}:{c.whole(10, 59)}"
+    day = f"{c.whole(1, 28):02}.{c.whole(1, 12):02}.{c.whole(1980, 2029)}"
+    stamp = f"{day} {c.whole(8, 19)}:{c.whole(10, 59)}"
     c.write(stamp, middle, 40 * u + step, pen, "m")
     y, total = 40 * u + 2.6 * step, 0.0
     while y < c.size - 66 * u:
@@ -394,7 +396,7 @@ def _letter(c: Canvas) -> None:
     c.write(firm, left, 26 * u, head.fit(firm, width))
     c.write(f"{c.pick(CITIES)}, {_date(c)}", c.size - 16 * u, 50 * u, body, "r")
     c.write(f"Dear {_name(c)},", left, 72 * u, body)
-    y = _paragraphs(c, left, 74 * u + 2 * body.cap, width, c.size - 44 * u, body)
+    y = _paragraphs(c, left, 78 * u + 2 * body.cap, width, c.size - 52 * u, body)
     c.write("Yours sincerely,", left, y + 2 * u, body)
     italic = Pen("DejaVuSerif-Italic", c.real(9, 12) * u, (24, 40, 110))
     c.write(_name(c), left, y + 8 * u + 2 * italic.cap, italic)
@@ -411,10 +413,12 @@ def _table(c: Canvas) -> None:
         c.rect((left, y, right, y + step), accent if row == 0 else (WHITE, tint)[row % 2])
     for x in (left, right - 1):
         c.rect((x, top, x + 1, top + rows * step), accent)
-    title = f"{c.pick(TOPICS)} by {c.pick(('year', 'city', 'product', 'month'))}"
+    groups = ((CITIES, "city"), (GOODS, "product"), (MONTHS, "month"), (TRADES, "trade"))
+    labels, by = c.pick(groups)
+    title = f"{c.pick(TOPICS)} by {by}"
     c.write(title, left, 30 * u, head.fit(title, right - left))
     c.write(f"in thousands, {c.pick(CITIES)} office", left, 44 * u, body)
-    year, labels = c.whole(1900, 2020), c.pick((CITIES, GOODS, MONTHS, TOPICS))
+    year = c.whole(1900, 2020)
     xs = [c.size * f for f in (0.56, 0.76, 0.95)]
     for row in range(rows):
         y, pen = top + (row + 0.5) * step + body.cap / 2, body
@@ -457,7 +461,7 @@ def _price_list(c: Canvas) -> None:
     u, (body, _) = c.unit, _pens(c)
     dark = c.whole(0, 2) == 0
     c.rect((0, 0, c.size, c.size), c.pick(ACCENTS) if dark else c.pick(PAPERS))
-    y, cap = 4 * u, 24.0
+    y, cap = 4 * u, c.real(18, 24)
     while cap >= 6:
         pen = Pen(f"{body.face}{c.pick(('', '-Bold'))}", cap * u, WHITE if dark else c.pick(INKS))
         y += cap * u * 1.28 + 7 * u
@@ -468,7 +472,7 @@ def _price_list(c: Canvas) -> None:
             goods = goods.split()[-1].capitalize()
         if pen.width(goods) <= room:
             c.write(goods, 10 * u, y, pen)
-        cap *= 0.8
+        cap *= 0.85
 
 
 # ------------------------------------------------------------------------------------ other kinds
@@ -489,9 +493,11 @@ def _sign(c: Canvas) -> None:
         c.polygon(turned - turned.mean(0) + (c.size / 2, c.size * 0.77), ink)
     number, city = c.whole(1, 99), c.pick(CITIES)
     lines = c.pick((
-        (city, f"{number} km", c.pick(CITIES)), (c.pick(FIRMS), c.pick(TRADES), f"since {c.whole(1850, 2010)}"),
-        (f"Platform {number % 20 + 1}", city, f"{c.whole(6, 22)}:{c.whole(10, 59)}"), ("SALE", f"-{number} %"),
-        (f"Exit {number}", city), ("OPEN", f"{c.whole(6, 10)} - {c.whole(16, 23)} h"), (c.pick(STREETS),),
+        (city, f"{number} km", c.pick(STREETS)),
+        (c.pick(FIRMS), c.pick(TRADES), f"since {c.whole(1850, 2010)}"),
+        (f"Platform {number % 20 + 1}", city, f"{c.whole(6, 22)}:{c.whole(10, 59)}"),
+        ("SALE", f"-{number} %"), (f"Exit {number}", city), (c.pick(STREETS),),
+        ("OPEN", f"{c.whole(6, 10)} - {c.whole(16, 23)} h"),
         ("No entry", f"Area {number}"), (f"Room {c.whole(100, 499)}", _name(c)),
     ))  # fmt: skip
     lines = lines[:2] if arrow else lines
@@ -573,11 +579,12 @@ def _plot(c: Canvas, colors: list[Color], pen: Pen) -> None:
     for y in levels:
         c.rect((left, y, right, y + max(1.0, u * 0.7)), (206, 210, 214))
     xs = left + (np.arange(count) + 0.5) * (right - left) / count
-    for k in range(c.whole(1, 3)):
+    series = c.whole(1, 3)
+    for k in range(series):
         ys = bottom - (bottom - top) * c.rng.uniform(0.08, 0.98, count)
         if bars:
             wide = (right - left) / count * 0.22
-            for x, y in zip(xs + (k - 1) * wide, ys, strict=True):
+            for x, y in zip(xs + (k - (series - 1) / 2) * wide, ys, strict=True):
                 c.rect((x - wide / 2, y, x + wide / 2, bottom), colors[k])
         else:
             c.line(np.stack([xs, ys], 1), colors[k], c.real(1.2, 3) * u)
@@ -615,7 +622,8 @@ def _texture(c: Canvas) -> None:
     else:
         field = along + 0.35 * _fractal(c) + 0.08 * c.rng.random((c.size, c.size))
     field = (field - field.min()) / (np.ptp(field) + 1e-9)
-    stops = np.array([c.pick((*VIVID, *ACCENTS, *PAPERS)) for _ in range(c.whole(2, 5))])
+    order = c.rng.permutation(len(VIVID) + len(ACCENTS))[: c.whole(2, 5)]
+    stops = np.array([(*VIVID, *ACCENTS)[i] for i in order])
     at = np.linspace(0, 1, len(stops))
     channels = [np.interp(field, at, stops[:, i]) for i in range(3)]
     c.paste(np.rint(np.stack(channels, -1)).astype(np.uint8))

@@ -2,7 +2,7 @@
 
 A drawing is a function of (kind, seed, size) alone, so a suite can name its pictures instead of
 shipping them, and every word in a picture is known without reading it back. Evaluation uses seeds
-from 1_000_000 upwards; training recipes stay below.
+from `EVALUATION_SEEDS` upwards; training recipes stay below.
 
 A canvas is used in two phases. Graphics come first, three times larger than the result, and are
 averaged down for smooth edges; text comes last, at its final size and only where it fits entirely:
@@ -30,8 +30,10 @@ T = TypeVar("T")
 Color = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
+EVALUATION_SEEDS = 1_000_000
 SUPERSAMPLING = 3
 CAP_HEIGHT = 0.729  # of the em, in every DejaVu face
+SMALLEST_FONT = 8  # pixels of the em: capitals of 6 pixels, the least that can be read
 STREAM = "qa.drawings/1"  # change it whenever a drawing of some seed changes
 
 SANS, SERIF, MONO = "DejaVuSans", "DejaVuSerif", "DejaVuSansMono"
@@ -145,9 +147,13 @@ class Pen:
     cap: float
     color: Color
 
+    def __post_init__(self) -> None:
+        # Layouts space their lines by `cap`, so it must be the height that is really drawn.
+        object.__setattr__(self, "cap", max(self.cap, SMALLEST_FONT * CAP_HEIGHT))
+
     @property
     def font(self) -> ImageFont.FreeTypeFont:
-        return _font(self.face, max(8, round(self.cap / CAP_HEIGHT)))
+        return _font(self.face, round(self.cap / CAP_HEIGHT))
 
     def width(self, text: str) -> float:
         """Advance width of a line in pixels."""
@@ -331,10 +337,9 @@ def _invoice(c: Canvas) -> None:
         _date(c),
         f"Due in {c.whole(7, 60)} days",
     )
-    for i, line in enumerate((_name(c), *address)):
+    for i, (line, fact) in enumerate(zip((_name(c), *address), facts, strict=True)):
         c.write(line, left, (48 + 14 * i) * u, body)
-    for i, line in enumerate(facts):
-        c.write(line, right, (48 + 14 * i) * u, body, "r")
+        c.write(fact, right, (48 + 14 * i) * u, body, "r")
     columns = ((left + 4 * u, "l"), (c.size * 0.66, "r"), (right - 4 * u, "r"))
     white = Pen(f"{body.face}-Bold", body.cap, WHITE)
     for (x, align), label in zip(columns, ("Item", "Qty", "Amount"), strict=True):
@@ -343,13 +348,12 @@ def _invoice(c: Canvas) -> None:
     for row in range(rows):
         amount = _amount(c)
         total += amount
-        for (x, align), cell in zip(
-            columns, (c.pick(GOODS), str(c.whole(1, 48)), f"{amount:,.2f}"), strict=True
-        ):
+        cells = c.pick(GOODS), str(c.whole(1, 48)), f"{amount:,.2f}"
+        for (x, align), cell in zip(columns, cells, strict=True):
             c.write(cell, x, top + (row + 0.75) * step, body, align)
-    y = end + 18 * u
-    c.write("Total", c.size * 0.5, y, Pen(head.face, 9 * u, body.color))
-    c.write(f"{total:,.2f}", right - 4 * u, y, Pen(head.face, 9 * u, body.color), "r")
+    y, sum_pen = end + 18 * u, Pen(head.face, 9 * u, body.color)
+    c.write("Total", c.size * 0.5, y, sum_pen)
+    c.write(f"{total:,.2f}", right - 4 * u, y, sum_pen, "r")
     c.write(_sentence(c, ("Please quote {ref}.", "Thank you, {name}.")), left, c.size - 8 * u, body)
 
 
@@ -496,8 +500,8 @@ def _sign(c: Canvas) -> None:
         (city, f"{number} km", c.pick(STREETS)),
         (c.pick(FIRMS), c.pick(TRADES), f"since {c.whole(1850, 2010)}"),
         (f"Platform {number % 20 + 1}", city, f"{c.whole(6, 22)}:{c.whole(10, 59)}"),
-        ("SALE", f"-{number} %"), (f"Exit {number}", city), (c.pick(STREETS),),
-        ("OPEN", f"{c.whole(6, 10)} - {c.whole(16, 23)} h"),
+        ("SALE", f"-{number} %"), (f"Exit {number}", city),
+        ("OPEN", f"{c.whole(6, 10)} - {c.whole(16, 23)} h"), (c.pick(STREETS),),
         ("No entry", f"Area {number}"), (f"Room {c.whole(100, 499)}", _name(c)),
     ))  # fmt: skip
     lines = lines[:2] if arrow else lines

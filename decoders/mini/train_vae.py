@@ -19,27 +19,16 @@ import math
 import os
 import time
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from decoders.mini.pictures import CROPS, Crops, Pictures, held_out, psnr
 from decoders.mini.vae import MiniVAE
-from qa.drawings import KINDS, draw
 
-EVALUATION_SEEDS = 1_000_000  # drawings from this seed on belong to evaluation
-TRAIN_PHOTOS = (
-    "astronaut.png", "motorcycle_left.png", "motorcycle_right.png", "color.png", "ihc.png",
-    "hubble_deep_field.jpg", "astronaut.png", "motorcycle_left.png", "camera.png", "brick.png",
-    "grass.png", "gravel.png", "coins.png", "moon.png", "page.png", "retina.jpg",
-)  # fmt: skip
-HELD_OUT_PHOTOS = ("coffee.png", "chelsea.png", "rocket.jpg")
-MIX = {"photo": 0.38, "page": 0.28, "chart": 0.12, "sign": 0.07, "shapes": 0.08, "texture": 0.07}
-CROPS = ((16, 64), (16, 64), (4, 128))  # (pictures, side) of a batch, in turn
 EMA = 0.999
 WARM_UP = 100
 
@@ -54,114 +43,11 @@ class Recipe:
     pool: int = 1500
     rate: float = 1.5e-3
     widths: tuple[int, ...] = (48, 96, 128)
-    crops: tuple[tuple[int, int], ...] = CROPS
+    crops: Crops = CROPS
 
     def progress(self, step: int, seconds: float) -> float:
         """Part of the run that is done, 0 to 1."""
         return step / self.steps if self.steps else seconds / (60 * (self.minutes or 1))
-
-
-# ------------------------------------------------------------------------------------------ data
-
-
-def photo(name: str) -> np.ndarray:
-    """A photograph of scikit-image's wheel, uint8 [H,W,3]."""
-    with (files("skimage") / "data" / name).open("rb") as file:
-        return np.asarray(Image.open(file).convert("RGB"))
-
-
-def held_out(count: int = 8) -> dict[str, list[np.ndarray]]:
-    """The pictures that measure quality, uint8 [256,256,3]: 6 photographs, `count` of each kind.
-
-    Of each photograph one crop is centred a third of the way from the top left corner (moved
-    inside where it would leave the picture), the other in the middle.
-    """
-    crops = []
-    for name in HELD_OUT_PHOTOS:
-        full = photo(name)
-        height, width = full.shape[:2]
-        for part in (3, 2):
-            top, left = max(0, height // part - 128), max(0, width // part - 128)
-            crops.append(full[top : top + 256, left : left + 256])
-    drawings = {
-        kind: [draw(kind, EVALUATION_SEEDS + i).image for i in range(count)] for kind in KINDS
-    }
-    return {"photo": crops, **drawings}
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """10 log10(255^2 / MSE) in dB over two uint8 pictures; infinite where they are equal."""
-    error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
-    return 10 * math.log10(255**2 / error) if error else math.inf
-
-
-class Pictures:
-    """Random training crops; everything follows from (seed, step)."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.drawings: dict[int, np.ndarray] = {}
-        self.photos = [_pyramid(photo(name)) for name in TRAIN_PHOTOS]
-
-    def drawing(self, slot: int, step: int) -> np.ndarray:
-        """The drawing in a slot of the pool: each step one slot gets a new one."""
-        size = self.recipe.pool
-        seed = slot + size * max(0, (step - 1 - slot) // size + 1)
-        seed %= EVALUATION_SEEDS
-        if seed not in self.drawings:
-            self.drawings.pop(seed - size, None)
-            self.drawings[seed] = draw(self.kind(seed), seed).image
-        return self.drawings[seed]
-
-    def kind(self, seed: int) -> str:
-        """Kind of a training drawing, by the shares of MIX."""
-        kinds = [k for k in MIX if k != "photo"]
-        shares = np.array([MIX[k] for k in kinds])
-        rng = np.random.default_rng((self.recipe.seed, seed, 7))
-        return kinds[rng.choice(len(kinds), p=shares / shares.sum())]
-
-    def batch(self, step: int, stream: int = 0) -> np.ndarray:
-        """uint8 [N,S,S,3]; N and S take turns."""
-        rng = np.random.default_rng((self.recipe.seed, stream, step))
-        count, side = self.recipe.crops[step % len(self.recipe.crops)]
-        return np.stack([self._crop(rng, side, step) for _ in range(count)])
-
-    def _crop(self, rng: np.random.Generator, side: int, step: int) -> np.ndarray:
-        is_photo = rng.random() < MIX["photo"]
-        if is_photo:
-            levels = self.photos[rng.integers(len(self.photos))]
-            source = levels[rng.choice(3, p=(0.55, 0.15, 0.3))]
-        else:
-            source = self.drawing(int(rng.integers(self.recipe.pool)), step)
-            if rng.random() < 0.15:
-                source = np.asarray(Image.fromarray(source).reduce(2))
-        top = rng.integers(source.shape[0] - side + 1)
-        left = rng.integers(source.shape[1] - side + 1)
-        crop = source[top : top + side, left : left + side]
-        if is_photo and rng.random() < 0.5:
-            crop = crop[:, ::-1]
-        return _jitter(rng, crop, 0.25 if is_photo else 0.08)
-
-
-def _pyramid(full: np.ndarray) -> list[np.ndarray]:
-    """The picture at native, two thirds and half size, but never below 128 pixels a side."""
-    image, levels = Image.fromarray(full), []
-    for scale in (1, 2 / 3, 1 / 2):
-        least = 128 / min(image.size)
-        size = [round(n * max(scale, least)) for n in image.size]
-        levels.append(np.asarray(image.resize(size, Image.Resampling.LANCZOS)))
-    return levels
-
-
-def _jitter(rng: np.random.Generator, crop: np.ndarray, amount: float) -> np.ndarray:
-    """Gain and offset per colour, sometimes other colours altogether; uint8 [S,S,3]."""
-    if rng.random() < amount:
-        crop = crop[..., rng.permutation(3)]
-    if rng.random() < 0.4:
-        return crop
-    gain, shift = rng.uniform(1 - amount, 1 + amount, 3), rng.uniform(-60, 60) * amount
-    table = np.clip(np.rint(np.arange(256)[:, None] * gain + shift), 0, 255).astype(np.uint8)
-    return np.stack([table[:, i][crop[..., i]] for i in range(3)], -1)
 
 
 # -------------------------------------------------------------------------------------- training
@@ -187,7 +73,7 @@ class Training:
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
-        self.pictures = Pictures(recipe)
+        self.pictures = Pictures(recipe.seed, recipe.pool, recipe.crops)
         self.model = MiniVAE(recipe.widths)
         first = np.concatenate([_blocks(self.pictures.batch(i, stream=1)) for i in range(64)])
         self.model.start_from(first)

@@ -12,9 +12,16 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-Sdpa = Literal["auto", "math", "flash", "efficient", "cudnn"]
+from qa.errors import UsageError
+
+_SDPA = {
+    "math": "MATH",
+    "flash": "FLASH_ATTENTION",
+    "efficient": "EFFICIENT_ATTENTION",
+    "cudnn": "CUDNN_ATTENTION",
+}
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,14 @@ class Numerics:
     """Let cuDNN choose algorithms by timing (results then differ between processes)."""
     deterministic: bool = True
     """Ask PyTorch for deterministic algorithms; operations that have none warn."""
-    sdpa: Sdpa = "auto"
-    """Back-end of scaled dot-product attention; `auto` leaves the choice to PyTorch."""
+    sdpa: str = "auto"
+    """Scaled dot-product attention: auto (PyTorch chooses), math, flash, efficient or cudnn."""
+
+    def __post_init__(self) -> None:
+        if self.sdpa != "auto" and self.sdpa not in _SDPA:
+            raise UsageError(
+                f"numerics.sdpa={self.sdpa} is unknown.", "", f"choose auto, {', '.join(_SDPA)}"
+            )
 
 
 def describe(numerics: Numerics, device: str) -> dict[str, Any]:
@@ -73,7 +86,9 @@ def applied(numerics: Numerics) -> Iterator[None]:
         stack.callback(_write, before)
         _write(wanted)
         if numerics.sdpa != "auto":
-            stack.enter_context(torch.nn.attention.sdpa_kernel(_SDPA[numerics.sdpa]()))
+            attention = torch.nn.attention
+            backend = getattr(attention.SDPBackend, _SDPA[numerics.sdpa])
+            stack.enter_context(attention.sdpa_kernel(backend))
         yield
 
 
@@ -84,20 +99,6 @@ def pick_device(name: str) -> str:
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _backend(name: str) -> Any:
-    from torch.nn.attention import SDPBackend
-
-    return getattr(SDPBackend, name)
-
-
-_SDPA = {
-    "math": lambda: _backend("MATH"),
-    "flash": lambda: _backend("FLASH_ATTENTION"),
-    "efficient": lambda: _backend("EFFICIENT_ATTENTION"),
-    "cudnn": lambda: _backend("CUDNN_ATTENTION"),
-}
 
 
 def _read() -> dict[str, Any]:

@@ -25,6 +25,8 @@ class Results:
     """record.json, or {} for a table made elsewhere."""
     digests: Mapping[str, str | None]
     """Sample → SHA-256 of its reference; {} for a table."""
+    folder: RunFolder | None = None
+    """Where its pictures are, if it is a run."""
 
     @property
     def metrics(self) -> list[str]:
@@ -71,7 +73,7 @@ def load(path: str | Path) -> Results:
         )
     folder = RunFolder.open(path)
     digests = {row["id"]: row["sha256"] for row in folder.samples()}
-    return Results(folder.name, _checked(folder.scores(), path), folder.record(), digests)
+    return Results(folder.name, _checked(folder.scores(), path), folder.record(), digests, folder)
 
 
 def _table(path: Path) -> pd.DataFrame:

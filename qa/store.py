@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,6 +48,8 @@ class UnitResult:
     unit: str
     decoded: tuple[Decoded, ...]
     scores: tuple[Score, ...]
+    fingerprints: Mapping[str, str]
+    """Metric → fingerprint of the protocol that gave the scores."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class RunFolder:
                 data["unit"],
                 tuple(Decoded(**row) for row in data["decoded"]),
                 tuple(Score(**row) for row in data["scores"]),
+                dict(data["fingerprints"]),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -14,7 +14,7 @@ Importing this module imports no torch: tensors appear in annotations only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -216,30 +216,6 @@ class Suite(Protocol):
 
     def samples(self) -> Sequence[Sample]:
         """All samples, in any order; ids are unique."""
-        ...
-
-
-class Executor(Protocol):
-    """Runs units, in any order, anywhere, possibly twice; results are stored by the worker."""
-
-    def run(self, worker: Worker, units: Sequence[Unit]) -> Iterator[Unit]:
-        """Yield each unit once its result is stored."""
-        ...
-
-
-class Worker(Protocol):
-    """The stages of one unit (see `qa.worker`); an executor decides when and where each runs."""
-
-    def load(self, unit: Unit) -> object:
-        """Read the reference picture. Any thread."""
-        ...
-
-    def decode(self, loaded: Sequence[object]) -> Sequence[object]:
-        """Encode and decode. One thread at a time: it owns the device."""
-        ...
-
-    def finish(self, decoded: object) -> Unit:
-        """Quantise, write, score and store. Any thread."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""How much worse is still acceptable, by use case: configuration with a reason beside each number."""
+"""How much worse is still acceptable: configuration with a reason beside each number."""
 
 from __future__ import annotations
 

@@ -1,0 +1,266 @@
+"""The command line: a thin layer over functions that a notebook can call.
+
+    qa run [key=value ...]      measure, judge, report, track
+    qa judge RUN                judge stored scores again
+    qa report | export RUN      write the report; copy the run to MLflow
+    qa baseline promote RUN     make a run the measure for its suite
+    qa assets list|fetch|verify weights and prompt files
+    qa doctor                   what works on this machine
+    qa demo                     the first five minutes
+
+Results go to stdout, progress to stderr. Exit codes: 0 pass, 1 the harness broke, 2 usage,
+3 a gate FAILED, 4 INCONCLUSIVE, 5 INVALID.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from qa import __version__
+from qa.errors import QaError
+from qa.store import RunFolder, write_json
+from qa.terminal import (
+    asset_row,
+    plan_lines,
+    print_assets,
+    print_verdict,
+    progress_bar,
+    warnings_as_lines,
+)
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `qa` command."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out one command line; returns the exit code. User errors print without a traceback."""
+    # OpenMP threads that spin while they wait starve the other stages of a run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.action(options))
+    except QaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nstopped; run the same command again: it continues", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `qa ... | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the interpreter flushes it at exit
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qa", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"decoder-qa {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _run_parser(commands)
+    _judge_parser(commands)
+    report = commands.add_parser("report", help="write report.html of a run folder")
+    report.add_argument("run", metavar="RUN")
+    report.add_argument("--baseline", metavar="BASE", help="also show this run's pictures")
+    report.set_defaults(action=_report)
+    export = commands.add_parser("export", help="copy a run folder to MLflow")
+    export.add_argument("run", metavar="RUN")
+    export.set_defaults(action=_export)
+    _baseline_parser(commands)
+    _assets_parser(commands)
+    doctor = commands.add_parser("doctor", help="what works on this machine")
+    doctor.set_defaults(action=_doctor)
+    demo = commands.add_parser("demo", help="the first five minutes, without a download")
+    demo.set_defaults(action=_demo)
+    return parser
+
+
+def _run_parser(commands: Any) -> None:
+    command = commands.add_parser(
+        "run",
+        help="measure a decoder on a suite and judge it",
+        description="Overrides are Hydra's: key=value, group=choice, ~group.item. See conf/.",
+    )
+    command.add_argument("overrides", nargs="*", metavar="key=value")
+    command.add_argument("--dry-run", action="store_true", help="print the plan and its cost")
+    command.add_argument("--cfg", action="store_true", help="print the resolved configuration")
+    command.add_argument("--config-dir", metavar="DIR", help="a folder of your own conf groups")
+    command.add_argument("--json", action="store_true", help="print the verdict document")
+    command.set_defaults(action=_run)
+
+
+def _judge_parser(commands: Any) -> None:
+    command = commands.add_parser("judge", help="judge stored scores")
+    command.add_argument("run", metavar="RUN", help="run folder, or .csv/.parquet of scores")
+    command.add_argument("--baseline", metavar="BASE", help="default: the suite's promoted run")
+    command.add_argument("--margin", action="append", default=[], metavar="METRIC=VALUE")
+    command.add_argument("--better", action="append", default=[], metavar="METRIC=higher|lower")
+    command.add_argument("--use-case", help="margins to use (default: the run's own, or photo)")
+    command.add_argument("--save", action="store_true", help="keep the verdict in the run folder")
+    command.add_argument("--json", action="store_true", help="print the verdict document")
+    command.set_defaults(action=_judge)
+
+
+def _baseline_parser(commands: Any) -> None:
+    command = commands.add_parser("baseline", help="which run is the measure for a suite")
+    command.add_argument("--baselines", default="baselines", metavar="DIR")
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    promote = actions.add_parser("promote", help="make a run its suite's baseline")
+    promote.add_argument("run", metavar="RUN")
+    promote.add_argument("--reason", default="")
+    promote.set_defaults(action=_promote)
+    show = actions.add_parser("show", help="all baselines")
+    show.add_argument("--json", action="store_true")
+    show.set_defaults(action=_show)
+    why = actions.add_parser("why", help="why a run is the baseline of SUITE")
+    why.add_argument("suite", metavar="SUITE")
+    why.set_defaults(action=_why)
+
+
+def _assets_parser(commands: Any) -> None:
+    command = commands.add_parser("assets", help="weights and prompt files")
+    command.add_argument("what", choices=("list", "fetch", "verify"))
+    command.add_argument("names", nargs="*", metavar="NAME")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(action=_assets)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from qa.config import compose
+    from qa.run import conclude, cost, measure, prepare
+
+    config = compose(options.overrides, options.config_dir)
+    if options.cfg:
+        print(config.resolved(), end="")
+        return 0
+    with warnings_as_lines():
+        job = prepare(config)
+        planned = cost(job)
+        if options.dry_run:
+            print(json.dumps(planned, indent=1) if options.json else plan_lines(planned))
+            return 0
+        print(plan_lines(planned), file=sys.stderr)
+        for name, why in job.unavailable.items():
+            print(f"unavailable  {name}: {why}", file=sys.stderr)
+        with progress_bar(config.choices["decoder"]) as progress:
+            measure(job, progress)
+        finished = conclude(job)
+    print_verdict(finished.verdict, options.json)
+    if not options.json:
+        print(f"report  {finished.folder.report_file}")
+        if finished.tracked:
+            print(f"mlflow  {finished.tracked}")
+    return finished.exit_code
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from qa import baseline as baselines
+    from qa.gates.margins import parse, use_case
+    from qa.judge import applicable, judge
+    from qa.results import load
+
+    candidate = load(options.run)
+    against = options.baseline
+    if against is None and "suite" in candidate.record:
+        against = baselines.find(candidate.record["suite"])
+    if against is None:
+        raise QaError(
+            "There is nothing to judge against.",
+            "No --baseline was given and the suite has no promoted run.",
+            "add --baseline RUN, or: qa baseline promote RUN",
+        )
+    baseline = load(against)
+    chosen = options.use_case or candidate.record.get("use_case")
+    margins = parse(options.margin)
+    if chosen or not margins:
+        # A bare table is judged by the margins given with it, if any are.
+        chosen = chosen or "photo"
+        margins = applicable(use_case(chosen), candidate, baseline) | margins
+    better = dict(pair.partition("=")[::2] for pair in options.better)
+    verdict = judge(candidate, baseline, margins, use_case=chosen, better=better)
+    if options.save:
+        write_json(RunFolder.open(options.run).verdict_file, verdict)
+    print_verdict(verdict, options.json)
+    return int(verdict["exit_code"])
+
+
+def _report(options: argparse.Namespace) -> int:
+    # By name: reports stand on qa, qa does not know them.
+    print(import_module("reports.html").write(RunFolder.open(options.run), options.baseline))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from qa.tracking import MLflow
+
+    print(MLflow().export(RunFolder.open(options.run).path))
+    return 0
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from qa import baseline
+
+    file = baseline.promote(RunFolder.open(options.run), options.baselines, options.reason)
+    print(f"{file} names {options.run}; commit it to share the baseline")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from qa import baseline
+
+    entries = baseline.show(options.baselines)
+    if options.json:
+        print(json.dumps(entries, indent=1))
+    elif not entries:
+        print(f"no baselines in {options.baselines}/")
+    for entry in [] if options.json else entries:
+        print(f"{entry['suite']:16} {entry['run']}  {entry['promoted']}  {entry['reason']}")
+    return 0
+
+
+def _why(options: argparse.Namespace) -> int:
+    from qa import baseline
+
+    print(baseline.why(options.suite, options.baselines))
+    return 0
+
+
+def _assets(options: argparse.Namespace) -> int:
+    from qa import assets
+
+    if options.what == "fetch":
+        for name in options.names or [status.asset.name for status in assets.verify()]:
+            print(f"{name}  {assets.fetch(name)}")
+        return 0
+    found = assets.verify(options.names or None)
+    if options.json:
+        print(json.dumps([asset_row(status) for status in found], indent=1))
+    else:
+        print_assets(found)
+    bad = [s for s in found if s.state == "damaged" or (options.names and s.state == "missing")]
+    return 1 if options.what == "verify" and bad else 0
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from qa.doctor import examine
+
+    return examine()
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from qa.demo import demo
+
+    return demo(run)
+
+
+if __name__ == "__main__":
+    main()

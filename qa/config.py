@@ -1,0 +1,159 @@
+"""From command line to typed configuration. The only module that knows Hydra.
+
+`compose` is the one way in, for the command line, notebooks and tests; `build` is the one place
+where a `_target_` becomes an object. Configurations name code to run: treat them as trusted input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from qa.errors import QaError, UsageError
+from qa.numerics import Numerics
+from qa.types import Knobs
+
+
+@dataclass
+class UseCase:
+    """Margins by metric (conf/use_case/)."""
+
+    description: str = ""
+    margins: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class RunSchema:
+    """Every key of conf/run.yaml; a key that is not here is an error."""
+
+    suite: dict[str, Any] = MISSING
+    decoder: dict[str, Any] = MISSING
+    encoder: dict[str, Any] | None = None
+    latents: dict[str, Any] | None = None
+    metric: dict[str, Any] = field(default_factory=dict)
+    use_case: UseCase = field(default_factory=UseCase)
+    executor: dict[str, Any] = MISSING
+    tracking: dict[str, Any] = MISSING
+    report: str | None = None
+    knobs: Knobs = field(default_factory=Knobs)
+    numerics: Numerics = field(default_factory=Numerics)
+    seeds: int = 4
+    limit: int | None = None
+    device: str = "auto"
+    offline: bool = False
+    baseline: str = "auto"
+    baselines: str = "baselines"
+    runs: str = "runs"
+    out: str | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """A composed configuration and the names of the choices in it."""
+
+    tree: DictConfig
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+
+    def resolved(self) -> str:
+        """The whole configuration as YAML."""
+        return str(OmegaConf.to_yaml(self.tree, resolve=True))
+
+    def group(self, name: str) -> Any:
+        """One resolved group as plain containers, for hashing and building."""
+        whole = OmegaConf.to_container(self.tree, resolve=True)
+        assert isinstance(whole, dict)
+        return whole[name]
+
+
+def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> Config:
+    """Compose conf/run.yaml with Hydra overrides; UsageError for anything that does not fit.
+
+    `config_dir` adds a folder of the user's own configuration groups.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_module
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    ConfigStore.instance().store(name="run_schema", node=RunSchema)
+    asked = list(overrides)
+    if config_dir is not None:
+        asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
+    try:
+        with initialize_config_module("qa.conf", version_base="1.3"):
+            whole = hydra_compose("run", asked, return_hydra_config=True)
+        choices = {str(k): str(v) for k, v in whole.hydra.runtime.choices.items()}
+        OmegaConf.set_readonly(whole, False)
+        OmegaConf.set_struct(whole, False)
+        del whole["hydra"]
+        missing = sorted(OmegaConf.missing_keys(whole))
+        if missing:
+            raise _missing(missing)
+        OmegaConf.to_container(whole, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _misfit(error) from error
+    return Config(whole, choices, tuple(overrides))
+
+
+def build(node: Any, what: str) -> Any:
+    """The object that a `_target_` node names; nested nodes are built first.
+
+    Raises UsageError when the arguments do not fit; a QaError of the part's own passes through.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise UsageError(
+            f"The {what} names no class.",
+            "Its configuration has no _target_.",
+            f"choose one by name, e.g. {what}=NAME, or write a YAML file with a _target_",
+        )
+    try:
+        return instantiate(node, _convert_="object")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None:  # Hydra wraps what the constructor raised
+            if isinstance(cause, QaError):
+                raise cause from None
+            cause = cause.__cause__
+        root = error.__cause__ or error
+        raise UsageError(
+            f"Cannot build the {what} {node['_target_']}.",
+            f"{type(root).__name__}: {str(root).splitlines()[0]}.",
+            "compare its arguments with the constructor's; `qa run --cfg` prints them",
+        ) from error
+
+
+def function(name: str) -> Any:
+    """The function that a dotted name stands for."""
+    from hydra.utils import get_method
+
+    try:
+        return get_method(name)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"There is no function {name}.", f"{error}.") from error
+
+
+def _missing(keys: list[str]) -> UsageError:
+    return UsageError(
+        f"{keys[0]} has no value.", "It has no default.", f"add {keys[0]}=VALUE to the command"
+    )
+
+
+def _misfit(error: Exception) -> UsageError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(
+        line for line in lines if not line.startswith(("full_key", "object_type", "reference_type"))
+    )
+    return UsageError(
+        "The configuration does not fit.",
+        text.removesuffix(".") + ".",
+        "`qa run --cfg` prints every key with its value",
+    )

@@ -1,0 +1,66 @@
+"""One process, one device: threads overlap reading, decoding, and writing with scoring.
+
+    prefetch thread          this thread            worker threads
+    load(unit) ──queue──► decode(units, batch) ──► finish(unit)
+
+PyTorch, PNG and file calls release the interpreter lock, so the stages really overlap. Order and
+overlap change nothing in the results.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+
+from qa.errors import UsageError
+from qa.types import Unit
+from qa.worker import Worker
+
+
+class LocalExecutor:
+    """Runs units in this process."""
+
+    def __init__(self, batch: int = 4, prefetch: int = 4, workers: int = 2) -> None:
+        """`batch` pictures per decoder call, `prefetch` units read ahead, `workers` finishers."""
+        for name, value in (("batch", batch), ("prefetch", prefetch), ("workers", workers)):
+            if value < 1:
+                raise UsageError(f"executor.{name}={value} cannot work.", "It must be at least 1.")
+        self.batch, self.prefetch, self.workers = batch, prefetch, workers
+
+    def run(self, worker: Worker, units: Sequence[Unit]) -> Iterator[Unit]:
+        """Yield each unit once its result is stored. The first broken stage stops the run."""
+        if not units:
+            return
+        group = max(1, self.batch // max(1, len(units[0].seeds)))
+        readers = ThreadPoolExecutor(1, "load")
+        finishers = ThreadPoolExecutor(self.workers, "finish")
+        finishing: set[Future[Unit]] = set()
+        try:
+            waiting = iter(units)
+            loading = deque(
+                readers.submit(worker.load, unit) for unit in islice(waiting, self.prefetch + group)
+            )
+            while loading:
+                loaded = [loading.popleft().result() for _ in range(min(group, len(loading)))]
+                loading.extend(readers.submit(worker.load, u) for u in islice(waiting, len(loaded)))
+                for raw in worker.decode(loaded, self.batch):
+                    finishing.add(finishers.submit(worker.finish, raw))
+                # Bounded: decoded pictures must not pile up in memory when scoring is slower.
+                while len(finishing) >= 2 * self.workers + group:
+                    yield from _harvest(finishing)
+                yield from _harvest(finishing, block=False)
+            while finishing:
+                yield from _harvest(finishing)
+        finally:
+            readers.shutdown(cancel_futures=True)
+            finishers.shutdown(cancel_futures=True)
+
+
+def _harvest(finishing: set[Future[Unit]], block: bool = True) -> Iterator[Unit]:
+    """Take finished units out of `finishing`; with `block`, wait for at least one."""
+    done = wait(finishing, None if block else 0, FIRST_COMPLETED).done
+    finishing -= done
+    for future in done:
+        yield future.result()

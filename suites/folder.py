@@ -1,0 +1,147 @@
+"""Any folder of pictures, or a JSONL manifest.
+
+A manifest has one JSON object a line; `image` is relative to the manifest:
+
+    {"image": "a.png", "id": "a", "prompt": "…", "tags": ["photo"],
+     "regions": [{"text": "Exit", "box": [10, 20, 60, 40]}]}
+
+Only `image` or `prompt` is needed; a sample's id defaults to the picture's path without its suffix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from qa.errors import UsageError
+from qa.images import SUFFIXES
+from qa.types import Sample, TextRegion
+
+MANIFEST_KEYS = {"id", "image", "prompt", "tags", "regions"}
+
+
+class Folder:
+    """Samples from `path`: a folder (searched in depth) or a .jsonl manifest."""
+
+    def __init__(self, path: str | Path, name: str | None = None) -> None:
+        self._path = Path(path)
+        self.name = name or self._path.resolve().stem
+        if not self._path.exists():
+            raise UsageError(
+                f"suite.path={path} does not exist.", "", "name a folder or a .jsonl manifest"
+            )
+
+    def samples(self) -> Sequence[Sample]:
+        """All samples, sorted by id. A file that cannot be read is a sample with a problem."""
+        found = (_from_folder if self._path.is_dir() else _from_manifest)(self._path)
+        twice = [name for name, count in Counter(s.id for s in found).items() if count > 1]
+        if twice:
+            raise UsageError(
+                f"{self._path}: {len(twice)} sample ids occur more than once, e.g. {twice[0]!r}.",
+                "",
+                'give each line its own "id"',
+            )
+        if not found:
+            raise UsageError(
+                f"{self._path} holds no pictures.",
+                f"Looked for {', '.join(SUFFIXES)} in it and below it.",
+                "check suite.path",
+            )
+        return sorted(found, key=lambda sample: sample.id)
+
+
+def _from_folder(folder: Path) -> list[Sample]:
+    files = sorted(
+        Path(root) / name
+        for root, _, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+    )
+    stems = Counter(_stem(file, folder) for file in files)
+    return [
+        _sample(
+            # a.png beside a.jpg: the suffix has to stay, or their ids would be equal
+            _stem(file, folder) if stems[_stem(file, folder)] == 1 else _relative(file, folder),
+            file,
+        )
+        for file in files
+    ]
+
+
+def _from_manifest(manifest: Path) -> list[Sample]:
+    try:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read the manifest {manifest}.", f"{error}.") from error
+    return [
+        _from_line(line, manifest, number) for number, line in enumerate(lines, 1) if line.strip()
+    ]
+
+
+def _from_line(line: str, manifest: Path, number: int) -> Sample:
+    where = f"{manifest}, line {number}"
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"{where} is not JSON.", f"{error}.") from error
+    if not isinstance(row, dict) or not (row.get("image") or row.get("prompt")):
+        raise UsageError(f"{where} has neither an image nor a prompt.")
+    unknown = sorted(set(row) - MANIFEST_KEYS)
+    if unknown:
+        raise UsageError(
+            f"{where} has unknown keys: {', '.join(unknown)}.",
+            "",
+            f"known keys: {', '.join(sorted(MANIFEST_KEYS))}",
+        )
+    try:
+        regions = tuple(_region(region) for region in row.get("regions", ()))
+        tags = tuple(str(tag) for tag in row.get("tags", ()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{where}: tags or regions are not understood ({error}).",
+            "",
+            'write "tags": ["a"], "regions": [{"text": "Exit", "box": [x0, y0, x1, y1]}]',
+        ) from error
+    prompt = None if row.get("prompt") is None else str(row["prompt"])
+    if not row.get("image"):
+        name = str(row.get("id") or hashlib.sha256(str(prompt).encode()).hexdigest()[:16])
+        return Sample(name, prompt=prompt, tags=tags, regions=regions)
+    file = manifest.parent / str(row["image"])
+    name = str(row.get("id") or Path(str(row["image"])).with_suffix("").as_posix())
+    return _sample(name, file, prompt, tags, regions)
+
+
+def _region(region: dict[str, Any]) -> TextRegion:
+    x0, y0, x1, y1 = (int(v) for v in region["box"])
+    if x1 <= x0 or y1 <= y0:
+        raise ValueError(f"the box {[x0, y0, x1, y1]} is empty")
+    return TextRegion(str(region["text"]), (x0, y0, x1, y1))
+
+
+def _sample(
+    name: str,
+    file: Path,
+    prompt: str | None = None,
+    tags: tuple[str, ...] = (),
+    regions: tuple[TextRegion, ...] = (),
+) -> Sample:
+    try:
+        with file.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        problem = f"{file.name}: {(error.strerror or 'cannot be read').lower()}"
+        return Sample(name, file, None, prompt, regions, tags, problem)
+    return Sample(name, file, sha256, prompt, regions, tags)
+
+
+def _stem(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix()

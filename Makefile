@@ -1,0 +1,45 @@
+# Every target sets up what it needs: `make demo` and `make test` work on a fresh clone.
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := $(VENV)/bin
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help install demo test test-slow check lock clean
+
+help:                 ## what can be done here
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+install: $(VENV)/.ready   ## the tested versions, in .venv (about 6 GB, a few minutes, once)
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12"; exit 2; }
+	@echo "installing the locked versions into $(VENV) (about 6 GB, a few minutes, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+	@echo "environment ready"
+
+demo: install         ## measure, judge and report on this machine, no download: two minutes
+	@$(BIN)/qa demo
+
+test: install         ## all tests but the slow ones
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: install    ## the tests that take minutes
+	@$(BIN)/python -m pytest -q -m slow
+
+check: install        ## style, types, layers, and what the wheel holds
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/check_wheel.py
+
+lock:                 ## resolve the newest versions into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url -q -o requirements.lock
+
+clean:                ## forget the environment and every build product, keep runs/
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,43 @@
+"""Build the wheel and assert what it installs: four packages, the configuration, the weights."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"qa", "decoders", "suites", "reports"}
+FILES = {
+    "qa/py.typed",
+    "qa/conf/__init__.py",
+    *(f"qa/{f.relative_to(ROOT)}" for f in (ROOT / "conf").rglob("*.yaml")),
+    *(str(f.relative_to(ROOT)) for f in (ROOT / "reports" / "templates").iterdir()),
+    *(str(f.relative_to(ROOT)) for p in PACKAGES for f in (ROOT / p).rglob("*.py")),
+    "decoders/mini/vae_mini.safetensors",
+    "decoders/mini/vae_mini.md",
+}
+
+
+def main() -> int:
+    """0 if the wheel holds what it should and nothing else at top level."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
+        subprocess.run([*command, str(ROOT)], check=True, stdout=subprocess.DEVNULL)
+        (wheel,) = Path(folder).glob("*.whl")
+        names = set(zipfile.ZipFile(wheel).namelist())
+        size = wheel.stat().st_size
+    top = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    problems = [f"top-level names are {sorted(top)}"] if top != PACKAGES else []
+    problems += [f"not in the wheel: {name}" for name in sorted(FILES - names)]
+    for problem in problems:
+        print(f"wheel: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"wheel: {len(names)} files, {size / 1e6:.1f} MB, top level {' '.join(sorted(top))}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

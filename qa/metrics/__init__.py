@@ -1,1 +1,4 @@
-"""One file a metric family; each names the library that owns its definition."""
+"""Metrics, one file per family. A class is found through `conf/metric/<name>.yaml`, nothing else.
+
+No module here imports torch or a metric library when it is imported; constructors do.
+"""

@@ -1,0 +1,65 @@
+"""What is known about a metric without building it: the digest of its facts, and its direction.
+
+Direction lives in one place, the class attribute `better`. `direction` follows the same two hops a
+reader would: the packaged YAML names the class, the class says which way is better.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from importlib.resources import files
+from typing import Literal
+
+import yaml
+
+from qa.types import MetricFacts
+
+Direction = Literal["higher", "lower"]
+
+
+def fingerprint(facts: MetricFacts) -> str:
+    """16 hexadecimal digits: the start of SHA-256 over canonical JSON of every fact.
+
+    Two values may be compared only if their fingerprints are equal. Raises ValueError for a
+    protocol value that is NaN or infinite.
+    """
+    content = {
+        "name": facts.name,
+        "better": facts.better,
+        "unit": facts.unit,
+        "source": facts.source,
+        "licence": facts.licence,
+        "protocol": dict(facts.protocol),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def direction(metric: str) -> Direction | None:
+    """Which values of a metric are better, or None where that is not known.
+
+    A family name without a file of its own (`lpips` for `lpips_alex`, `lpips_vgg`) has the
+    direction of its members if they agree.
+    """
+    targets = _targets()
+    names = [metric] if metric in targets else [n for n in targets if n.startswith(f"{metric}_")]
+    found = {_better(targets[name]) for name in names}
+    return found.pop() if len(found) == 1 else None
+
+
+def _targets() -> dict[str, str]:
+    """Metric name → dotted name of its class, from every packaged `metric/<name>.yaml`."""
+    targets: dict[str, str] = {}
+    for file in (files("qa.conf") / "metric").iterdir():
+        if file.name.endswith(".yaml"):
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            targets |= {name: str(node["_target_"]) for name, node in content.items()}
+    return targets
+
+
+def _better(target: str) -> Direction:
+    module, _, name = target.rpartition(".")
+    better: Direction = getattr(importlib.import_module(module), name).better
+    return better

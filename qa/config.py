@@ -81,7 +81,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    ConfigStore.instance().store(name="run_schema", node=RunSchema)
+    ConfigStore.instance().store(name="run_schema", node=_schema())
     asked = list(overrides)
     if config_dir is not None:
         asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
@@ -99,6 +99,14 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
     except (HydraException, OmegaConfBaseException) as error:
         raise _misfit(error) from error
     return Config(whole, choices, tuple(overrides))
+
+
+def _schema() -> DictConfig:
+    """RunSchema for Hydra. Frozen dataclasses make read-only nodes; overrides must reach them."""
+    schema: DictConfig = OmegaConf.structured(RunSchema)
+    for name in ("knobs", "numerics"):
+        OmegaConf.set_readonly(schema[name], None)
+    return schema
 
 
 def build(node: Any, what: str) -> Any:
@@ -148,7 +156,9 @@ def _missing(keys: list[str]) -> UsageError:
 
 
 def _misfit(error: Exception) -> UsageError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Hydra names the override, the error below it names the reason.
+    said = dict.fromkeys(str(e).strip() for e in (error, error.__cause__) if e is not None)
+    lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
     text = " ".join(
         line for line in lines if not line.startswith(("full_key", "object_type", "reference_type"))
     )

@@ -73,7 +73,10 @@ def load(path: str | Path) -> Results:
         )
     folder = RunFolder.open(path)
     digests = {row["id"]: row["sha256"] for row in folder.samples()}
-    return Results(folder.name, _checked(folder.scores(), path), folder.record(), digests, folder)
+    record = folder.record()
+    # Not the folder's name: equal plans must give equal verdicts wherever they were carried out.
+    name = record.get("name", folder.name)
+    return Results(name, _checked(folder.scores(), path), record, digests, folder)
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -134,7 +134,7 @@ def prepare(config: Config) -> Job:
             "numerics": resolved,
         },
     )
-    name = f"{suite.name}-{config.choices['decoder']}-{plan.digest[:8]}"
+    name = run_name(suite.name, config, plan)
     folder = RunFolder(Path(tree.out) if tree.out else Path(tree.runs) / name)
     return Job(
         config, suite.name, plan, decoder, latents, metrics, unavailable,
@@ -161,7 +161,7 @@ def measure(job: Job, progress: Progress | None = None) -> None:
             if progress:
                 progress(done * job.plan.seeds, job.plan.decodes)
     write_json(job.folder.samples_file, _sample_rows(job))
-    job.folder.reduce([unit.id for unit in job.plan.units])
+    job.folder.reduce([unit.id for unit in job.plan.units], {*job.metrics, *job.unavailable})
     write_json(job.folder.record_file, record(job, started, now()))
 
 
@@ -192,6 +192,7 @@ def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
     space = job.decoder.space
     return {
         "schema": SCHEMA,
+        "name": run_name(job.suite, job.config, job.plan),
         "suite": job.suite,
         "decoder": job.config.choices["decoder"],
         "use_case": job.config.choices["use_case"],
@@ -216,6 +217,11 @@ def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
         "finished": finished,
         "command": ["qa", "run", *job.config.overrides],
     }
+
+
+def run_name(suite: str, config: Config, plan: Plan) -> str:
+    """Name of a run: equal plans have equal names, so a stopped run is found again."""
+    return f"{suite}-{config.choices['decoder']}-{plan.digest[:8]}"
 
 
 def knobs_of(config: Config) -> Knobs:

@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,8 +158,11 @@ class RunFolder:
         write_bytes(file, png)
         return file.relative_to(self.path).as_posix()
 
-    def reduce(self, units: Sequence[str]) -> None:
-        """Gather the units' results into the two tables, in an order that nothing influences."""
+    def reduce(self, units: Sequence[str], metrics: Collection[str]) -> None:
+        """Gather the units' results into the two tables, in an order that nothing influences.
+
+        Scores of metrics that an earlier run of the same plan asked for are left out.
+        """
         results = [self.finished(unit) for unit in units]
         lost = [unit for unit, result in zip(units, results, strict=True) if result is None]
         if lost:
@@ -174,7 +177,7 @@ class RunFolder:
             key=lambda row: (row["sample"], row["seed"]),
         )
         scores = sorted(
-            (asdict(row) for result in found for row in result.scores),
+            (asdict(row) for result in found for row in result.scores if row.metric in metrics),
             key=lambda row: (row["sample"], row["seed"], row["metric"]),
         )
         _write_table(self.decoded_file, decoded, DECODED_COLUMNS)

@@ -1,0 +1,118 @@
+"""Configuration: everything that ships binds, everything that does not fit is said."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from qa.config import build, compose
+from qa.errors import UsageError
+
+CONF = Path(__file__).parents[2] / "conf"
+CHOICES = [
+    (folder.name, file.stem)
+    for folder in sorted(CONF.iterdir())
+    if folder.is_dir()
+    for file in sorted(folder.glob("*.yaml"))
+]
+
+
+def unbound(node: object, path: str = "") -> list[str]:
+    """Every `_target_` below `node` whose arguments its constructor would refuse."""
+    problems = []
+    if isinstance(node, dict):
+        if "_target_" in node:
+            module, _, name = str(node["_target_"]).rpartition(".")
+            target = getattr(importlib.import_module(module), name)
+            arguments = {k: v for k, v in node.items() if not str(k).startswith("_")}
+            try:
+                inspect.signature(target).bind(**arguments)
+            except TypeError as error:
+                problems.append(f"{path}: {error}")
+        for key, value in node.items():
+            problems += unbound(value, f"{path}.{key}")
+    return problems
+
+
+def composed(group: str, choice: str) -> dict:
+    override = f"{group}=[{choice}]" if group == "metric" else f"{group}={choice}"
+    paths = ["suite.path=x"] if choice == "folder" else []
+    paths += ["latents.path=x"] if group == "latents" else []
+    paths += ["decoder.path=x"] if (group, choice) == ("decoder", "pictures") else []
+    return OmegaConf.to_container(compose([override, *paths]).tree, resolve=True)
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_packaged_choice_composes_and_binds(group, choice):
+    assert unbound(composed(group, choice)) == []
+
+
+def test_the_binding_check_can_fail():
+    tree = composed("decoder", "vae_mini")
+    tree["decoder"]["colour"] = "blue"
+    assert unbound(tree) == [".decoder: got an unexpected keyword argument 'colour'"]
+
+
+def test_every_decoder_states_all_its_arguments():
+    """A tunable argument that the YAML leaves out could not be overridden without a `+`."""
+    for group, choice in CHOICES:
+        if group not in {"decoder", "executor", "tracking", "suite"}:
+            continue
+        node = composed(group, choice)[group]
+        module, _, name = node["_target_"].rpartition(".")
+        target = getattr(importlib.import_module(module), name)
+        assert set(inspect.signature(target).parameters) <= set(node), f"{group}={choice}"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("sed=1", "Key 'sed' not in 'RunSchema'"),
+        ("seeds=many", "could not be converted to Integer"),
+        ("knobs.sigma=soft", "could not be converted to Float"),
+        ("knobs.colour=1", "Key 'colour' not in 'Knobs'"),
+        ("decoder=nothing", "Could not find 'decoder/nothing'"),
+        ("suite=folder", "suite.path has no value"),
+        ("decoder.dtipe=float32", "decoder.dtipe"),
+        ("seeds", "seeds"),
+    ],
+)
+def test_what_does_not_fit_is_a_usage_error(override, said):
+    with pytest.raises(UsageError) as caught:
+        compose([override])
+    assert said in str(caught.value)
+    assert "fix:" in str(caught.value)
+
+
+def test_a_value_of_the_dial_can_be_given():
+    config = compose(["knobs.sigma=0.3", "knobs.steps=2", "numerics.threads=1"])
+    assert (config.tree.knobs.sigma, config.tree.knobs.steps) == (0.3, 2)
+
+
+def test_a_folder_of_own_groups_is_found(tmp_path):
+    (tmp_path / "decoder").mkdir()
+    (tmp_path / "decoder" / "mine.yaml").write_text(
+        "# @package _global_\ndecoder: {_target_: toys.Sampler}\n"
+    )
+    config = compose(["decoder=mine"], tmp_path)
+    assert config.choices["decoder"] == "mine"
+    assert type(build(config.group("decoder"), "decoder")).__name__ == "Sampler"
+
+
+def test_wrong_arguments_and_classes_are_usage_errors():
+    for node, said in (
+        ({"_target_": "toys.Sampler", "colour": 1}, "unexpected keyword argument 'colour'"),
+        ({"_target_": "toys.Nobody"}, "toys.Nobody"),
+        ({"path": "x"}, "names no class"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            build(node, "decoder")
+
+
+def test_a_part_that_complains_is_heard_as_it_spoke():
+    with pytest.raises(UsageError, match=r"executor.batch=0 cannot work"):
+        build({"_target_": "qa.executors.local.LocalExecutor", "batch": 0}, "executor")

@@ -1,0 +1,84 @@
+"""Systems under test that take no time: average pooling as a latent space, and decoders for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from qa import images, seeds
+from qa.types import DecodeRequest, Latent, LatentSpace, Sample
+
+POOLED = LatentSpace("pooled", 3, 8, "8x8 means")
+
+
+class Pool:
+    """Encoder: means of 8x8 blocks of a picture padded to a multiple of 8."""
+
+    digest = "pool-1"
+
+    def __init__(self, space: str = "pooled") -> None:
+        self.space = LatentSpace(space, 3, 8, "8x8 means")
+
+    def latent(self, sample: Sample, picture: torch.Tensor | None) -> Latent:
+        assert picture is not None
+        pixels = images.to_unit(picture)[None]
+        _, _, h, w = pixels.shape
+        padded = F.pad(pixels, (0, -w % 8, 0, -h % 8), mode="replicate")
+        return Latent(F.avg_pool2d(padded, 8)[0])
+
+
+class Sampler:
+    """A 'generative' decoder: nearest-neighbour pixels plus each request's own initial noise."""
+
+    licence = "test"
+    space: LatentSpace | None = POOLED
+
+    def __init__(self, noise: float = 0.05, delay: float = 0.0, name: str = "sampler") -> None:
+        self.noise, self.delay = noise, delay
+        self.digest = f"{name}-{noise}"
+        self.calls: list[int] = []
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[torch.Tensor]:
+        self.calls.append(len(requests))
+        return [self._one(request) for request in requests]
+
+    def _one(self, request: DecodeRequest) -> torch.Tensor:
+        time.sleep(self.delay)
+        assert request.latent is not None
+        pixels = F.interpolate(request.latent[None], scale_factor=8.0, mode="nearest")[0]
+        pixels = pixels[:, : request.height, : request.width]
+        shape = (3, request.height, request.width)
+        noise = seeds.noise(seeds.INITIAL_NOISE, request.content, request.seed, shape)
+        return pixels + self.noise * noise
+
+
+class Coupled(Sampler):
+    """Wrong on purpose: noise drawn once for the whole call, so a picture depends on its batch."""
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        clean = Sampler(0.0).decode(requests)
+        return [x + self.noise * torch.randn(x.shape, generator=generator) for x in clean]
+
+
+class Breaks(Sampler):
+    """Wrong on purpose for one sample: raises, returns an infinity, or a picture of another size."""
+
+    def __init__(self, sample: str, how: str) -> None:
+        super().__init__()
+        self.sample, self.how = sample, how
+        self.digest = f"breaks-{sample}-{how}"
+
+    def _one(self, request: DecodeRequest) -> torch.Tensor:
+        pixels = super()._one(request)
+        if request.sample != self.sample:
+            return pixels
+        if self.how == "raise":
+            raise RuntimeError("the sampler diverged")
+        if self.how == "infinite":
+            pixels[0, 0, 0] = float("inf")
+            return pixels
+        return pixels[:, 1:]

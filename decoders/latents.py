@@ -1,0 +1,183 @@
+"""Latents made elsewhere and stored one file each.
+
+`DIR/<sample id>.safetensors` (an id may contain "/", then it names subfolders) holds the tensor
+`latent` [C,h,w] and, in the header's metadata:
+
+    space    name of an entry of `decoders.spaces.SPACES`; the same in every file
+    sigma    noise level left in the latent, in [0, 1]; 0 when absent
+    prompt   the text it was made from, if any
+    source   what made it, in words, if known
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+from decoders.spaces import space as find_space
+from qa.errors import QaError, UsageError
+from qa.types import Latent, LatentSpace, Sample
+
+SUFFIX = ".safetensors"
+TENSOR = "latent"
+FLOATS = ("F16", "BF16", "F32", "F64")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says before its values are read."""
+
+    path: Path
+    space: str
+    sigma: float
+    prompt: str | None
+    source: str | None
+    sha256: str
+
+
+class StoredLatents:
+    """A folder of safetensors as a LatentSource.
+
+    The constructor reads and hashes every file, so that `digest` stands for their content; a file
+    that changes afterwards is refused when it is used. Raises UsageError for an empty folder, for
+    files that disagree on their space and for headers that do not fit it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._headers = _headers(self.path)
+        names = {header.space: header for header in self._headers.values()}
+        if len(names) > 1:
+            listed = "; ".join(f"{name}: {names[name].path}" for name in sorted(names))
+            raise UsageError(
+                f"The latents in {path} come from different spaces.",
+                f"One of each: {listed}.",
+                "keep one folder for each space",
+            )
+        self.space: LatentSpace = find_space(next(iter(names)))
+        for header in self._headers.values():
+            _check_shape(header.path, self.space)
+        lines = (f"{key}\x1f{header.sha256}" for key, header in sorted(self._headers.items()))
+        self.digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def latent(self, sample: Sample, picture: Tensor | None) -> Latent:
+        """The stored latent of the sample, float32 [C,h,w]; the picture is not looked at."""
+        header = self.header(sample.id)
+        data = header.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != header.sha256:
+            raise QaError(
+                f"{header.path} changed while it was in use.",
+                "Its content is no longer what the run was planned with.",
+                "start the run again",
+            )
+        tensor = load(data)[TENSOR].to(torch.float32)
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
+            raise QaError(
+                f"The latent of {sample.id} holds NaN or infinity.",
+                f"{bad} of {tensor.numel()} values in {header.path}.",
+                "store it again from a finite latent",
+            )
+        return Latent(tensor, header.sigma)
+
+    def header(self, sample: str) -> Header:
+        """Metadata of one sample's latent; QaError where there is none."""
+        parts = PurePosixPath(sample).parts
+        if not parts or sample.startswith("/") or ".." in parts or "\\" in sample:
+            raise QaError(
+                f"Sample id {sample!r} does not name a file inside {self.path}.",
+                "An id is a relative path without '..'.",
+                "rename the sample",
+            )
+        if sample not in self._headers:
+            raise QaError(
+                f"There is no latent for sample {sample}.",
+                f"{self.path / (sample + SUFFIX)} does not exist.",
+                "store it, or leave the sample out of the suite",
+            )
+        return self._headers[sample]
+
+
+def write(
+    path: Path,
+    latent: Tensor,
+    *,
+    space: str,
+    sigma: float = 0.0,
+    prompt: str | None = None,
+    source: str | None = None,
+) -> None:
+    """Stores one latent [C,h,w] in the form that `StoredLatents` reads."""
+    metadata = {"space": space, "sigma": repr(float(sigma))}
+    metadata |= {key: text for key, text in (("prompt", prompt), ("source", source)) if text}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({TENSOR: latent.detach().to("cpu").contiguous()}, path, metadata=metadata)
+
+
+def _headers(folder: Path) -> dict[str, Header]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.", "", "latents.path=FOLDER")
+    files = sorted(file for file in folder.rglob("*" + SUFFIX) if file.is_file())
+    if not files:
+        raise UsageError(
+            f"{folder} holds no latents.",
+            f"A latent is a file <sample id>{SUFFIX}.",
+            "latents.path=FOLDER",
+        )
+    return {file.relative_to(folder).as_posix()[: -len(SUFFIX)]: _header(file) for file in files}
+
+
+def _header(file: Path) -> Header:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"{file} is no safetensors file.", str(error), "store it again") from error
+    if "space" not in metadata:
+        raise UsageError(
+            f"{file} does not say which latent space it is from.",
+            f"Its metadata has {sorted(metadata) or 'no entries'}.",
+            "write it with decoders.latents.write(path, latent, space=...)",
+        )
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    prompt, source = metadata.get("prompt"), metadata.get("source")
+    return Header(file, metadata["space"], _sigma(file, metadata), prompt, source, sha256)
+
+
+def _sigma(file: Path, metadata: dict[str, str]) -> float:
+    text = metadata.get("sigma", "0")
+    try:
+        sigma = float(text)
+    except ValueError:
+        sigma = math.nan
+    if not 0 <= sigma <= 1:
+        raise UsageError(
+            f"{file} gives sigma as {text!r}.", "It is a noise level in [0, 1].", "store it again"
+        )
+    return sigma
+
+
+def _check_shape(file: Path, space: LatentSpace) -> None:
+    with safe_open(file, framework="pt") as opened:
+        if TENSOR not in opened.keys():  # noqa: SIM118 - a safetensors handle is no mapping
+            held = ", ".join(opened.keys()) or "nothing"
+            raise UsageError(f"{file} has no tensor {TENSOR!r}.", f"It holds {held}.")
+        part = opened.get_slice(TENSOR)
+        shape, dtype = list(part.get_shape()), part.get_dtype()
+    if len(shape) != 3 or shape[0] != space.channels or 0 in shape:
+        raise UsageError(
+            f"{file} holds a latent of shape {shape}.",
+            f"Space {space} needs [{space.channels}, h, w].",
+            "store it as [C,h,w], without a batch axis, under the right space",
+        )
+    if dtype not in FLOATS:
+        raise UsageError(
+            f"{file} holds {dtype} values.", f"A latent is one of {', '.join(FLOATS)}."
+        )

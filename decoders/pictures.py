@@ -1,0 +1,90 @@
+"""Pictures made elsewhere, by sample id and seed: any other system can be judged.
+
+For sample `id` and seed index k, one of these exists in the folder (any suffix of
+`qa.images.SUFFIXES`, upper or lower case; an id may contain "/", then it names subfolders):
+
+    DIR/<id>/seed<k>.<ext>
+    DIR/<id>_seed<k>.<ext>
+    DIR/<id>.<ext>           stands for every seed: a deterministic system
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from qa import assets, images
+from qa.errors import QaError, UsageError
+from qa.types import DecodeRequest, LatentSpace
+
+
+class Pictures:
+    """A Decoder that reads. The folder is listed and hashed once, when it is built."""
+
+    space: LatentSpace | None = None
+    licence = "not stated: pictures made elsewhere"
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._files = _index(self.path)
+        lines = [
+            f"{file.relative_to(self.path).as_posix()}\x1f{assets.sha256(file)}"
+            for files in self._files.values()
+            for file in files
+        ]
+        self.digest = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
+        """Pixels float32 [3,height,width] in [0,1]; QaError for a picture that cannot be used."""
+        return [self._pixels(request) for request in requests]
+
+    def _pixels(self, request: DecodeRequest) -> Tensor:
+        file = self._file(request)
+        picture = images.read(file)
+        height, width = picture.shape[1:]
+        if (height, width) != (request.height, request.width):
+            raise QaError(
+                f"{file} is {width}x{height} pixels.",
+                f"Sample {request.sample} is {request.width}x{request.height}.",
+                "make the pictures in the size of the reference",
+            )
+        return images.to_unit(picture)
+
+    def _file(self, request: DecodeRequest) -> Path:
+        seed = f"seed{request.seed}"
+        stems = (f"{request.sample}/{seed}", f"{request.sample}_{seed}", request.sample)
+        found = [file for stem in stems for file in self._files.get(stem, ())]
+        if len(found) > 1:
+            names = ", ".join(file.relative_to(self.path).as_posix() for file in found)
+            raise QaError(
+                f"Several pictures stand for {request.sample}, seed {request.seed}.",
+                f"Found {names}.",
+                "keep one of them",
+            )
+        if not found:
+            raise QaError(
+                f"There is no picture for {request.sample}, seed {request.seed}.",
+                f"None of {', '.join(stem + '.*' for stem in stems)} exists in {self.path}.",
+                "add the picture",
+            )
+        return found[0]
+
+
+def _index(folder: Path) -> dict[str, list[Path]]:
+    """Path inside the folder without its suffix → the picture files of that name."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.", "", "decoder.path=FOLDER")
+    index: dict[str, list[Path]] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in images.SUFFIXES and file.is_file():
+            index.setdefault(file.relative_to(folder).with_suffix("").as_posix(), []).append(file)
+    if not index:
+        raise UsageError(
+            f"{folder} holds no pictures.",
+            f"A picture ends in one of {', '.join(images.SUFFIXES)}.",
+            "decoder.path=FOLDER",
+        )
+    return index

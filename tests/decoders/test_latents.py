@@ -1,0 +1,119 @@
+"""A folder of stored latents."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from decoders.latents import StoredLatents, write
+from qa.errors import QaError, UsageError
+from qa.types import Sample
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i, name in enumerate(("one", "deep/two")):
+        file = tmp_path / f"{name}.safetensors"
+        write(file, torch.full((16, 2, 3), float(i)), space="flux1", sigma=i / 4, prompt="a cat")
+    return tmp_path
+
+
+def stored(folder, tensor, name="odd", key="latent", **metadata):
+    file = folder / f"{name}.safetensors"
+    save_file({key: tensor}, file, metadata={"space": "flux1", **metadata})
+    return folder
+
+
+def test_what_is_written_is_what_is_read(folder):
+    latents = StoredLatents(str(folder))
+    assert latents.space.name == "flux1"
+    two = latents.latent(Sample("deep/two"), None)
+    assert two.sigma == 0.25
+    assert two.tensor.dtype == torch.float32
+    assert torch.equal(two.tensor, torch.ones(16, 2, 3))
+    assert latents.header("one").prompt == "a cat"
+    assert latents.header("one").source is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_any_float_becomes_float32(tmp_path, dtype):
+    stored(tmp_path, torch.full((16, 1, 1), 0.5, dtype=dtype))
+    latent = StoredLatents(str(tmp_path)).latent(Sample("odd"), None)
+    assert latent.tensor.dtype == torch.float32
+    assert latent.sigma == 0
+    assert (latent.tensor == 0.5).all()
+
+
+def test_the_digest_stands_for_names_and_contents(folder):
+    before = StoredLatents(str(folder)).digest
+    assert StoredLatents(str(folder)).digest == before
+    (folder / "one.safetensors").rename(folder / "three.safetensors")
+    renamed = StoredLatents(str(folder)).digest
+    write(folder / "three.safetensors", torch.full((16, 2, 3), 9.0), space="flux1")
+    assert len({before, renamed, StoredLatents(str(folder)).digest}) == 3
+
+
+def test_a_file_that_changes_during_the_run_is_refused(folder):
+    latents = StoredLatents(str(folder))
+    write(folder / "one.safetensors", torch.full((16, 2, 3), 9.0), space="flux1")
+    with pytest.raises(QaError, match="changed while it was in use"):
+        latents.latent(Sample("one"), None)
+    assert latents.latent(Sample("deep/two"), None).tensor.max() == 1
+
+
+@pytest.mark.parametrize("sample", ["../one", "/one", "deep/../one", "", "deep\\two"])
+def test_ids_that_lead_outside_are_refused(folder, sample):
+    with pytest.raises(QaError, match="does not name a file inside"):
+        StoredLatents(str(folder)).latent(Sample(sample), None)
+
+
+def test_a_missing_latent_names_its_file(folder):
+    with pytest.raises(QaError, match=r"three\.safetensors does not exist"):
+        StoredLatents(str(folder)).latent(Sample("three"), None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(tmp_path, value):
+    tensor = torch.zeros(16, 2, 2)
+    tensor[3, 1, 1] = value
+    latents = StoredLatents(str(stored(tmp_path, tensor)))
+    with pytest.raises(QaError, match="1 of 64 values"):
+        latents.latent(Sample("odd"), None)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "options", "message"),
+    [
+        (torch.zeros(4, 2, 2), {}, r"shape \[4, 2, 2\]"),
+        (torch.zeros(1, 16, 2, 2), {}, r"shape \[1, 16, 2, 2\]"),
+        (torch.zeros(16, 0, 2), {}, r"shape \[16, 0, 2\]"),
+        (torch.zeros(16, 2, 2, dtype=torch.int32), {}, "I32"),
+        (torch.zeros(16, 2, 2), {"key": "z"}, "no tensor 'latent'"),
+        (torch.zeros(16, 2, 2), {"space": "flux9"}, "no latent space 'flux9'"),
+        (torch.zeros(16, 2, 2), {"space": "sd3"}, "different spaces.*flux1.*sd3"),
+        (torch.zeros(16, 2, 2), {"sigma": "1.5"}, "'1.5'"),
+        (torch.zeros(16, 2, 2), {"sigma": "much"}, "'much'"),
+        (torch.zeros(16, 2, 2), {"sigma": "nan"}, "'nan'"),
+    ],
+)
+def test_a_folder_that_contradicts_itself_is_refused_at_once(tmp_path, tensor, options, message):
+    if options.get("space") == "sd3":
+        write(tmp_path / "fine.safetensors", torch.zeros(16, 1, 1), space="flux1")
+    stored(tmp_path, tensor, **options)
+    with pytest.raises(UsageError, match=message):
+        StoredLatents(str(tmp_path))
+
+
+def test_a_file_without_a_space_is_refused(tmp_path):
+    save_file({"latent": torch.zeros(16, 1, 1)}, tmp_path / "a.safetensors")
+    with pytest.raises(UsageError, match="does not say which latent space"):
+        StoredLatents(str(tmp_path))
+
+
+def test_an_empty_or_absent_folder_and_rubbish_are_usage_errors(tmp_path):
+    with pytest.raises(UsageError, match="holds no latents"):
+        StoredLatents(str(tmp_path))
+    with pytest.raises(UsageError, match="not a folder"):
+        StoredLatents(str(tmp_path / "absent"))
+    (tmp_path / "a.safetensors").write_bytes(b"rubbish")
+    with pytest.raises(UsageError, match="no safetensors file"):
+        StoredLatents(str(tmp_path))

@@ -1,0 +1,135 @@
+"""A finished run folder made by hand, and what an MLflow store knows of its copy."""
+
+import hashlib
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import numpy as np
+from PIL import Image
+
+from qa.store import RunFolder, UnitResult, write_bytes, write_json
+from qa.types import Decoded, Score
+
+SAMPLES = ("a", "b/ü", "c")
+PSNR = {"a": 30.123456789012345, "b/ü": 1 / 3, "c": 48.1308036086791}
+SUITE_DIGEST = hashlib.sha256(b"suite").hexdigest()
+RECORD = {
+    "schema": "decoder-qa/record/1",
+    "suite": "mini", "decoder": "vae_mini", "use_case": "photo",
+    "plan": hashlib.sha256(b"plan").hexdigest(), "suite_digest": SUITE_DIGEST,
+    "decoder_digest": hashlib.sha256(b"weights").hexdigest(), "latents_digest": None,
+    "seeds": 1, "pictures": 3, "limited": False, "space": "mini (4 channels, /8, z)",
+    "knobs": {"steps": None, "sigma": 0.1, "capture": None, "cfg": None, "shift": None},
+    "licence": "Apache-2.0",
+    "facts": {"psnr": {"name": "psnr", "fingerprint": "f00d" * 4}},
+    "unavailable": {"piqe": "pyiqa is not installed"},
+    "environment": {
+        "class": "c1a55", "gpu": None, "git": {"commit": "0" * 40, "dirty": True},
+    },
+    "started": "2026-01-02T03:04:05+00:00", "finished": "2026-01-02T03:05:05+00:00",
+}  # fmt: skip
+STARTED = 1767323045000
+VERDICT = {
+    "schema": "decoder-qa/verdict/1", "state": "FAIL", "exit_code": 3,
+    "summary": "psnr is worse than the baseline by more than its margin",
+    "baseline": {"name": "base", "plan": "b" * 64}, "use_case": "photo", "confidence": 0.9,
+    "gates": [{
+        "gate": "regression", "metric": "psnr", "state": "FAIL", "estimate": 0.1 + 0.2,
+        "low": 1e-17, "high": 0.7, "margin": 0.05, "count": 2, "missing": 0, "why": "worse",
+        "worst": [{"sample": "c", "harm": 0.5}, {"sample": "a", "harm": 0.1}],
+    }],
+    "metrics": [
+        {"metric": "psnr", "better": "higher", "mean": 26.2, "low": -1.5, "high": 1e300,
+         "count": 2, "missing": 1, "why": "no picture"},
+        {"metric": "lpips", "better": "lower", "mean": None, "low": None, "high": None,
+         "count": 0, "missing": 3, "why": "no weights"},
+    ],
+    "failures": [{"sample": "b/ü", "seed": 0, "why": "NaN"}],
+    "problems": [],
+}  # fmt: skip
+
+
+def make_run(path, verdict=VERDICT, **record):
+    """A finished run of three pictures, the second of which failed."""
+    folder = RunFolder(path)
+    write_json(folder.record_file, {**RECORD, **record})
+    write_json(folder.verdict_file, verdict)
+    write_json(folder.samples_file, [{"id": sample} for sample in SAMPLES])
+    write_bytes(folder.config_file, b"seeds: 1\n")
+    write_bytes(folder.report_file, "<p>größer</p>".encode())
+    for index, sample in enumerate(SAMPLES):
+        picture = np.full((9 + index, 300, 3), 60 * index, np.uint8)
+        for file in (folder.reference_file(sample), folder.picture_file(sample, 0)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(file)
+        failed = sample == "b/ü"
+        name = folder.picture_file(sample, 0).relative_to(path).as_posix()
+        folder.store(UnitResult(
+            f"u{index}",
+            (Decoded(sample, 0, None if failed else name, None, 2, 0.25, None),),
+            (Score(sample, 0, "psnr", None if failed else PSNR[sample], "failed" * failed),),
+            {},
+        ))  # fmt: skip
+    folder.reduce(["u0", "u1", "u2"], ["psnr"])
+    return folder
+
+
+def client_of(uri):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def snapshot(uri, experiment="decoder-qa"):
+    """All that a store knows about an experiment, with the times at which files were written."""
+    client = client_of(uri)
+    found = client.get_experiment_by_name(experiment)
+    runs = {}
+    for run in client.search_runs([found.experiment_id], max_results=1000):
+        run_id = run.info.run_id
+        runs[run_id] = {
+            "info": (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time),
+            "params": run.data.params,
+            "tags": run.data.tags,
+            "metrics": {
+                key: [
+                    (m.value, m.timestamp, m.step) for m in client.get_metric_history(run_id, key)
+                ]
+                for key in run.data.metrics
+            },
+            "inputs": [(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs],
+            "files": [(item.path, item.file_size) for item in client.list_artifacts(run_id)],
+        }
+    stored = local(found.artifact_location).rglob("*")
+    written = {str(file): file.stat().st_mtime_ns for file in stored if file.is_file()}
+    return {"runs": runs, "written": written}
+
+
+def local(location):
+    """The path of a file URI."""
+    return Path(url2pathname(urlsplit(location).path))
+
+
+def run_of(uri, folder, experiment="decoder-qa"):
+    """The copy of a run folder."""
+    client = client_of(uri)
+    found = client.get_experiment_by_name(experiment)
+    runs = client.search_runs(
+        [found.experiment_id], filter_string=f"tags.`qa.run` = '{folder.name}'"
+    )
+    assert len(runs) == 1
+    return runs[0]
+
+
+def tree(path):
+    """Names, bytes and write times below a folder."""
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {str(f): (f.stat().st_mtime_ns, f.read_bytes()) for f in files}
+
+
+def closed_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]

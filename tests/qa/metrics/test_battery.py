@@ -1,0 +1,5 @@
+"""Every metric passes every check of the battery."""
+
+
+def test_battery(case, check):
+    check(case)

@@ -218,6 +218,9 @@ def _directions(
     """Which way is better, by metric; only gated metrics must have a direction."""
     arms = [candidate] if baseline is None else [candidate, baseline]
     found: dict[str, str] = {}
+    for metric, way in given.items():
+        if way not in {"higher", "lower"}:
+            raise UsageError(f"{metric}={way} is no direction.", "It is either higher or lower.")
     for metric in sorted({*gated, *(name for arm in arms for name in arm.metrics)}):
         stored = [arm.record.get("facts", {}).get(metric, {}).get("better") for arm in arms]
         known = given.get(metric) or next(filter(None, stored), None) or direction(metric)

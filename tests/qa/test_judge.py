@@ -1,0 +1,240 @@
+"""Verdicts from tables of scores: every state, what makes it, and what must not change it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qa.errors import UsageError
+from qa.gates.margins import Margin, from_config, parse, use_case
+from qa.judge import applicable, judge
+from qa.results import Results, load
+
+MARGINS = {"psnr": Margin(0.2)}
+
+
+def arm(shift: float = 0.0, spread: float = 0.05, pictures: int = 24, seeds: int = 2, **values):
+    """PSNR around 30 dB: a value per picture shared by all arms, minus `shift`, plus noise."""
+    rng = np.random.default_rng(abs(hash((shift, spread, values.get("draw", 0)))))
+    base = np.random.default_rng(1).normal(30, 3, pictures)
+    rows = [
+        {"sample": f"p{i:02d}", "seed": s, "metric": "psnr", "why": "",
+         "value": base[i] - shift + rng.normal(0, spread)}
+        for i, s in itertools.product(range(pictures), range(seeds))
+    ]  # fmt: skip
+    return Results("arm", pd.DataFrame(rows), values.get("record", {}), values.get("digests", {}))
+
+
+def edited(results: Results, **changes: object) -> Results:
+    """One value of p03, seed 1, changed."""
+    frame = results.scores.copy()
+    mask = (frame["sample"] == "p03") & (frame["seed"] == 1)
+    for column, value in changes.items():
+        frame.loc[mask, column] = value
+    return Results(results.name, frame, results.record, results.digests)
+
+
+def state(candidate: Results, baseline: Results | None = None, margins=MARGINS) -> str:
+    return judge(candidate, baseline or arm(), margins)["state"]
+
+
+@pytest.mark.parametrize(
+    ("shift", "spread", "expected", "code"),
+    [
+        (0.0, 0.05, "PASS", 0),
+        (-1.0, 0.05, "PASS", 0),
+        (0.1, 0.02, "PASS", 0),  # provably worse, provably within the margin
+        (1.0, 0.05, "FAIL", 3),
+        (0.0, 3.0, "INCONCLUSIVE", 4),
+    ],
+)
+def test_states_and_exit_codes(shift, spread, expected, code):
+    verdict = judge(arm(shift, spread, draw=3), arm(), MARGINS)
+    assert (verdict["state"], verdict["exit_code"]) == (expected, code)
+    gate = verdict["gates"][0]
+    assert gate["low"] < gate["estimate"] < gate["high"]
+    assert (gate["needs"] is not None) == (expected == "INCONCLUSIVE")
+
+
+def test_the_estimate_is_the_mean_difference():
+    verdict = judge(arm(0.7, 0.0), arm(0.0, 0.0), MARGINS)
+    gate = verdict["gates"][0]
+    assert gate["estimate"] == pytest.approx(0.7)
+    assert gate["baseline"] - gate["candidate"] == pytest.approx(0.7)
+    assert gate["count"] == 24
+
+
+def test_swapping_the_arms_mirrors_the_interval():
+    one, two = arm(0.3, 0.2), arm()
+    there = judge(one, two, MARGINS)["gates"][0]
+    back = judge(two, one, MARGINS)["gates"][0]
+    for a, b in (("estimate", "estimate"), ("low", "high"), ("high", "low")):
+        assert there[a] == pytest.approx(-back[b])
+
+
+def test_the_order_of_rows_changes_no_byte():
+    one, two = arm(0.3, 0.2), arm()
+    shuffled = Results("arm", one.scores.sample(frac=1, random_state=3), {}, {})
+    assert json.dumps(judge(one, two, MARGINS)) == json.dumps(judge(shuffled, two, MARGINS))
+
+
+def test_lower_is_better_turns_harm_around():
+    def rename(results: Results, name: str) -> Results:
+        return Results("arm", results.scores.assign(metric=name), {}, {})
+
+    low, high = arm(1.0), arm()
+    verdict = judge(
+        rename(low, "lpips_alex"), rename(high, "lpips_alex"), {"lpips_alex": Margin(1)}
+    )
+    assert verdict["state"] == "PASS"
+    assert verdict["gates"][0]["better"] == "lower"
+    assert verdict["gates"][0]["estimate"] < 0
+
+
+def test_an_unknown_metric_needs_its_direction():
+    one = Results("a", arm().scores.assign(metric="sparkle"), {}, {})
+    with pytest.raises(UsageError, match="Which way is sparkle better"):
+        judge(one, one, {"sparkle": Margin(1)})
+    assert judge(one, one, {"sparkle": Margin(1)}, better={"sparkle": "higher"})["state"] == "PASS"
+    with pytest.raises(UsageError, match="higher or lower"):
+        judge(one, one, {"sparkle": Margin(1)}, better={"sparkle": "up"})
+
+
+def test_seeds_do_not_count_as_pictures():
+    """Copying every seed four times must not narrow the interval."""
+    one, two = arm(0.1, 0.3, seeds=1), arm(0.0, 0.05, seeds=1)
+
+    def copied(results: Results) -> Results:
+        frames = [results.scores.assign(seed=seed) for seed in range(4)]
+        return Results("arm", pd.concat(frames), {}, {})
+
+    single, fourfold = judge(one, two, MARGINS), judge(copied(one), copied(two), MARGINS)
+    for end in ("low", "estimate", "high", "count"):
+        assert single["gates"][0][end] == pytest.approx(fourfold["gates"][0][end])
+
+
+@pytest.mark.parametrize("side", ["candidate", "baseline"])
+def test_a_missing_value_fails_closed(side):
+    arms = {"candidate": arm(-1.0), "baseline": arm()}
+    arms[side] = edited(arms[side], value=np.nan, why="the sampler diverged")
+    verdict = judge(arms["candidate"], arms["baseline"], MARGINS)
+    assert (verdict["state"], verdict["exit_code"]) == ("INVALID", 5)
+    gate = verdict["gates"][0]
+    assert (gate["count"], gate["missing"]) == (23, 1)
+    assert f"'p03' in the {side}: the sampler diverged" in gate["why"]
+
+
+def test_a_missing_row_fails_closed():
+    one = arm(-1.0)
+    frame = one.scores[(one.scores["sample"] != "p03") | (one.scores["seed"] != 1)]
+    assert state(Results("arm", frame, {}, {})) == "INVALID"
+
+
+def test_nothing_compared_is_not_a_pass():
+    verdict = judge(arm(), arm(), {})
+    assert (verdict["state"], verdict["exit_code"]) == ("INVALID", 5)
+    assert "nothing was compared" in verdict["summary"]
+    assert judge(arm(), arm(), {"ssim": Margin(0.1)})["state"] == "INVALID"
+
+
+def test_a_metric_that_only_the_baseline_has_fails_closed():
+    both = pd.concat([arm().scores, arm().scores.assign(metric="ssim")])
+    base = Results("base", both, {}, {})
+    margins = applicable(
+        {"psnr": Margin(0.2), "ssim": Margin(0.1), "dists": Margin(1)}, arm(), base
+    )
+    assert set(margins) == {"psnr", "ssim"}
+    assert state(arm(), base, margins) == "INVALID"
+
+
+def test_a_failure_beside_an_invalid_gate_still_fails():
+    frame = pd.concat([arm(1.0).scores, arm().scores.assign(metric="ssim", value=np.nan)])
+    base = Results("base", pd.concat([arm().scores, arm().scores.assign(metric="ssim")]), {}, {})
+    margins = {"psnr": Margin(0.2), "ssim": Margin(0.1)}
+    assert state(Results("arm", frame, {}, {}), base, margins) == "FAIL"
+
+
+def facts(mark: str) -> dict:
+    return {"facts": {"psnr": {"fingerprint": mark, "better": "higher", "unit": "dB"}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"record": facts("b")}, "fingerprint of psnr: a against b"),
+        ({"digests": {f"p{i:02d}": "other" for i in range(24)}}, "have another reference"),
+        ({"pictures": 23}, "samples: 1 only in the candidate, e.g. 'p23'"),
+        ({"seeds": 3}, "seeds: [0, 1] in the candidate, [0, 1, 2] in the baseline"),
+        ({"record": {"limited": True}}, "the baseline is a limited run"),
+    ],
+)
+def test_arms_that_do_not_match_are_invalid_and_say_why(changes, said):
+    digests = {f"p{i:02d}": "d" for i in range(24)}
+    candidate = arm(record=facts("a"), digests=digests)
+    baseline = arm(**({"record": facts("a"), "digests": digests} | changes)) if set(changes) <= {
+        "record", "digests"} else arm(record=facts("a"), **changes)  # fmt: skip
+    verdict = judge(candidate, baseline, MARGINS)
+    assert verdict["exit_code"] == 5
+    assert any(said in problem for problem in verdict["problems"]), verdict["problems"]
+    assert {gate["state"] for gate in verdict["gates"]} == {"INVALID"}
+
+
+def test_one_picture_cannot_settle_anything():
+    assert state(arm(pictures=1), arm(pictures=1)) == "INCONCLUSIVE"
+
+
+def test_without_a_baseline_it_is_measured_and_failures_show():
+    assert judge(arm(), None, MARGINS)["state"] == "MEASURED"
+    frame = arm().scores
+    frame.loc[frame["sample"] == "p03", ["value", "why"]] = [np.nan, "broken"]
+    verdict = judge(Results("arm", frame, {}, {}), None, MARGINS)
+    assert (verdict["state"], len(verdict["failures"])) == ("INVALID", 2)
+
+
+def test_tables_are_read_from_csv_and_parquet(tmp_path):
+    frame = arm().scores.drop(columns="why")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    verdicts = [judge(load(tmp_path / n), arm(), MARGINS) for n in ("a.csv", "a.parquet")]
+    assert [v["state"] for v in verdicts] == ["PASS", "PASS"]
+    assert verdicts[0]["gates"] == verdicts[1]["gates"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sample,seed,metric\na,0,psnr\n", "no column value"),
+        ("sample,seed,metric,value\na,0,psnr,high\n", "no number"),
+        ("sample,seed,metric,value\na,zero,psnr,1\n", "no number"),
+        (
+            "sample,seed,metric,value\na,0,psnr,1\na,0,psnr,2\n",
+            "several rows for 'a', seed 0, psnr",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_judged_are_refused(tmp_path, text, said):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        load(tmp_path / "a.csv")
+
+
+def test_infinite_values_are_missing(tmp_path):
+    (tmp_path / "a.csv").write_text("sample,seed,metric,value\na,0,psnr,inf\nb,0,psnr,30\n")
+    scores = load(tmp_path / "a.csv").scores.set_index("sample")
+    assert np.isnan(scores.loc["a", "value"])
+    assert scores.loc["a", "why"] == "the value is infinite"
+
+
+def test_margins_come_with_a_reason_and_only_positive():
+    for name in ("photo", "archive", "preview"):
+        assert all(margin.why for margin in use_case(name).values())
+    assert parse(["psnr=0.5"])["psnr"].value == 0.5
+    assert from_config({"psnr": 0.5})["psnr"] == Margin(0.5)
+    for wrong in (lambda: parse(["psnr"]), lambda: parse(["psnr=-1"]), lambda: use_case("none"),
+                  lambda: from_config({"psnr": {"margin": 1, "reason": ""}})):  # fmt: skip
+        with pytest.raises(UsageError):
+            wrong()

@@ -1,0 +1,218 @@
+"""One self-contained HTML page for a run: the verdict first, its evidence below.
+
+    run folder ──► verdict, record, samples, scores, pictures ──► Page ──► report.html
+
+The page needs no network: style and script are inlined and allowed by their SHA-256 in a content
+security policy that forbids everything else. Everything printed is escaped, and characters that
+would reorder or hide text are shown as <U+XXXX>. Equal run folders give equal bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from qa import store
+from qa.store import RunFolder
+from reports import cards, harm, wording
+from reports.forest import forest
+from reports.pictures import FULL, RAMP, THUMBNAIL, WINDOW, Inlined, Inliner, read
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_PICTURES = 60
+"""Pictures inside the file; all others are links into the run folder."""
+MAX_CARDS = 5
+MAX_THUMBNAILS = 24
+MAX_COLUMNS = 6
+MAX_FAILURES = 200
+
+
+@dataclass(frozen=True)
+class Line:
+    """One picture of the per-picture table, ready to print."""
+
+    row: harm.Row
+    sample: Mapping[str, Any]
+    thumbnail: Inlined | None
+    links: tuple[cards.Link, ...]
+
+
+def write(run: RunFolder | str | Path, baseline: RunFolder | str | Path | None = None) -> Path:
+    """Write `report.html` into a run folder that has been judged; returns its path.
+
+    The baseline's run folder adds its pictures and the harm of every picture.
+    """
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    if baseline is not None and not isinstance(baseline, RunFolder):
+        baseline = RunFolder.open(baseline)
+    store.write_bytes(run.report_file, render(run, baseline).encode())
+    return run.report_file
+
+
+def render(run: RunFolder, baseline: RunFolder | None = None) -> str:
+    """The page as text."""
+    verdict, record = run.verdict(), run.record()
+    gates = wording.by_severity(verdict["gates"])
+    samples = {row["id"]: row for row in run.samples()}
+    columns = harm.columns(verdict, MAX_COLUMNS)
+    cells = _cells(run, baseline, verdict, columns)
+    rows = harm.table(sorted(samples), cells, columns)
+    picked = harm.picks(gates, rows, columns, MAX_CARDS)
+    inliner = Inliner(MAX_PICTURES)
+    seeds = int(record.get("seeds") or verdict["candidate"].get("seeds") or 0)
+    album = cards.Album(run, baseline, inliner, seeds, _whys(verdict))
+    shown = [
+        album.card(pick, samples[pick.sample], cells.get((pick.sample, pick.metric)))
+        for pick in picked
+    ]
+    style, script = (_partial(name) for name in ("report.css", "report.js"))
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        verdict=verdict,
+        record=record,
+        facts=record.get("facts") or {},
+        name=run.name,
+        gates=gates,
+        gate_of={gate["metric"]: gate for gate in reversed(gates)},
+        forest=forest(gates),
+        columns=columns,
+        digits=_digits(verdict),
+        lines=[_line(row, samples[row.sample], album, place) for place, row in enumerate(rows)],
+        cards=shown,
+        failures=verdict["failures"][:MAX_FAILURES],
+        command=shlex.join(map(str, record.get("command") or ())),
+        ramp=RAMP,
+        full=FULL,
+        window=WINDOW,
+        with_baseline=baseline is not None,
+        style=Markup(style),  # our own files, not data
+        script=Markup(script),
+        policy=_policy(style, script),
+    )
+
+
+def _cells(
+    run: RunFolder,
+    baseline: RunFolder | None,
+    verdict: Mapping[str, Any],
+    columns: Sequence[harm.Column],
+) -> harm.Cells:
+    better = {column.metric: column.better for column in columns if column.better}
+    ours = harm.per_picture(_scores(run), better)
+    if baseline is None:
+        return harm.with_known_harm(ours, verdict["gates"])
+    return harm.with_harm(ours, harm.per_picture(_scores(baseline), better), better)
+
+
+def _scores(run: RunFolder) -> pd.DataFrame:
+    """A run's scores; an empty table where a run ended before it had any."""
+    if run.scores_file.is_file():
+        return run.scores()
+    import pandas as pd
+
+    return pd.DataFrame(columns=list(store.SCORE_COLUMNS))
+
+
+def _line(row: harm.Row, sample: Mapping[str, Any], album: cards.Album, place: int) -> Line:
+    links = album.links(row.sample)
+    thumbnail = None
+    if place < MAX_THUMBNAILS and links:
+        worst = next((cell.seed for cell in row.cells if cell.seed is not None), None)
+        chosen = next((link for link in links if link.seed == worst), links[-1])
+        thumbnail = album.inliner.put(read(chosen.file), THUMBNAIL)
+    return Line(row, sample, thumbnail, links)
+
+
+def _whys(verdict: Mapping[str, Any]) -> dict[tuple[str, int], str]:
+    return {(row["sample"], row["seed"]): row.get("why") or "" for row in verdict["failures"]}
+
+
+def _partial(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8").strip()
+
+
+def _policy(style: str, script: str) -> str:
+    """Only these two texts and data: pictures; no network, no frames, no forms."""
+    style_hash, script_hash = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (style, script)
+    )
+    return (
+        "default-src 'none'; img-src data:; "
+        f"style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digits(verdict: Mapping[str, Any]) -> dict[str, int]:
+    """Digits after the point for each metric's values."""
+    digits = {
+        row["metric"]: wording.decimals(wording.half_width(row)) for row in verdict["metrics"]
+    }
+    return digits | {gate["metric"]: wording.gate_digits(gate) for gate in verdict["gates"]}
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printed,
+    )
+    environment.filters.update(
+        number=lambda value, digits: wording.number(value, digits).replace("-", "−"),
+        mean=lambda value, digits: wording.mean(value, digits).replace("-", "−"),
+        interval=lambda row, digits: wording.interval(
+            row.get("low"), row.get("high"), digits
+        ).replace("-", "−"),
+        leaves=leaves,
+    )
+    environment.globals.update(
+        gate_digits=wording.gate_digits,
+        improved=wording.improved,
+        sentence=wording.sentence,
+        sort_key=_sort_key,
+    )
+    return environment
+
+
+def _sort_key(cell: harm.Cell, column: harm.Column) -> float | str:
+    """Grows as the picture gets worse; missing is worst, spelled as the script reads it."""
+    if cell.value is None:
+        return "Infinity"
+    return harm.worse(cell.value, column.better) if cell.harm is None else cell.harm
+
+
+def _printed(value: Any) -> Any:
+    """What `{{ value }}` prints before it is escaped."""
+    if value is None:
+        return wording.MISSING
+    return wording.visible(value) if type(value) is str else value
+
+
+def leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted name, text) pairs, in their own order."""
+    if isinstance(value, Mapping):
+        return [
+            leaf
+            for key, inner in value.items()
+            for leaf in leaves(inner, f"{path}.{key}" if path else str(key))
+        ]
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(str, value))
+    return [] if value is None or value == "" else [(path, str(value))]

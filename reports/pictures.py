@@ -1,0 +1,129 @@
+"""Pictures inside a report: bounded in number and size, encoded as WebP data URIs.
+
+The error map shows max over R, G, B of |candidate - reference| in levels of 255, on one fixed
+scale (0 to `FULL`) in every report, so that two reports can be compared by eye. Only NumPy and
+Pillow are used: a report never imports torch.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIDE = 384
+"""Longest side of an inlined picture, in pixels."""
+THUMBNAIL = 72
+WINDOW = 64
+"""Side of the crop around the worst place."""
+STRIDE = 4
+FULL = 64
+"""Error, in levels, at the upper end of the colour scale."""
+RAMP = ((8, 10, 22), (62, 22, 104), (150, 36, 110), (222, 74, 76), (250, 158, 60), (252, 246, 190))
+"""Colours of the error map from 0 to `FULL`; lightness rises throughout, so grey shows it too."""
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Inlined:
+    """A picture as the page holds it."""
+
+    source: str
+    """data:image/webp;base64,…"""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Box:
+    """A window in a picture, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def cut(self, picture: Array) -> Array:
+        """uint8 [H,W,3] → uint8 [height,width,3]"""
+        return picture[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+@dataclass
+class Inliner:
+    """Hands out data URIs until the report has its share of pictures."""
+
+    left: int
+    used: int = field(default=0, init=False)
+
+    def put(self, picture: Array | None, side: int = SIDE, exact: bool = False) -> Inlined | None:
+        """uint8 [H,W,3] → WebP no longer than `side`; None for no picture or no room."""
+        if picture is None or self.used >= self.left:
+            return None
+        self.used += 1
+        image = Image.fromarray(picture)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        image.save(buffer, "webp", lossless=exact, quality=82, method=4)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        return Inlined(f"data:image/webp;base64,{data}", *image.size)
+
+
+def read(file: Path) -> Array | None:  # uint8 [H,W,3]
+    """A stored PNG, or None if it is not there or damaged."""
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def error(candidate: Array | None, reference: Array | None) -> Array | None:
+    """Two pictures uint8 [H,W,3] → error in levels, uint8 [H,W]; None without two equal sizes."""
+    if candidate is None or reference is None or candidate.shape != reference.shape:
+        return None
+    levels: Array = np.abs(candidate.astype(np.int16) - reference).max(axis=2).astype(np.uint8)
+    return levels
+
+
+def heat(levels: Array, side: int = SIDE) -> Array:
+    """Error uint8 [H,W] → colours uint8 [h,w,3], at most `side` long.
+
+    Where it shrinks, a dot shows the largest error of its block: a defect must not fade away.
+    """
+    block = -(-max(levels.shape) // side)
+    if block > 1:
+        pad = [(0, -size % block) for size in levels.shape]
+        blocks = np.pad(levels, pad)
+        height, width = blocks.shape
+        blocks = blocks.reshape(height // block, block, width // block, block)
+        levels = blocks.max(axis=(1, 3))
+    colours: Array = _colours()[levels]
+    return colours
+
+
+def worst_window(levels: Array, size: int = WINDOW) -> Box:
+    """The window uint8 [H,W] with the largest summed error, on a grid of `STRIDE` pixels."""
+    height, width = levels.shape
+    high, wide = min(size, height), min(size, width)
+    total = np.pad(levels.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    ys, xs = _starts(height, high), _starts(width, wide)
+    top, bottom = total[ys], total[ys + high]
+    sums = bottom[:, xs + wide] - bottom[:, xs] - top[:, xs + wide] + top[:, xs]
+    y, x = np.unravel_index(int(sums.argmax()), sums.shape)
+    return Box(int(xs[x]), int(ys[y]), wide, high)
+
+
+def _starts(length: int, size: int) -> Array:
+    return np.unique(np.append(np.arange(0, length - size + 1, STRIDE), length - size))
+
+
+def _colours() -> Array:  # uint8 [256,3]
+    at = np.linspace(0, FULL, len(RAMP))
+    ramp = np.array(RAMP, dtype=float)
+    levels = np.arange(256)
+    return np.stack([np.interp(levels, at, ramp[:, c]) for c in range(3)], axis=1).astype(np.uint8)

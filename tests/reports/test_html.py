@@ -1,0 +1,322 @@
+"""The report is one safe, bounded, deterministic file that names what is wrong."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from qa import store
+from qa.images import encode_png
+from qa.store import RunFolder, UnitResult
+from qa.types import Decoded, Sample, Score
+from reports import html
+from reports.html import MAX_PICTURES, render, write
+
+NASTY = "<img src=x onerror=alert(1)>"
+PROMPT = 'a sign </script><script>alert(2)</script> & "quotes" \''
+WORST = "photo/worst"
+METRICS = {"psnr": ("higher", "dB"), "lpips": ("lower", "")}
+
+
+def picture(number, size=80, spoiled=0):
+    generator = torch.Generator().manual_seed(number)
+    made = torch.randint(60, 200, (3, size, size), generator=generator, dtype=torch.uint8)
+    made[:, 8 : 8 + spoiled, 8 : 8 + spoiled] = 255
+    return made
+
+
+def build(path, ids, *, seeds=2, size=80, references=True, failed=(), prompts=None, bias=0.0):
+    """A run folder as `qa run` leaves it, without its verdict."""
+    run = RunFolder(path)
+    units, rows = [], []
+    for number, name in enumerate(ids):
+        decoded, scores = [], []
+        if references:
+            run.write_picture(run.reference_file(name), encode_png(picture(number, size)))
+        for seed in range(seeds):
+            lost = (name, seed) in failed
+            file, why = None, "out of memory" if lost else ""
+            if not lost:
+                spoiled = picture(number, size, spoiled=20 + seed)
+                file = run.write_picture(run.picture_file(name, seed), encode_png(spoiled))
+            decoded.append(Decoded(name, seed, file, None, 0, 0.1, None, why))
+            values = {"psnr": 30 - seed - number / 100 - bias, "lpips": 0.1 + seed / 100 + bias / 9}
+            for metric, value in values.items():
+                scores.append(Score(name, seed, metric, None if lost else value, why))
+        units.append(store.digest(name))
+        run.store(UnitResult(units[-1], tuple(decoded), tuple(scores), {}))
+        rows.append(Sample(name, prompt=(prompts or {}).get(name), tags=("drawn", "<b>")))
+    run.reduce(units, METRICS)
+    rows = sorted((store.sample_row(row, size, size) for row in rows), key=lambda row: row["id"])
+    store.write_json(run.samples_file, rows)
+    store.write_json(run.record_file, record(len(ids), seeds))
+    return run
+
+
+def record(pictures, seeds):
+    facts = {
+        name: {
+            "name": name, "better": better, "unit": unit, "source": "Someone 2004, eq. 3",
+            "licence": "MIT", "protocol": {"window": 11}, "fingerprint": store.digest(name),
+        }
+        for name, (better, unit) in METRICS.items()
+    }  # fmt: skip
+    return {
+        "suite": "mini", "decoder": "shifted", "seeds": seeds, "pictures": pictures,
+        "limited": False, "licence": "Apache-2.0", "facts": facts, "knobs": {"sigma": 0.0},
+        "unavailable": {"dists": "qa assets fetch dists"}, "numerics": {"tf32": False},
+        "environment": {"class": "abc", "versions": {"torch": "2.11"}, "git": None},
+        "started": "2026-01-01T00:00:00Z", "command": ["qa", "run", "decoder=shifted", "suite=a b"],
+    }  # fmt: skip
+
+
+def gate(metric, state, worst, **changes):
+    better, unit = METRICS[metric]
+    return {
+        "gate": "regression", "metric": metric, "state": state, "estimate": 2.0, "low": 1.5,
+        "high": 2.5, "margin": 1.0, "margin_why": "visible from here on", "unit": unit,
+        "better": better, "candidate": 28.0, "baseline": 30.0, "count": 3, "missing": 0,
+        "needs": None, "why": "worse, and not within the margin",
+        "worst": [{"sample": name, "harm": 3.25} for name in worst],
+    } | changes  # fmt: skip
+
+
+def judged(run, state, gates=(), failures=(), problems=()):
+    """Put a verdict of this state into the run folder."""
+    rows = run.samples()
+    seeds = run.record()["seeds"]
+    arm = {
+        "name": run.name, "suite": "mini", "decoder": "shifted", "plan": "ab", "seeds": seeds,
+        "pictures": len(rows), "licence": "Apache-2.0", "limited": False,
+    }  # fmt: skip
+    metrics = [
+        {
+            "metric": name, "better": better, "unit": unit, "fingerprint": store.digest(name),
+            "mean": 1.25, "low": 1.0, "high": 1.5, "count": len(rows), "missing": 0, "why": "",
+        }
+        for name, (better, unit) in METRICS.items()
+    ]  # fmt: skip
+    verdict = {
+        "state": state, "exit_code": 3, "summary": f"summary of {state}", "candidate": arm,
+        "baseline": arm | {"decoder": "vae_mini"} if gates else None, "use_case": "photo",
+        "confidence": 0.9, "gates": list(gates), "metrics": metrics,
+        "failures": list(failures), "problems": list(problems),
+    }  # fmt: skip
+    store.write_json(run.verdict_file, verdict)
+    return run
+
+
+@pytest.fixture
+def failing(tmp_path):
+    ids = ["a", WORST, NASTY]
+    run = build(tmp_path / "run", ids, prompts={NASTY: PROMPT})
+    return judged(run, "FAIL", [gate("psnr", "FAIL", [WORST, NASTY]), gate("lpips", "PASS", ["a"])])
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: its tags and its texts outside style and script."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self._open = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self._open):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+REMOTE = re.compile(r"https?://|<script[^>]+src|<link|@import|url\((?!#)|<iframe", re.IGNORECASE)
+
+
+def test_the_page_needs_nothing_from_outside(failing):
+    text = render(failing)
+    assert not REMOTE.search(text)
+    assert REMOTE.search(text.replace("<title>", "<link rel=stylesheet><title>"))  # can fail
+    page = Page(text)
+    assert all(image["src"].startswith("data:image/webp;base64,") for image in page.all("img"))
+    assert len(page.all("img")) > 5
+    assert len(page.all("script")) == 1
+
+
+def test_the_policy_allows_exactly_the_inlined_texts(failing):
+    text = render(failing)
+    policy = next(m["content"] for m in Page(text).all("meta") if "http-equiv" in m)
+    for tag in ("style", "script"):
+        inner = re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r'<[^>]+\s(style|onclick|onerror|onload)="', text)
+
+
+def test_markup_in_ids_and_prompts_is_only_text(failing):
+    page = Page(render(failing))
+    assert NASTY in page.text
+    assert "</script><script>alert(2)</script>" in page.text
+    assert not [image for image in page.all("img") if image["src"] == "x" or "onerror" in image]
+    planted = Page(NASTY)  # the check above can fail
+    assert [image for image in planted.all("img") if image["src"] == "x"]
+
+
+def test_characters_that_reorder_or_break_text_become_visible(tmp_path):
+    trick = "ok\u202egnp.exe\x1b[31m\ud800"
+    run = judged(build(tmp_path / "run", ["a"]), "INVALID", problems=["x"])
+    verdict = run.verdict() | {"problems": [trick.replace("\ud800", "")]}
+    store.write_json(run.verdict_file, verdict)
+    run.verdict_file.write_text(run.verdict_file.read_text().replace("[31m", "[31m\\ud800"))
+    text = write(run).read_text(encoding="utf-8")
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert "ok&lt;U+202E&gt;gnp.exe&lt;U+001B&gt;[31m&lt;U+D800&gt;" in text
+
+
+def test_the_failing_metric_and_the_worst_picture_are_named(failing):
+    page = Page(render(failing))
+    assert f"worst picture: {WORST} , harm 3.2" in page.text
+    assert "psnr" in page.text
+    assert "visible from here on" in page.text
+    assert "qa run decoder=shifted 'suite=a b'" in page.text
+    alts = [image["alt"] for image in page.all("img")]
+    assert f"Candidate, seed 1: {WORST}" in alts  # seed 1 scores worse by construction
+    assert any(alt.startswith(f"Absolute error map of {WORST}") for alt in alts)
+    assert all(alts)
+
+
+def test_links_lead_to_files_of_the_run_folder(failing):
+    from urllib.parse import unquote
+
+    links = [a["href"] for a in Page(render(failing)).all("a") if not a["href"].startswith("#")]
+    assert len(links) >= 9
+    assert all((failing.path / unquote(link)).is_file() for link in links)
+
+
+@pytest.mark.parametrize("state", ["PASS", "FAIL", "INCONCLUSIVE", "INVALID", "MEASURED"])
+def test_every_state_renders(tmp_path, state):
+    run = build(tmp_path / "run", ["a", "b"], failed={("a", 0)})
+    empty = dict.fromkeys(("estimate", "low", "high", "candidate", "baseline", "margin"))
+    gates = [] if state == "MEASURED" else [
+        gate("psnr", state, ["a"], needs=140),
+        gate("lpips", state, [], **empty, count=0, missing=2, why="nothing was compared"),
+    ]  # fmt: skip
+    failures = [{"sample": "a", "seed": 0, "why": "out of memory"}]
+    problems = ["seeds: [0] against [0, 1]"] if state == "INVALID" else []
+    page = Page(render(judged(run, state, gates, failures, problems)))
+    assert page.all("section")[0]["class"] == f"verdict {state}"
+    assert f"summary of {state}" in page.text
+    assert "out of memory" in page.text
+    assert ("seeds: [0] against [0, 1]" in page.text) == (state == "INVALID")
+    assert ("140 needed" in page.text) == (state != "MEASURED")
+
+
+def test_without_references_there_is_no_error_map(tmp_path):
+    with_them = judged(build(tmp_path / "a", ["a"]), "MEASURED")
+    without = judged(build(tmp_path / "b", ["a"], references=False), "MEASURED")
+    assert "Absolute error map of a" in render(with_them)
+    text = render(without)
+    assert "Absolute error map of a" not in text
+    assert "There is no reference picture to compare with." in text
+
+
+def test_missing_and_damaged_files_do_not_stop_the_report(failing):
+    failing.picture_file(WORST, 1).unlink()
+    failing.reference_file(NASTY).write_bytes(b"\x89PNG no")
+    page = Page(render(failing))
+    assert "There is no picture of seed 1: its file is missing or damaged" in page.text
+    assert "There is no reference picture to compare with." in page.text
+
+
+def test_a_run_that_ended_before_any_score_still_reports(tmp_path):
+    run = judged(build(tmp_path / "run", ["a"]), "INVALID", problems=["nothing was scored"])
+    run.scores_file.unlink()
+    assert "nothing was scored" in render(run)
+
+
+def test_the_baseline_adds_its_picture_and_every_harm(tmp_path):
+    ids = ["a", "b", "c"]
+    base = build(tmp_path / "base", ids)
+    run = build(tmp_path / "run", ids, bias=2.0)
+    judged(run, "FAIL", [gate("psnr", "FAIL", ["b"])])
+    alone, both = Page(render(run)), Page(render(run, base))
+    assert "Baseline, seed 1: b" not in [image["alt"] for image in alone.all("img")]
+    assert "Baseline, seed 1: b" in [image["alt"] for image in both.all("img")]
+    assert both.text.count("harm 2.0") == 3
+    assert alone.text.count("harm 2.0") == 0
+
+
+def test_the_table_is_sorted_by_harm_and_missing_comes_first(tmp_path):
+    ids = ["a", "b", "c"]
+    run = build(tmp_path / "run", ids, failed={("b", 1)})
+    base = build(tmp_path / "base", ids)
+    scores = base.scores()
+    scores.loc[(scores["sample"] == "c") & (scores["metric"] == "psnr"), "value"] += 9
+    scores.to_parquet(base.scores_file)
+    judged(run, "INVALID", [gate("psnr", "INVALID", ["c"])])
+    heads = [th["data-key"] for th in Page(render(run, base)).all("th") if "data-key" in th]
+    assert heads == ["b", "c", "a"]
+    keys = [td["data-key"] for td in Page(render(run, base)).all("td") if "data-key" in td]
+    assert keys[:2] == ["Infinity", "Infinity"]  # as JavaScript spells it
+    assert max(map(float, keys[2:])) < 10
+
+
+def test_size_is_bounded_for_many_pictures(tmp_path):
+    ids = [f"sample {number:03d}" for number in range(300)]
+    run = build(tmp_path / "run", ids, seeds=1, size=64)
+    judged(run, "FAIL", [gate("psnr", "FAIL", ids[:5]), gate("lpips", "FAIL", ids[5:10])])
+    text = render(run, run)
+    page = Page(text)
+    assert 30 < len(page.all("img")) <= MAX_PICTURES
+    assert len([th for th in page.all("th") if "data-key" in th]) == 300
+    assert len(text) < 2_000_000
+
+
+def test_the_limit_on_pictures_holds_whatever_asks(failing, monkeypatch):
+    monkeypatch.setattr(html, "MAX_PICTURES", 3)
+    assert len(Page(render(failing)).all("img")) == 3
+
+
+def test_equal_folders_give_equal_bytes_and_writing_is_atomic(failing):
+    first = write(failing).read_bytes()
+    assert write(failing.path).read_bytes() == first
+    assert not list(failing.path.glob(".part-*"))
+    verdict = failing.verdict() | {"summary": "something else"}
+    store.write_json(failing.verdict_file, verdict)
+    assert write(failing).read_bytes() != first
+
+
+def test_values_survive_without_intervals_or_unknown_direction(tmp_path):
+    run = judged(build(tmp_path / "run", ["only"], seeds=1), "INCONCLUSIVE", [
+        gate("psnr", "INCONCLUSIVE", ["only"], low=None, high=None, needs=2)])  # fmt: skip
+    verdict = run.verdict()
+    verdict["metrics"][0] |= {"better": None, "low": None, "high": None, "fingerprint": None}
+    store.write_json(run.verdict_file, verdict)
+    assert "2 needed" in Page(render(run)).text
+
+
+def test_rendering_imports_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, reports.html; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

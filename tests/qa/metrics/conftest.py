@@ -1,11 +1,13 @@
 """Loads `tests/battery.py` and the cases by path: `tests` is no package."""
 
 import sys
+from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 HERE = Path(__file__).parent
 
@@ -20,6 +22,15 @@ def _load(path: Path) -> ModuleType:
 
 _battery = _load(HERE.parents[1] / "battery.py")
 _cases = _load(HERE / "cases.py")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """The pictures are small: a pool of threads for each of eight callers is only contention."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,13 @@ def from_url(url: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=60)
     pooch.get_logger().setLevel("WARNING")
-    fetch(url, str(target), None)
+    try:
+        fetch(url, str(target), None)
+    except Exception as error:
+        response = getattr(error, "response", None)
+        if response is not None:  # pooch leaves a refused answer's connection open
+            response.close()
+        raise
 
 
 def from_repo(repo: str, commit: str, file: str, target: Path, scratch: Path) -> None:

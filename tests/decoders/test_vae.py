@@ -298,7 +298,7 @@ def test_weights_that_do_not_fit_are_refused(how, saved, tmp_path):
     save_file(weights, file, metadata={"format": "pt"})
     if how == "rubbish":
         file.write_bytes(b"rubbish")
-    with pytest.raises(UsageError, match="do not fit|cannot be loaded"):
+    with pytest.raises(UsageError, match=r"do not fit|cannot be loaded"):
         VAEDecoder("AutoencoderKL", "sd1", source=str(folder), device="cpu")
 
 

@@ -103,7 +103,7 @@ def snapshot(uri, experiment="decoder-qa"):
             "files": [(item.path, item.file_size) for item in client.list_artifacts(run_id)],
         }
     stored = local(found.artifact_location).rglob("*")
-    written = {str(file): file.stat().st_mtime_ns for file in stored if file.is_file()}
+    written = {str(file): file.stat().st_ctime_ns for file in stored if file.is_file()}
     return {"runs": runs, "written": written}
 
 
@@ -126,7 +126,7 @@ def run_of(uri, folder, experiment="decoder-qa"):
 def tree(path):
     """Names, bytes and write times below a folder."""
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    return {str(f): (f.stat().st_mtime_ns, f.read_bytes()) for f in files}
+    return {str(f): (f.stat().st_ctime_ns, f.read_bytes()) for f in files}
 
 
 def closed_port():

@@ -125,19 +125,36 @@ def test_a_database_of_another_age_is_left_alone_unless_it_is_ours(tmp_path, mon
     assert upgraded == [default_uri(tmp_path / "runs")]
 
 
+MEETING = """
+import pathlib, sys, time
+import qa.connection, qa.tracking
+
+run, ask = pathlib.Path(sys.argv[1]), qa.connection._ask
+
+def meet(uri):
+    import mlflow.store.tracking.sqlalchemy_store
+    run.with_suffix(".met").touch()
+    end = time.monotonic() + 4
+    while time.monotonic() < end and len(list(run.parent.glob("*.met"))) < 2:
+        time.sleep(0.001)
+    ask(uri)
+
+qa.connection._ask = meet
+qa.tracking.MLflow().export(run)
+"""
+"""Exports, but waits for another process just before the store is opened: both would set up its
+tables at once, were there no lock. With the lock the wait is in vain and ends."""
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """Two runs that two processes exported at once into a store that was not there before."""
     path = tmp_path_factory.mktemp("fresh")
     folders = [make_run(path / "runs" / name) for name in ("x", "y")]
-    code = (
-        "import sys, pathlib; from qa.tracking import MLflow; "
-        "MLflow().export(pathlib.Path(sys.argv[1]))"
-    )
     environment = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(folder.path)],
+            [sys.executable, "-c", MEETING, str(folder.path)],
             cwd=path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for folder in folders

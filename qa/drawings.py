@@ -19,7 +19,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import as_file, files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -132,11 +133,19 @@ def draw(kind: str, seed: int, size: int = 256) -> Drawing:
 # ------------------------------------------------------------------------------------ the canvas
 
 
+@lru_cache
+def _font_folder() -> Path:
+    # Found without importing matplotlib, which takes a second.
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("drawings use the fonts in matplotlib: pip install matplotlib")
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
 @lru_cache(maxsize=512)
 def _font(face: str, pixels: int) -> ImageFont.FreeTypeFont:
-    # Located inside the wheel, because importing matplotlib itself takes a second.
-    with as_file(files("matplotlib") / "mpl-data" / "fonts" / "ttf" / f"{face}.ttf") as path:
-        return ImageFont.truetype(str(path), pixels, layout_engine=ImageFont.Layout.BASIC)
+    path = _font_folder() / f"{face}.ttf"
+    return ImageFont.truetype(path, pixels, layout_engine=ImageFont.Layout.BASIC)
 
 
 @dataclass(frozen=True)
@@ -195,6 +204,8 @@ class Canvas:
 
     def rect(self, box: Box, fill: Color, radius: float = 0) -> None:
         x0, y0, x1, y1 = (round(v * SUPERSAMPLING) for v in box)
+        if x1 <= x0 or y1 <= y0:
+            return  # a table without room for a row, on a very small picture
         self._pen.rounded_rectangle((x0, y0, x1 - 1, y1 - 1), radius * SUPERSAMPLING, fill)
 
     def ellipse(self, box: Box, fill: Color) -> None:

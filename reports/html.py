@@ -157,9 +157,7 @@ def _policy(style: str, script: str) -> str:
 
 def _digits(verdict: Mapping[str, Any]) -> dict[str, int]:
     """Digits after the point for each metric's values."""
-    digits = {
-        row["metric"]: wording.decimals(wording.half_width(row)) for row in verdict["metrics"]
-    }
+    digits = {row["metric"]: wording.metric_digits(row) for row in verdict["metrics"]}
     return digits | {gate["metric"]: wording.gate_digits(gate) for gate in verdict["gates"]}
 
 

@@ -20,12 +20,11 @@ from rich.text import Text
 
 from reports.wording import (
     MISSING,
-    decimals,
     gate_digits,
-    half_width,
     improved,
     interval,
     mean,
+    metric_digits,
     number,
     sentence,
     visible,
@@ -137,7 +136,7 @@ def _metrics(verdict: Mapping[str, Any]) -> Table:
         note = ": ".join(filter(None, (lost, row.get("why") or "")))
         found.add_row(
             _name(row),
-            _estimate(row, "mean", decimals(half_width(row))),
+            _estimate(row, "mean", metric_digits(row)),
             str(row.get("count", MISSING)),
             Text(visible(note)),
         )

@@ -13,6 +13,8 @@ from typing import Any
 
 MISSING = "–"
 MAX_DECIMALS = 6
+LEAST, MOST = 3, 5
+"""How many digits of a mean count, at least and at most."""
 SYMBOLS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "!", "MEASURED": "•"}
 """Beside every state stands a symbol, so that no meaning hangs on colour alone."""
 SEVERITY = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS")
@@ -51,9 +53,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def mean(value: float | None, digits: int = 3) -> str:
     """A mean beside its harm: the same digits, but no more than five that count."""
-    if value:
-        digits = max(0, min(digits, 4 - math.floor(math.log10(abs(value)))))
-    return number(value, digits)
+    return number(value, min(digits, _significant(value, MOST)))
 
 
 def interval(low: float | None, high: float | None, digits: int = 3) -> str:
@@ -66,6 +66,12 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
 def gate_digits(gate: Mapping[str, Any]) -> int:
     """Digits for all numbers of one gate: its interval and its margin decide."""
     return decimals(half_width(gate), gate.get("margin"))
+
+
+def metric_digits(row: Mapping[str, Any]) -> int:
+    """Digits for a metric's mean and interval: what the interval deserves, three to five in all."""
+    digits, value = decimals(half_width(row)), row.get("mean")
+    return min(max(digits, _significant(value, LEAST)), _significant(value, MOST), MAX_DECIMALS)
 
 
 def half_width(row: Mapping[str, Any]) -> float | None:
@@ -107,3 +113,10 @@ def sentence(verdict: Mapping[str, Any]) -> str:
     """The verdict's one sentence, without its state in front."""
     summary, state = str(verdict.get("summary") or ""), str(verdict["state"])
     return summary.removeprefix(state).lstrip(" :") if summary.startswith(state) else summary
+
+
+def _significant(value: float | None, count: int) -> int:
+    """Digits after the point that show so many significant digits of a value."""
+    if not value or not math.isfinite(value):
+        return 3
+    return max(0, count - 1 - math.floor(math.log10(abs(value))))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from reports.forest import REACH, forest
 from reports.pictures import FULL, RAMP, Box, Inliner, error, heat, worst_window
-from reports.wording import decimals, interval, number, visible
+from reports.wording import decimals, interval, metric_digits, number, visible
 
 
 def test_the_error_is_the_largest_of_the_channels():
@@ -101,6 +101,14 @@ def test_gates_without_numbers_have_no_marks():
 )
 def test_every_scale_is_resolved(scales, expected):
     assert decimals(*scales) == expected
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "expected"),
+    [(111.858628, 1e-14, 2), (29.93, 7.0, 1), (0.848, 0.14, 3), (25.1, 0.17, 2), (0.0, 0.0, 3)],
+)
+def test_a_mean_shows_three_to_five_digits(mean, half, expected):
+    assert metric_digits({"mean": mean, "low": mean - half, "high": mean + half}) == expected
 
 
 def test_numbers_have_no_negative_zero_and_missing_ones_are_dashes():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qa import assets, numerics
 from qa.config import build, compose
-from qa.errors import AssetMissing, QaError
+from qa.errors import QaError, Unavailable
 from qa.record import versions
 
 
@@ -42,7 +42,7 @@ def _state(node: object, name: str) -> str:
     assets.set_offline(True)
     try:
         build(node, f"metric {name}")
-    except AssetMissing as error:
+    except Unavailable as error:
         return f"not at hand: {error.fix or error.what}"
     finally:
         assets.set_offline(None)

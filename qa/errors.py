@@ -2,7 +2,8 @@
 
     QaError            exit 1   the harness could not do its work (disk full, broken file)
     └── UsageError     exit 2   the request cannot be carried out as it was written
-        └── AssetMissing        a weight or prompt file is not at hand
+        └── Unavailable         a part cannot run here: a package or a file is not at hand
+            └── AssetMissing    … namely a file of the asset table
 
 The command line prints these as one paragraph without a traceback; anything else is a bug and
 keeps its traceback.
@@ -32,5 +33,9 @@ class UsageError(QaError):
     exit_code = 2
 
 
-class AssetMissing(UsageError):
+class Unavailable(UsageError):
+    """A part that cannot run here. A metric then counts as unavailable and the others go on."""
+
+
+class AssetMissing(Unavailable):
     """A file from the asset table is neither in the mirror, nor cached, nor downloadable now."""

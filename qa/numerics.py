@@ -104,7 +104,8 @@ def pick_device(name: str) -> str:
 def _read() -> dict[str, Any]:
     import torch
 
-    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    cuda: Any = torch.backends.cuda.matmul  # the stubs lag behind fp32_precision
+    cudnn: Any = torch.backends.cudnn
     return {
         "matmul": cuda.fp32_precision,
         "conv": cudnn.conv.fp32_precision,
@@ -122,7 +123,8 @@ def _read() -> dict[str, Any]:
 def _write(settings: dict[str, Any]) -> None:
     import torch
 
-    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    cuda: Any = torch.backends.cuda.matmul  # the stubs lag behind fp32_precision
+    cudnn: Any = torch.backends.cudnn
     cuda.fp32_precision = settings["matmul"]
     # Both together: reading the old allow_tf32 flag raises while they differ.
     cudnn.conv.fp32_precision = settings["conv"]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from qa import baseline as baselines
 from qa import numerics
 from qa.config import Config, build, compose, function
-from qa.errors import AssetMissing, QaError, UsageError
+from qa.errors import QaError, Unavailable, UsageError
 from qa.gates.margins import from_config
 from qa.judge import applicable, judge
 from qa.metrics.facts import fingerprint
@@ -115,8 +115,10 @@ def prepare(config: Config) -> Job:
     if tree.seeds < 1 or (tree.limit is not None and tree.limit < 1):
         raise UsageError("seeds and limit must be at least 1.")
     settings: numerics.Numerics = _typed(tree.numerics)
+    knobs = knobs_of(config)
     tree.device = numerics.pick_device(tree.device)
     suite = build(config.group("suite"), "suite")
+    baseline = _baseline(tree.baseline, suite.name, tree.baselines)
     samples: Sequence[Sample] = suite.samples()
     with numerics.applied(settings):
         resolved = numerics.describe(settings, tree.device)
@@ -125,7 +127,7 @@ def prepare(config: Config) -> Job:
     plan = make_plan(
         samples,
         seeds=tree.seeds,
-        knobs=knobs_of(config),
+        knobs=knobs,
         limit=tree.limit,
         inputs={
             "decoder": decoder.digest,
@@ -138,8 +140,7 @@ def prepare(config: Config) -> Job:
     folder = RunFolder(Path(tree.out) if tree.out else Path(tree.runs) / name)
     return Job(
         config, suite.name, plan, decoder, latents, metrics, unavailable,
-        build(config.group("executor"), "executor"), folder, settings, resolved,
-        _baseline(tree.baseline, suite.name, tree.baselines),
+        build(config.group("executor"), "executor"), folder, settings, resolved, baseline,
     )  # fmt: skip
 
 
@@ -245,7 +246,7 @@ def _metrics(nodes: Mapping[str, Any]) -> tuple[dict[str, Metric], dict[str, str
     for name, node in sorted(nodes.items()):
         try:
             metrics[name] = build(node, f"metric {name}")
-        except AssetMissing as error:
+        except Unavailable as error:
             unavailable[name] = " ".join(str(error).split())
     return metrics, unavailable
 

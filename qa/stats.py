@@ -8,10 +8,10 @@ passes at a nominal 5 %).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.90
 """Two-sided; each end is a one-sided 5 % bound, which is what the gates use."""
@@ -36,7 +36,7 @@ def t_quantile(probability: float, df: float) -> float:
     return float(stdtrit(df, probability))
 
 
-def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:
     """Mean with Student's t interval over independent values; None for no values at all."""
     array = np.asarray(values, dtype=np.float64)
     count = len(array)

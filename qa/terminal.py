@@ -99,7 +99,7 @@ def progress_bar(label: str) -> Iterator[Any]:
 
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """Our own warnings as one line each; libraries' deprecation notes are not the user's business."""
+    """Our own warnings as one line each; libraries' deprecation notes stay away from users."""
 
     def line(message: Warning | str, category: type[Warning], *_: Any) -> None:
         if issubclass(category, RuntimeWarning):

@@ -194,7 +194,7 @@ class Worker:
     def _timed(self, requests: Sequence[DecodeRequest]) -> tuple[list[Tensor], float, int | None]:
         import torch
 
-        cuda = torch.cuda.is_initialized()
+        cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         if cuda:
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()

@@ -65,7 +65,7 @@ class Coupled(Sampler):
 
 
 class Breaks(Sampler):
-    """Wrong on purpose for one sample: raises, returns an infinity, or a picture of another size."""
+    """Wrong on purpose for one sample: raises, gives an infinity, or a picture of another size."""
 
     def __init__(self, sample: str, how: str) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qa.errors import UsageError
+from qa.errors import Unavailable
 from qa.images import to_unit
 from qa.metrics.inputs import check_pictures, pick_device, score_each
 from qa.types import MetricFacts
@@ -33,7 +33,7 @@ class PIQE:
             # between computing and returning it, so threads would read each other's values.
             from pyiqa.archs.piqe_arch import piqe
         except ImportError as error:
-            raise UsageError(
+            raise Unavailable(
                 "Metric piqe is not available.",
                 f"It needs pyiqa, an optional package with a non-commercial licence ({error}).",
                 "pip install decoder-qa[iqa]",

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from conftest import toy_overrides
+
 from qa.config import compose
 from qa.errors import QaError, UsageError
 from qa.run import Evaluation, conclude, evaluate, measure, prepare

@@ -1,0 +1,58 @@
+"""Numerical settings: what is asked for holds inside the block, and only there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from qa.errors import UsageError
+from qa.numerics import Numerics, _read, applied, describe, pick_device
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Numerics(),
+        Numerics(threads=1, tf32=True, reduced_reductions=True, cudnn_benchmark=True,
+                 deterministic=False),
+    ],
+)  # fmt: skip
+def test_settings_hold_inside_and_are_restored(asked):
+    before = _read()
+    with applied(asked):
+        inside = _read()
+        assert (
+            inside["conv"]
+            == inside["rnn"]
+            == inside["matmul"]
+            == ("tf32" if asked.tf32 else "ieee")
+        )
+        assert inside["bf16"] == inside["fp16"] == asked.reduced_reductions
+        assert inside["benchmark"] == asked.cudnn_benchmark
+        assert inside["deterministic"] == asked.deterministic
+        assert inside["threads"] == (asked.threads or before["threads"])
+    assert _read() == before
+
+
+def test_settings_are_restored_after_a_failure():
+    before = _read()
+    with pytest.raises(ZeroDivisionError), applied(Numerics(threads=1, cudnn_benchmark=True)):
+        raise ZeroDivisionError
+    assert _read() == before
+
+
+def test_the_attention_back_end_is_pinned():
+    with applied(Numerics(sdpa="math")):
+        assert torch.backends.cuda.math_sdp_enabled()
+        assert not torch.backends.cuda.flash_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+    with pytest.raises(UsageError, match="sdpa=fastest is unknown"):
+        Numerics(sdpa="fastest")
+
+
+def test_the_description_leaves_no_default_open():
+    told = describe(Numerics(), "cpu")
+    assert told["threads"] == torch.get_num_threads()
+    assert told["torch"] == torch.__version__
+    assert None not in told.values()
+    assert pick_device("cpu") == "cpu"

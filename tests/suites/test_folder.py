@@ -1,0 +1,85 @@
+"""Any folder or manifest as a suite."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from PIL import Image
+
+from qa.errors import UsageError
+from suites.folder import Folder
+
+
+def save(path, colour=(1, 2, 3)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), colour).save(path)
+    return path
+
+
+def test_a_folder_gives_its_pictures_sorted_with_digests(tmp_path):
+    for name in ("b.png", "a.JPG", "sub/c.webp", "notes.txt", ".hidden.png"):
+        if name == "notes.txt":
+            (tmp_path / name).write_text("x")
+        else:
+            save(tmp_path / name)
+    samples = Folder(tmp_path).samples()
+    assert [s.id for s in samples] == ["a", "b", "sub/c"]
+    assert samples[1].sha256 == hashlib.sha256((tmp_path / "b.png").read_bytes()).hexdigest()
+    assert Folder(tmp_path).name == tmp_path.name
+    assert Folder(tmp_path, "mine").name == "mine"
+
+
+def test_equal_stems_keep_their_suffix(tmp_path):
+    for name in ("a.png", "a.jpg", "b.png", "v1.2.png"):
+        save(tmp_path / name)
+    assert [s.id for s in Folder(tmp_path).samples()] == ["a.jpg", "a.png", "b", "v1.2"]
+
+
+def test_a_manifest_brings_prompts_tags_and_regions(tmp_path):
+    save(tmp_path / "x" / "a.png")
+    lines = [
+        {"image": "x/a.png", "prompt": "a cat", "tags": ["photo"],
+         "regions": [{"text": "Exit", "box": [1, 2, 5, 6]}]},
+        {"prompt": "a dog"},
+        {"id": "named", "image": "x/a.png"},
+        {"image": "gone.png"},
+    ]  # fmt: skip
+    manifest = tmp_path / "set.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    samples = {s.id: s for s in Folder(manifest).samples()}
+    assert samples["x/a"].prompt == "a cat"
+    assert samples["x/a"].tags == ("photo",)
+    assert samples["x/a"].regions[0].text == "Exit"
+    assert samples["x/a"].regions[0].box == (1, 2, 5, 6)
+    assert samples["named"].sha256 == samples["x/a"].sha256
+    assert samples["gone"].problem == "gone.png: no such file or directory"
+    (prompt_only,) = [s for s in samples.values() if s.image is None and not s.problem]
+    assert prompt_only.prompt == "a dog"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 1 is not JSON"),
+        ("[]", "neither an image nor a prompt"),
+        ("{}", "neither an image nor a prompt"),
+        ('{"image": "a.png", "imgae": 1}', "unknown keys: imgae"),
+        ('{"image": "a.png", "regions": [{"text": "x"}]}', "not understood"),
+        ('{"image": "a.png", "regions": [{"text": "x", "box": [5, 0, 1, 9]}]}', "is empty"),
+        ('{"image": "a.png"}\n{"image": "a.png"}', "occur more than once"),
+        ("", "holds no pictures"),
+    ],
+)
+def test_manifests_that_cannot_be_understood(tmp_path, line, said):
+    (tmp_path / "set.jsonl").write_text(line)
+    with pytest.raises(UsageError, match=said):
+        Folder(tmp_path / "set.jsonl").samples()
+
+
+def test_an_empty_or_absent_folder_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="holds no pictures"):
+        Folder(tmp_path).samples()
+    with pytest.raises(UsageError, match="does not exist"):
+        Folder(tmp_path / "none")

@@ -14,6 +14,7 @@ instead: the learning rate then follows the time, and the number of steps depend
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -157,11 +158,13 @@ def reconstruct(model: MiniVAE, picture: np.ndarray, device: torch.device) -> np
     return pixels.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
-def measure(model: MiniVAE, device: torch.device, count: int = 8) -> dict[str, dict[str, float]]:
-    """Mean, smallest and number of per-picture PSNR (dB) for each class of `held_out`."""
+def measure(
+    model: MiniVAE, device: torch.device, pictures: dict[str, list[np.ndarray]]
+) -> dict[str, dict[str, float]]:
+    """Mean, smallest and number of per-picture PSNR (dB) for each class of pictures."""
     result = {}
-    for kind, pictures in held_out(count).items():
-        values = [psnr(p, reconstruct(model, p, device)) for p in pictures]
+    for kind, members in pictures.items():
+        values = [psnr(p, reconstruct(model, p, device)) for p in members]
         mean, least = round(float(np.mean(values)), 3), round(min(values), 3)
         result[kind] = {"psnr": mean, "psnr_min": least, "count": len(values)}
     return result
@@ -182,8 +185,22 @@ def train(training: Training, out: Path, checkpoint_minutes: float = 5.0) -> Non
         if time.monotonic() - saved > 60 * checkpoint_minutes:
             saved = time.monotonic()
             training.save(out / "checkpoint.pt")
-            quality = measure(training.averaged(), training.device, 2)
+            quality = measure(training.averaged(), training.device, held_out(2))
             print({kind: row["psnr"] for kind, row in quality.items()}, flush=True)
+
+
+def publish(training: Training, out: Path) -> None:
+    """Write the averaged weights and what they measure."""
+    path, model = out / "vae_mini.safetensors", training.averaged()
+    model.save(path, steps=str(training.step), license="Apache-2.0")
+    facts = {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "steps": training.step,
+        "minutes": round(training.seconds / 60, 1),
+        "recipe": asdict(training.recipe),
+        "held_out": measure(model, training.device, held_out()),
+    }
+    (out / "vae_mini.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
 def main() -> None:
@@ -209,11 +226,7 @@ def main() -> None:
         training.resume(args.out / "checkpoint.pt")
     train(training, args.out)
     training.save(args.out / "checkpoint.pt")
-    model, minutes = training.averaged(), round(training.seconds / 60, 1)
-    model.save(args.out / "vae_mini.safetensors", steps=str(training.step), license="Apache-2.0")
-    facts = {"steps": training.step, "minutes": minutes, "recipe": asdict(recipe)}
-    facts["held_out"] = measure(model, device)
-    (args.out / "vae_mini.json").write_text(json.dumps(facts, indent=2) + "\n")
+    publish(training, args.out)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(action=_report)
     export = commands.add_parser("export", help="copy a run folder to MLflow")
     export.add_argument("run", metavar="RUN")
+    export.add_argument("--uri", help="tracking URI (default: the run's own)")
     export.set_defaults(action=_export)
     _baseline_parser(commands)
     _assets_parser(commands)
@@ -200,9 +201,16 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    import yaml
+
     from qa.tracking import MLflow
 
-    print(MLflow().export(RunFolder.open(options.run).path))
+    folder = RunFolder.open(options.run)
+    asked = yaml.safe_load(folder.config_file.read_text(encoding="utf-8")).get("tracking") or {}
+    chosen = {key: asked[key] for key in ("uri", "experiment") if asked.get(key)}
+    if options.uri:
+        chosen["uri"] = options.uri
+    print(MLflow(**chosen).export(folder.path))
     return 0
 
 

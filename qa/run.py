@@ -180,7 +180,7 @@ def conclude(job: Job) -> Evaluation:
     if job.config.tree.report:
         function(job.config.tree.report)(job.folder, job.baseline and job.baseline.folder)
     try:
-        tracked = build(job.config.group("tracking"), "tracking").export(job.folder.path)
+        tracked = build(job.config.group("tracking"), "tracking").export(job.folder.path) or None
     except QaError as error:
         # The run folder is the truth; a tracker that is down must not cost a run.
         warnings.warn(f"Not tracked: {error}", RuntimeWarning, stacklevel=2)

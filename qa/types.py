@@ -223,5 +223,5 @@ class Tracker(Protocol):
     """Copies a finished run folder somewhere else."""
 
     def export(self, run: Path) -> str:
-        """Returns where it can be seen. Exporting twice changes nothing."""
+        """Returns where it can be seen, or "". Exporting twice changes nothing."""
         ...

@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 from tracked import VERDICT, make_run
 
-from qa.sheet import SEVERITY, contact_sheet, worst_samples
 from qa.store import UnitResult
-from qa.summary import MISSING, summarise
+from qa.tracking.sheet import SEVERITY, contact_sheet, worst_samples
+from qa.tracking.summary import MISSING, summarise
 from qa.types import Decoded
 
 

@@ -6,8 +6,8 @@ import pytest
 from tracked import VERDICT, make_run
 
 from qa.errors import QaError, UsageError
-from qa.summary import MISSING, Numbers, clean, summarise, text
 from qa.tracking import MLflow
+from qa.tracking.summary import MISSING, Numbers, clean, summarise, text
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, "3", "NaN"])

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qa.connection import artifact_root, default_uri, locked, open_client, reported, shown
 from qa.errors import QaError
-from qa.sheet import contact_sheet
 from qa.store import RunFolder
-from qa.summary import MISSING, Summary, summarise
+from qa.tracking.connection import artifact_root, default_uri, locked, open_client, reported, shown
+from qa.tracking.sheet import contact_sheet
+from qa.tracking.summary import MISSING, Summary, summarise
 
 Item = TypeVar("Item")
 
@@ -52,8 +52,8 @@ class NoTracking:
     """Keeps runs in their folders only."""
 
     def export(self, run: Path) -> str:
-        """Does nothing; returns where the run already is."""
-        return str(run)
+        """Does nothing, and so has no place to name."""
+        return ""
 
 
 class MLflow:

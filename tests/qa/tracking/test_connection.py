@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from tracked import client_of, closed_port, make_run, run_of, snapshot, tree
 
-from qa.connection import ENVIRONMENT, _upgrade, default_uri, shown
 from qa.errors import QaError, UsageError
-from qa.tracking import FILES, MLflow
+from qa.tracking import MLflow
+from qa.tracking.connection import ENVIRONMENT, _upgrade, default_uri, shown
+from qa.tracking.exporter import FILES
 
 pytestmark = [
     # MLflow's model of its tables asks for a loader that SQLAlchemy 2.1 is dropping.
@@ -117,7 +118,7 @@ def test_a_database_of_another_age_is_left_alone_unless_it_is_ours(tmp_path, mon
     folder = make_run(tmp_path / "runs" / "x")
     upgraded = []
     monkeypatch.setattr(mlflow, "MlflowClient", old)
-    monkeypatch.setattr("qa.connection._upgrade", upgraded.append)
+    monkeypatch.setattr("qa.tracking.connection._upgrade", upgraded.append)
     error = refused(folder, MLflow(uri=f"sqlite:///{tmp_path}/other.db"), 10)
     assert "mlflow db upgrade sqlite:///" in error.fix
     assert not upgraded
@@ -127,9 +128,9 @@ def test_a_database_of_another_age_is_left_alone_unless_it_is_ours(tmp_path, mon
 
 MEETING = """
 import pathlib, sys, time
-import qa.connection, qa.tracking
+import qa.tracking.connection
 
-run, ask = pathlib.Path(sys.argv[1]), qa.connection._ask
+run, ask = pathlib.Path(sys.argv[1]), qa.tracking.connection._ask
 
 def meet(uri):
     import mlflow.store.tracking.sqlalchemy_store
@@ -139,7 +140,7 @@ def meet(uri):
         time.sleep(0.001)
     ask(uri)
 
-qa.connection._ask = meet
+qa.tracking.connection._ask = meet
 qa.tracking.MLflow().export(run)
 """
 """Exports, but waits for another process just before the store is opened: both would set up its

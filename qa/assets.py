@@ -101,7 +101,9 @@ class Store:
         return self.table[name]
 
     def _mirrored(self, asset: Asset) -> Iterator[Path]:
-        names = {asset.name, PurePosixPath(asset.repo or asset.member).name, asset.revision}
+        names = {asset.name, PurePosixPath(asset.repo or asset.member).name}
+        if asset.revision and _is_commit(asset.revision):
+            names.add(asset.revision)
         for root in self.mirrors:
             for parent, folders, files in os.walk(root):
                 folders.sort()

@@ -1,140 +1,23 @@
-"""Every VAE family, tiny and random, through the adapters and by hand.
+"""Every VAE family through the adapters and by hand.
 
-Sizes are the smallest that the classes allow; what is checked is the arithmetic around the network
-(range, normalisation, frame axis, padding, cropping), which does not depend on them.
+The networks are tiny and random (tests/tiny_vaes.py): what is checked is the arithmetic around
+them (range, normalisation, frame axis, padding, cropping), which does not depend on their size.
 """
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tiny_vaes as tiny
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_vaes import CASES, WEIGHTS, Case, change_config
 
 from decoders.families import MINI_WEIGHTS
 from decoders.mini.vae import MiniVAE
-from decoders.spaces import QWEN_MEAN, QWEN_STD
 from decoders.vae import VAEDecoder, VAEEncoder
 from qa import images
 from qa.errors import QaError, UsageError
 from qa.types import DecodeRequest, Sample
-
-diffusers = pytest.importorskip("diffusers")
-
-SEED = 3
-DOWN, UP = "DownEncoderBlock2D", "UpDecoderBlock2D"
-
-
-@dataclass(frozen=True)
-class Case:
-    family: str
-    space: str
-    side: int
-    """A picture side that the network takes without padding."""
-
-
-CASES = [
-    Case("AutoencoderKL", "sd1", 16),
-    Case("AutoencoderKL", "sdxl", 16),
-    Case("AutoencoderKL", "sd3", 16),
-    Case("AutoencoderKL", "flux1", 16),
-    Case("AutoencoderKLFlux2", "flux2", 32),
-    Case("AutoencoderKLFlux2", "flux2_raw", 16),
-    Case("AutoencoderKLQwenImage", "qwen", 16),
-    Case("AutoencoderKLWan", "qwen", 16),
-    Case("AutoencoderDC", "dcae", 64),
-    Case("AutoencoderRAE", "rae_dinov2", 32),
-    Case("AutoencoderTiny", "sd1", 16),
-]
-SCALES = {
-    "sd1": (0.18215, None), "sdxl": (0.13025, None), "sd3": (1.5305, 0.0609),
-    "flux1": (0.3611, 0.1159),
-}  # fmt: skip
-ids = [f"{case.family}-{case.space}" for case in CASES]
-
-
-def build(case: Case):
-    torch.manual_seed(SEED)
-    match case.family:
-        case "AutoencoderKL":
-            scale, shift = SCALES[case.space]
-            model = diffusers.AutoencoderKL(
-                down_block_types=(DOWN,) * 4, up_block_types=(UP,) * 4, norm_num_groups=4,
-                block_out_channels=(4, 4, 8, 8), scaling_factor=scale, shift_factor=shift,
-                latent_channels=4 if case.space in ("sd1", "sdxl") else 16,
-            )  # fmt: skip
-        case "AutoencoderKLFlux2":
-            model = diffusers.AutoencoderKLFlux2(
-                block_out_channels=(4, 4, 8, 8), layers_per_block=1, norm_num_groups=4
-            )
-            model.bn.running_mean.copy_(torch.randn(128))
-            model.bn.running_var.copy_(torch.rand(128) + 0.5)
-        case "AutoencoderKLQwenImage":
-            model = diffusers.AutoencoderKLQwenImage(base_dim=4, num_res_blocks=1)
-        case "AutoencoderKLWan":
-            model = diffusers.AutoencoderKLWan(base_dim=4, num_res_blocks=1)
-        case "AutoencoderDC":
-            wide, blocks = (8, 8, 8, 8, 16, 32), (1,) * 6
-            model = diffusers.AutoencoderDC(
-                encoder_block_out_channels=wide, decoder_block_out_channels=wide,
-                encoder_layers_per_block=blocks, decoder_layers_per_block=blocks,
-                encoder_qkv_multiscales=((),) * 6, decoder_qkv_multiscales=((),) * 6,
-                attention_head_dim=8, scaling_factor=0.41407,
-                encoder_block_types=("ResBlock",) * 5 + ("EfficientViTBlock",),
-                decoder_block_types=("ResBlock",) * 5 + ("EfficientViTBlock",),
-            )  # fmt: skip
-        case "AutoencoderRAE":
-            model = diffusers.AutoencoderRAE(
-                encoder_num_hidden_layers=1, decoder_hidden_size=16, decoder_num_hidden_layers=1,
-                decoder_num_attention_heads=2, decoder_intermediate_size=16,
-                encoder_input_size=28, patch_size=16,
-                latents_mean=torch.randn(768, 2, 2), latents_std=torch.rand(768, 2, 2) + 0.5,
-            )  # fmt: skip
-        case "AutoencoderTiny":
-            model = diffusers.AutoencoderTiny(
-                encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4,
-                num_encoder_blocks=(1,) * 4, num_decoder_blocks=(1,) * 4,
-            )  # fmt: skip
-    return model.eval()
-
-
-def by_hand(case: Case, model, pixels):
-    """pixels [1,3,H,W] in [0,1] → (normalised latent, pixels again) with diffusers' own calls."""
-    x = pixels * 2 - 1
-    match case.family:
-        case "AutoencoderKL":
-            scale, shift = model.config.scaling_factor, model.config.shift_factor or 0.0
-            latent = (model.encode(x).latent_dist.mode() - shift) * scale
-            return latent, (model.decode(latent / scale + shift).sample + 1) / 2
-        case "AutoencoderKLFlux2" if case.space == "flux2_raw":
-            latent = model.encode(x).latent_dist.mode()
-            return latent, (model.decode(latent).sample + 1) / 2
-        case "AutoencoderKLFlux2":
-            z = model.encode(x).latent_dist.mode()
-            n, c, h, w = z.shape
-            z = z.view(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
-            mean = model.bn.running_mean.view(1, -1, 1, 1)
-            std = torch.sqrt(model.bn.running_var.view(1, -1, 1, 1) + 1e-4)
-            latent = (z.reshape(n, c * 4, h // 2, w // 2) - mean) / std
-            z = (latent * std + mean).reshape(n, c, 2, 2, h // 2, w // 2)
-            z = z.permute(0, 1, 4, 2, 5, 3).reshape(n, c, h, w)
-            return latent, (model.decode(z).sample + 1) / 2
-        case "AutoencoderKLQwenImage" | "AutoencoderKLWan":
-            mean = torch.tensor(QWEN_MEAN).view(1, -1, 1, 1, 1)
-            std = torch.tensor(QWEN_STD).view(1, -1, 1, 1, 1)
-            latent = (model.encode(x.unsqueeze(2)).latent_dist.mode() - mean) / std
-            picture = model.decode(latent * std + mean).sample
-            return latent.squeeze(2), (picture.squeeze(2) + 1) / 2
-        case "AutoencoderDC":
-            latent = model.encode(x).latent * 0.41407
-            return latent, (model.decode(latent / 0.41407).sample + 1) / 2
-        case "AutoencoderRAE":
-            latent = model.encode(pixels).latent
-            return latent, model.decode(latent).sample
-        case "AutoencoderTiny":
-            latent = model.encode(x).latents
-            return latent, (model.decode(latent).sample + 1) / 2
 
 
 def picture(height: int, width: int, seed: int = 0):
@@ -153,8 +36,8 @@ def saved(tmp_path_factory):
 
     def save(case: Case) -> Path:
         if case not in built:
-            built[case] = root / f"{case.family}-{case.space}"
-            build(case).save_pretrained(built[case])
+            built[case] = root / str(case)
+            tiny.build(case).save_pretrained(built[case])
         return built[case]
 
     return save
@@ -167,16 +50,16 @@ def pair(case: Case, folder: Path, **more):
     )
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_adapters_do_what_diffusers_does(case, saved):
     encoder, decoder = pair(case, saved(case))
     before = picture(case.side, case.side)
     latent = encoder.latent(Sample("a"), before)
     (pixels,) = decoder.decode([request(latent.tensor, case.side, case.side)])
 
-    model = build(case)
+    model = tiny.build(case)
     with torch.inference_mode():
-        expected_latent, expected = by_hand(case, model, images.to_unit(before)[None])
+        expected_latent, expected = tiny.by_hand(case, model, images.to_unit(before)[None])
     assert latent.sigma == 0
     assert latent.tensor.dtype == pixels.dtype == torch.float32
     assert latent.tensor.shape[0] == encoder.space.channels
@@ -188,7 +71,7 @@ def test_adapters_do_what_diffusers_does(case, saved):
     assert encoder.digest != decoder.digest
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (100, 67)], ids=str)
 def test_odd_sizes_are_padded_by_the_edge_and_cropped_back(case, size, saved):
     encoder, decoder = pair(case, saved(case))
@@ -214,7 +97,7 @@ def test_odd_sizes_are_padded_by_the_edge_and_cropped_back(case, size, saved):
     assert torch.equal(pixels, whole[:, :height, :width])
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_picture_does_not_depend_on_its_batch(case, saved):
     encoder, decoder = pair(case, saved(case))
     side = case.side
@@ -228,27 +111,21 @@ def test_a_picture_does_not_depend_on_its_batch(case, saved):
     assert not torch.equal(together[0], together[1])  # the latent is not ignored
 
 
-def change_config(folder: Path, target: Path, **changes) -> Path:
-    """A copy of a saved model whose configuration says something else."""
-    target.mkdir()
-    config = json.loads((folder / "config.json").read_text()) | changes
-    (target / "config.json").write_text(json.dumps(config))
-    weights = "diffusion_pytorch_model.safetensors"
-    (target / weights).write_bytes((folder / weights).read_bytes())
-    return target
-
-
 WRONG = [
-    (CASES[0], {"scaling_factor": 0.13025}, "0.13025.*0.18215"),
-    (CASES[2], {"shift_factor": 0.1159}, "shift_factor is 0.1159.*0.0609"),
-    (CASES[3], {"scaling_factor": 1.5305, "shift_factor": 0.0609}, "scaling_factor.*shift_factor"),
-    (CASES[0], {"latents_mean": [0.0] * 4}, "latents_mean"),
-    (CASES[4], {"batch_norm_eps": 1e-5}, "batch_norm_eps is 1e-05.*0.0001"),
-    (CASES[6], {"latents_mean": [0.0] * 16}, "latents_mean"),
-    (CASES[7], {"latents_std": [1.0] * 16}, "latents_std"),
-    (CASES[8], {"scaling_factor": 0.3189}, "0.3189.*0.41407"),
-    (CASES[9], {"scaling_factor": 0.5}, "scaling_factor is 0.5"),
-    (CASES[10], {"scaling_factor": 0.18215}, "scaling_factor is 0.18215.*1.0"),
+    (tiny.SD1, {"scaling_factor": 0.13025}, "0.13025.*0.18215"),
+    (tiny.SD3, {"shift_factor": 0.1159}, "shift_factor is 0.1159.*0.0609"),
+    (
+        tiny.FLUX1,
+        {"scaling_factor": 1.5305, "shift_factor": 0.0609},
+        "scaling_factor.*shift_factor",
+    ),
+    (tiny.SD1, {"latents_mean": [0.0] * 4}, "latents_mean"),
+    (tiny.FLUX2, {"batch_norm_eps": 1e-5}, "batch_norm_eps is 1e-05.*0.0001"),
+    (tiny.QWEN, {"latents_mean": [0.0] * 16}, "latents_mean"),
+    (tiny.WAN, {"latents_std": [1.0] * 16}, "latents_std"),
+    (tiny.DCAE, {"scaling_factor": 0.3189}, "0.3189.*0.41407"),
+    (tiny.RAE, {"scaling_factor": 0.5}, "scaling_factor is 0.5"),
+    (tiny.TINY, {"scaling_factor": 0.18215}, "scaling_factor is 0.18215.*1.0"),
 ]
 
 
@@ -263,8 +140,8 @@ def test_a_configuration_that_contradicts_the_space_is_refused(
 
 @pytest.mark.parametrize(
     ("case", "space"),
-    [(CASES[0], "sdxl"), (CASES[2], "flux1"), (CASES[0], "flux1"), (CASES[8], "flux2_raw"),
-     (CASES[4], "flux1"), (CASES[6], "sd3"), (CASES[0], "rae_dinov2")],
+    [(tiny.SD1, "sdxl"), (tiny.SD3, "flux1"), (tiny.SD1, "flux1"), (tiny.DCAE, "flux2_raw"),
+     (tiny.FLUX2, "flux1"), (tiny.QWEN, "sd3"), (tiny.SD1, "rae_dinov2")],
 )  # fmt: skip
 def test_a_network_under_another_space_is_refused(case, space, saved):
     with pytest.raises(UsageError, match=space):
@@ -272,8 +149,8 @@ def test_a_network_under_another_space_is_refused(case, space, saved):
 
 
 def test_untrained_batch_norm_statistics_are_refused(saved, tmp_path):
-    folder = change_config(saved(CASES[4]), tmp_path / "fresh")
-    file = folder / "diffusion_pytorch_model.safetensors"
+    folder = change_config(saved(tiny.FLUX2), tmp_path / "fresh")
+    file = folder / WEIGHTS
     weights = load_file(file)
     weights["bn.running_mean"].zero_()
     weights["bn.running_var"].fill_(1)
@@ -286,8 +163,8 @@ def test_untrained_batch_norm_statistics_are_refused(saved, tmp_path):
 
 @pytest.mark.parametrize("how", ["missing", "left over", "another shape", "rubbish"])
 def test_weights_that_do_not_fit_are_refused(how, saved, tmp_path):
-    folder = change_config(saved(CASES[0]), tmp_path / "partial")
-    file = folder / "diffusion_pytorch_model.safetensors"
+    folder = change_config(saved(tiny.SD1), tmp_path / "partial")
+    file = folder / WEIGHTS
     weights = load_file(file)
     if how == "missing":
         del weights["decoder.conv_out.weight"]
@@ -303,13 +180,13 @@ def test_weights_that_do_not_fit_are_refused(how, saved, tmp_path):
 
 
 def test_the_digest_stands_for_weights_and_settings(saved, tmp_path):
-    folder = saved(CASES[0])
+    folder = saved(tiny.SD1)
     decoder = VAEDecoder("AutoencoderKL", "sd1", source=str(folder), device="cpu")
     copied = change_config(folder, tmp_path / "copy")
     (copied / "config.json").write_bytes((folder / "config.json").read_bytes())
     same = VAEDecoder("AutoencoderKL", "sd1", source=str(copied), device="cpu")
     half = VAEDecoder("AutoencoderKL", "sd1", source=str(copied), device="cpu", dtype="bfloat16")
-    file = copied / "diffusion_pytorch_model.safetensors"
+    file = copied / WEIGHTS
     weights = load_file(file)
     weights["decoder.conv_out.bias"] += 1
     save_file(weights, file, metadata={"format": "pt"})
@@ -322,8 +199,8 @@ def test_the_digest_stands_for_weights_and_settings(saved, tmp_path):
 
 
 def test_pixels_are_not_clamped(saved, tmp_path):
-    folder = change_config(saved(CASES[0]), tmp_path / "bright")
-    file = folder / "diffusion_pytorch_model.safetensors"
+    folder = change_config(saved(tiny.SD1), tmp_path / "bright")
+    file = folder / WEIGHTS
     weights = load_file(file)
     weights["decoder.conv_out.bias"] += 9
     save_file(weights, file, metadata={"format": "pt"})
@@ -332,7 +209,7 @@ def test_pixels_are_not_clamped(saved, tmp_path):
 
 
 def test_bfloat16_layers_give_float32_pixels_close_to_float32(saved):
-    exact, half = (pair(CASES[0], saved(CASES[0]), dtype=name) for name in ("float32", "bfloat16"))
+    exact, half = (pair(tiny.SD1, saved(tiny.SD1), dtype=name) for name in ("float32", "bfloat16"))
     before = picture(16, 16)
     latents = [encoder.latent(Sample("a"), before).tensor for encoder, _ in (exact, half)]
     assert latents[1].dtype == torch.float32
@@ -347,13 +224,13 @@ def test_bfloat16_layers_give_float32_pixels_close_to_float32(saved):
      (torch.zeros(4, 3, 2), "shape")],
 )  # fmt: skip
 def test_a_latent_that_does_not_fit_the_request_is_an_error(latent, message, saved):
-    decoder = VAEDecoder("AutoencoderKL", "sd1", source=str(saved(CASES[0])), device="cpu")
+    decoder = VAEDecoder("AutoencoderKL", "sd1", source=str(saved(tiny.SD1)), device="cpu")
     with pytest.raises(QaError, match=message):
         decoder.decode([request(latent, 16, 16)])
 
 
 def test_a_sample_without_a_picture_is_an_error(saved):
-    encoder = VAEEncoder("AutoencoderKL", "sd1", source=str(saved(CASES[0])), device="cpu")
+    encoder = VAEEncoder("AutoencoderKL", "sd1", source=str(saved(tiny.SD1)), device="cpu")
     with pytest.raises(QaError, match="no picture"):
         encoder.latent(Sample("a"), None)
 
@@ -373,14 +250,14 @@ def test_a_sample_without_a_picture_is_an_error(saved):
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_loaded(options, message, saved):
-    wanted = {"family": "AutoencoderKL", "space": "sd1", "source": str(saved(CASES[0])),
+    wanted = {"family": "AutoencoderKL", "space": "sd1", "source": str(saved(tiny.SD1)),
               "device": "cpu"} | options  # fmt: skip
     with pytest.raises(UsageError, match=message):
         VAEDecoder(**wanted)
 
 
 def test_mini_vae_goes_through_the_same_adapters(tmp_path):
-    torch.manual_seed(SEED)
+    torch.manual_seed(tiny.SEED)
     model = MiniVAE([8, 8, 8]).eval()
     model.save(tmp_path / MINI_WEIGHTS)
     model = MiniVAE.load(tmp_path / MINI_WEIGHTS)

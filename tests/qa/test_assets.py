@@ -195,6 +195,14 @@ def test_a_mirrored_folder_counts_when_it_is_complete(make, origin, name):
     assert origin.asked == []
 
 
+def test_a_folder_named_like_a_branch_is_not_the_asset(make, origin):
+    store = make(model={"repo": "org/model", "revision": "main", "files": {"config.json": {}}})
+    for name, expected in (("main", "missing"), ("model", "mirror")):
+        (store.mirrors[0] / name).mkdir()
+        (store.mirrors[0] / name / "config.json").write_bytes(b"{}")
+        assert store.status("model").state == expected
+
+
 def test_a_folder_out_of_an_archive(make, origin, tmp_path):
     origin.content["/repo.tar.gz"] = archive(prompts__1=b"a cat", prompts__2=b"a dog", other=b"x")
     wanted = tmp_path / "wanted"

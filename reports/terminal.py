@@ -91,11 +91,12 @@ class Gates:
 
     def wide(self, named: bool = True) -> Table:
         found = _table()
-        found.add_column("metric", min_width=NAME_WIDTH, overflow="fold")
+        longest = max(_name(gate).cell_len for gate in self.verdict["gates"])
+        found.add_column("metric", min_width=min(NAME_WIDTH, longest), overflow="fold")
         harm = f"harm [{_confidence(self.verdict)} interval]"
         for heading in ("baseline", "candidate", harm, "margin"):
             found.add_column(heading, justify="right", no_wrap=True)
-        found.add_column("verdict", no_wrap=True)
+        found.add_column("verdict", no_wrap=True, min_width=len("verdict"))
         for gate in self.verdict["gates"]:
             found.add_row(_name(gate) if named else "", *_numbers(gate), _state(gate))
         return found

@@ -1,0 +1,103 @@
+"""The first five minutes, and what they leave in MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qa import cli
+from qa.demo import demo
+from qa.errors import QaError
+from qa.store import RunFolder
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> Path:
+    """A folder in which the demo ran to its end."""
+    place = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("QA_CACHE", str(place / "cache"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert cli.run(["demo"]) == 0
+    return place
+
+
+def runs_of(place: Path) -> dict[str, RunFolder]:
+    """The demo's runs, by what they are."""
+    found = [RunFolder.open(file.parent) for file in place.glob("runs/*/record.json")]
+    names = {"shifted": "defect", "bfloat16": "candidate", "none": "baseline"}
+    return {
+        next(v for k, v in names.items() if k in " ".join(run.record()["command"])): run
+        for run in found
+    }
+
+
+def test_the_verdicts_are_what_the_story_says(shown):
+    verdicts = {name: run.verdict() for name, run in runs_of(shown).items()}
+    assert {name: v["state"] for name, v in verdicts.items()} == {
+        "baseline": "MEASURED", "candidate": "PASS", "defect": "FAIL"
+    }  # fmt: skip
+    assert verdicts["defect"]["baseline"]["plan"] == verdicts["baseline"]["candidate"]["plan"]
+    assert {gate["state"] for gate in verdicts["defect"]["gates"]} == {"FAIL"}
+
+
+def test_the_report_names_the_failing_metric_and_picture(shown):
+    run = runs_of(shown)["defect"]
+    page = run.report_file.read_text()
+    gate = run.verdict()["gates"][0]
+    assert gate["metric"] in page
+    assert gate["worst"][0]["sample"] in page
+    assert "FAIL" in page
+
+
+def test_mlflow_holds_the_runs_and_a_second_export_adds_nothing(shown):
+    from mlflow import MlflowClient
+
+    from qa.tracking import MLflow
+
+    client = MlflowClient(f"sqlite:///{shown}/runs/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "decoder-qa"]
+
+    def stored() -> dict:
+        return {
+            run.info.run_id: (
+                {key: len(client.get_metric_history(run.info.run_id, key))
+                 for key in run.data.metrics},
+                dict(run.data.tags),
+                dict(run.data.params),
+                sorted(a.path for a in client.list_artifacts(run.info.run_id)),
+                [d.dataset.digest for d in run.inputs.dataset_inputs],
+            )
+            for run in client.search_runs([experiment.experiment_id])
+        }  # fmt: skip
+
+    before = stored()
+    assert len(before) == 4, "a parent for the suite, a child for each of three runs"
+    for name, run in runs_of(shown).items():
+        verdict = run.verdict()
+        (child,) = [
+            r for r in client.search_runs([experiment.experiment_id])
+            if r.data.params.get("plan") == verdict["candidate"]["plan"]
+        ]  # fmt: skip
+        assert child.data.tags["mlflow.parentRunId"] in before
+        assert verdict["state"] in child.data.tags.values(), name
+        psnr = next(m for m in verdict["metrics"] if m["metric"] == "psnr")
+        assert child.data.metrics["psnr/mean"] == psnr["mean"]
+        assert {"verdict.json", "report.html", "scores.parquet"} <= set(
+            before[child.info.run_id][3]
+        )
+        MLflow().export(run.path)
+    assert stored() == before
+
+
+def test_the_demo_can_fail(tmp_path, monkeypatch, capsys):
+    """Negative control: a gate that passes the planted defect is an error."""
+    (tmp_path / "runs" / "mini-vae_mini-1").mkdir(parents=True)
+    (tmp_path / "runs" / "mini-vae_mini-1" / "record.json").write_text('{"started": "now"}')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QaError, match="was not rejected"):
+        demo(lambda arguments: 0)
+    with pytest.raises(QaError, match="ended with exit 1"):
+        demo(lambda arguments: 1)

@@ -196,7 +196,7 @@ def use_trunks(folder: Path, patch: pytest.MonkeyPatch) -> None:
         path = folder / "hub" / "checkpoints" / name
         known = replace(table[name].files[0], sha256=assets.sha256(path), size=path.stat().st_size)
         table[name] = replace(table[name], files=(known,))
-    patch.setattr(assets, "table", lambda: table)
+    patch.setattr("qa.assets.resolver.table", lambda: table)
     patch.setenv("QA_ASSETS", str(folder))
     patch.setenv("QA_CACHE", str(folder / "cache"))
     patch.setenv("QA_OFFLINE", "1")

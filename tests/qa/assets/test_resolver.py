@@ -8,11 +8,11 @@ import threading
 import pytest
 from origin import COMMIT, DATA, LATER, Origin, archive, sha
 
-from qa import assets, downloads
-from qa.asset_table import parse
-from qa.assets import Store
+from qa import assets
+from qa.assets import Store, downloads
+from qa.assets.catalog import parse
+from qa.assets.lock import Lock
 from qa.errors import AssetMissing, QaError, UsageError
-from qa.locks import Lock
 
 
 @pytest.fixture

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from qa import downloads
-from qa.asset_table import Asset, AssetFile, table
-from qa.downloads import sha256 as sha256  # part of this module's surface
+from qa.assets import downloads
+from qa.assets.catalog import Asset, AssetFile, table
+from qa.assets.downloads import sha256
+from qa.assets.lock import Lock
 from qa.errors import AssetMissing, QaError, UsageError
-from qa.locks import Lock
 
 State = Literal["mirror", "cache", "missing", "damaged"]
 _offline: bool | None = None

@@ -1,0 +1,20 @@
+"""Weights and prompt files: one table, verified by hash, looked up offline first."""
+
+from qa.assets.catalog import Asset, table
+from qa.assets.downloads import sha256
+from qa.assets.resolver import (
+    Status,
+    Store,
+    fetch,
+    find,
+    offline,
+    resolve,
+    set_offline,
+    store,
+    verify,
+)
+
+__all__ = [
+    "Asset", "Status", "Store", "fetch", "find", "offline", "resolve", "set_offline", "sha256",
+    "store", "table", "verify",
+]  # fmt: skip

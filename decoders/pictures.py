@@ -32,8 +32,7 @@ class Pictures:
         self._files = _index(self.path)
         lines = [
             f"{file.relative_to(self.path).as_posix()}\x1f{assets.sha256(file)}"
-            for files in self._files.values()
-            for file in files
+            for file in {file for files in self._files.values() for file in files}
         ]
         self.digest = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
@@ -43,7 +42,10 @@ class Pictures:
 
     def _pixels(self, request: DecodeRequest) -> Tensor:
         file = self._file(request)
-        picture = images.read(file)
+        try:
+            picture = images.read(file)
+        except images.ImageProblem as error:
+            raise images.ImageProblem(f"{file.relative_to(self.path)}: {error}") from error
         height, width = picture.shape[1:]
         if (height, width) != (request.height, request.width):
             raise QaError(
@@ -74,13 +76,18 @@ class Pictures:
 
 
 def _index(folder: Path) -> dict[str, list[Path]]:
-    """Path inside the folder without its suffix → the picture files of that name."""
+    """Path inside the folder, with and without its suffix → the picture files of that name.
+
+    With it, because a suite's id keeps the suffix where two of its pictures differ in nothing else.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.", "", "decoder.path=FOLDER")
     index: dict[str, list[Path]] = {}
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() in images.SUFFIXES and file.is_file():
-            index.setdefault(file.relative_to(folder).with_suffix("").as_posix(), []).append(file)
+            inside = file.relative_to(folder)
+            for name in (inside.as_posix(), inside.with_suffix("").as_posix()):
+                index.setdefault(name, []).append(file)
     if not index:
         raise UsageError(
             f"{folder} holds no pictures.",

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qa import images, seeds
+from qa.errors import QaError
 from qa.metrics.facts import fingerprint
 from qa.plan import content
 from qa.store import RunFolder, UnitResult
@@ -305,6 +306,8 @@ def _size(
 
 
 def _said(error: Exception) -> str:
-    """An exception as one line; ValueError messages are written for people and stand alone."""
+    """An exception as one line; QaError and ValueError messages are written for people."""
+    if isinstance(error, QaError):
+        return f"{error.what} {error.why}".strip()
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"

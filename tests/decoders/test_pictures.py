@@ -109,3 +109,17 @@ def test_the_digest_stands_for_names_and_contents(tmp_path):
 def test_pictures_need_no_latents(tmp_path):
     put(tmp_path, "cat.png")
     assert Pictures(str(tmp_path)).space is None
+
+
+def test_an_id_that_kept_its_suffix_finds_its_own_picture(tmp_path):
+    """A suite keeps suffixes where a.png lies beside a.jpg."""
+    put(tmp_path, "cat.png", 1)
+    put(tmp_path, "cat.bmp", 9)
+    one, two = Pictures(str(tmp_path)).decode([request("cat.png"), request("cat.bmp")])
+    assert one[0, 0, 0] < two[0, 0, 0]
+
+
+def test_a_damaged_picture_is_named(tmp_path):
+    put(tmp_path, "sub/cat.png").write_bytes(b"no picture")
+    with pytest.raises(images.ImageProblem, match=r"sub/cat\.png: the file is not a picture"):
+        Pictures(str(tmp_path)).decode([request("sub/cat")])

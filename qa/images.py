@@ -84,8 +84,8 @@ def read(path: Path) -> Tensor:
     """
     import torch
 
-    array = _decode(path)
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    # A copy: Pillow's arrays are read-only, tensors are not.
+    return torch.from_numpy(_decode(path).transpose(2, 0, 1).copy())
 
 
 def encode_png(picture: Tensor) -> bytes:

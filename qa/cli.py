@@ -137,7 +137,8 @@ def _assets_parser(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from qa.config import compose
-    from qa.run import conclude, cost, measure, prepare
+    from qa.job import cost, prepare
+    from qa.run import conclude, measure
 
     config = compose(options.overrides, options.config_dir)
     if options.cfg:

@@ -14,7 +14,8 @@ from conftest import toy_overrides
 
 from qa.config import compose
 from qa.errors import QaError, UsageError
-from qa.run import Evaluation, conclude, evaluate, measure, prepare
+from qa.job import prepare
+from qa.run import Evaluation, conclude, evaluate, measure
 
 
 def fingerprint(run: Evaluation) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from decoders.frame import settings_digest
+from decoders.frame import NO_KNOBS, settings_digest
 from decoders.spaces import space as find_space
 from qa.errors import UsageError
 from qa.types import Decoder, DecodeRequest
@@ -17,6 +17,7 @@ class Flat:
     """One grey level everywhere, whatever the latent: the worst that is still a picture."""
 
     licence = "Apache-2.0"
+    knobs = NO_KNOBS
 
     def __init__(self, space: str, level: float = 0.5) -> None:
         if not 0 <= level <= 1:
@@ -47,6 +48,7 @@ class Shifted:
         self.decoder, self.by = decoder, by
         self.space = decoder.space
         self.licence = decoder.licence
+        self.knobs = decoder.knobs
         self.digest = settings_digest(("shifted", str(by), decoder.digest))
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:

@@ -22,6 +22,8 @@ from qa.errors import QaError, UsageError
 from qa.types import DecodeRequest, LatentSpace, Sample
 
 FRAME_VERSION = "1"
+NO_KNOBS: frozenset[str] = frozenset()
+"""A deterministic decoder has no dial of its own."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -86,23 +88,6 @@ def decode_request(network: Network, request: DecodeRequest) -> Tensor:
         )
     pixels = network.decode(latent[None].to(network.device, torch.float32))
     return pixels[0, :, : request.height, : request.width].to(torch.float32)
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` (the first GPU, or else the CPU), `cpu`, `cuda` or `cuda:N`."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"{name!r} is no device.", "", "device=auto, cpu or cuda") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"There is no device {name}.",
-            f"PyTorch sees {torch.cuda.device_count()} CUDA devices.",
-            "device=auto or device=cpu",
-        )
-    return device
 
 
 def pick_dtype(name: str) -> torch.dtype:

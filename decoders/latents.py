@@ -23,6 +23,7 @@ from torch import Tensor
 
 from decoders.spaces import space as find_space
 from qa.errors import QaError, UsageError
+from qa.files import sha256
 from qa.types import Latent, LatentSpace, Sample
 
 SUFFIX = ".safetensors"
@@ -73,7 +74,7 @@ class StoredLatents:
         data = header.path.read_bytes()
         if hashlib.sha256(data).hexdigest() != header.sha256:
             raise QaError(
-                f"{header.path} changed while it was in use.",
+                f"{header.path.name} changed while it was in use.",
                 "Its content is no longer what the run was planned with.",
                 "start the run again",
             )
@@ -82,7 +83,7 @@ class StoredLatents:
         if bad:
             raise QaError(
                 f"The latent of {sample.id} holds NaN or infinity.",
-                f"{bad} of {tensor.numel()} values in {header.path}.",
+                f"{bad} of {tensor.numel()} values in {header.path.name}.",
                 "store it again from a finite latent",
             )
         return Latent(tensor, header.sigma)
@@ -92,14 +93,14 @@ class StoredLatents:
         parts = PurePosixPath(sample).parts
         if not parts or sample.startswith("/") or ".." in parts or "\\" in sample:
             raise QaError(
-                f"Sample id {sample!r} does not name a file inside {self.path}.",
+                f"Sample id {sample!r} does not name a file of the folder.",
                 "An id is a relative path without '..'.",
                 "rename the sample",
             )
         if sample not in self._headers:
             raise QaError(
                 f"There is no latent for sample {sample}.",
-                f"{self.path / (sample + SUFFIX)} does not exist.",
+                f"{sample + SUFFIX} does not exist.",
                 "store it, or leave the sample out of the suite",
             )
         return self._headers[sample]
@@ -146,9 +147,8 @@ def _header(file: Path) -> Header:
             f"Its metadata has {sorted(metadata) or 'no entries'}.",
             "write it with decoders.latents.write(path, latent, space=...)",
         )
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     prompt, source = metadata.get("prompt"), metadata.get("source")
-    return Header(file, metadata["space"], _sigma(file, metadata), prompt, source, sha256)
+    return Header(file, metadata["space"], _sigma(file, metadata), prompt, source, sha256(file))
 
 
 def _sigma(file: Path, metadata: dict[str, str]) -> float:

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from qa import assets, images
+from decoders.frame import NO_KNOBS
+from qa import images
 from qa.errors import QaError, UsageError
+from qa.files import sha256
 from qa.types import DecodeRequest, LatentSpace
 
 
@@ -25,13 +27,14 @@ class Pictures:
     """A Decoder that reads. The folder is listed and hashed once, when it is built."""
 
     space: LatentSpace | None = None
+    knobs = NO_KNOBS
     licence = "not stated: pictures made elsewhere"
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
         self._files = _index(self.path)
         lines = [
-            f"{file.relative_to(self.path).as_posix()}\x1f{assets.sha256(file)}"
+            f"{file.relative_to(self.path).as_posix()}\x1f{sha256(file)}"
             for file in {file for files in self._files.values() for file in files}
         ]
         self.digest = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
@@ -49,7 +52,7 @@ class Pictures:
         height, width = picture.shape[1:]
         if (height, width) != (request.height, request.width):
             raise QaError(
-                f"{file} is {width}x{height} pixels.",
+                f"{file.relative_to(self.path)} is {width}x{height} pixels.",
                 f"Sample {request.sample} is {request.width}x{request.height}.",
                 "make the pictures in the size of the reference",
             )
@@ -69,7 +72,7 @@ class Pictures:
         if not found:
             raise QaError(
                 f"There is no picture for {request.sample}, seed {request.seed}.",
-                f"None of {', '.join(stem + '.*' for stem in stems)} exists in {self.path}.",
+                f"None of {', '.join(stem + '.*' for stem in stems)} exists.",
                 "add the picture",
             )
         return found[0]

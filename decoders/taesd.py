@@ -23,10 +23,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from decoders.frame import decode_request, encode_picture, pick_device, pick_dtype, settings_digest
+from decoders.frame import NO_KNOBS, decode_request, encode_picture, pick_dtype, settings_digest
 from decoders.spaces import space as find_space
 from qa import assets
 from qa.errors import QaError, UsageError
+from qa.files import sha256
+from qa.numerics import pick_device
 from qa.types import DecodeRequest, Latent, LatentSpace, Sample
 
 WIDTH = 64
@@ -94,9 +96,7 @@ class TAESDEncoder:
         self.network = Half(file, find_space(space), "encoder", dtype, device)
         self.space = self.network.space
         self.licence = "MIT"
-        self.digest = settings_digest(
-            ("taesd encoder", str(self.space), dtype, assets.sha256(file))
-        )
+        self.digest = _digest("encoder", self.network, file)
 
     def latent(self, sample: Sample, picture: Tensor | None) -> Latent:
         """picture uint8 [3,H,W] → latent float32 [C, ceil(H/8), ceil(W/8)]."""
@@ -105,6 +105,8 @@ class TAESDEncoder:
 
 class TAESDDecoder:
     """A Decoder: `PATH/<name>_decoder.pth` or `.safetensors`. Arguments as for TAESDEncoder."""
+
+    knobs = NO_KNOBS
 
     def __init__(
         self,
@@ -118,13 +120,16 @@ class TAESDDecoder:
         self.network = Half(file, find_space(space), "decoder", dtype, device)
         self.space = self.network.space
         self.licence = "MIT"
-        self.digest = settings_digest(
-            ("taesd decoder", str(self.space), dtype, assets.sha256(file))
-        )
+        self.digest = _digest("decoder", self.network, file)
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,height,width], nominal [0,1], not clamped, one request at a time."""
         return [decode_request(self.network, request) for request in requests]
+
+
+def _digest(half: str, network: Half, file: Path) -> str:
+    settings = (str(network.space), str(network.dtype), str(network.device))
+    return settings_digest((f"taesd {half}", *settings, sha256(file)))
 
 
 class Half:
@@ -133,7 +138,8 @@ class Half:
     size: int | None = None
 
     def __init__(self, file: Path, space: LatentSpace, half: str, dtype: str, device: str) -> None:
-        self.space, self.device, self.dtype = space, pick_device(device), pick_dtype(dtype)
+        self.space, self.dtype = space, pick_dtype(dtype)
+        self.device = torch.device(pick_device(device))
         weights = read_weights(file)
         wanted = _build(file, weights, half)
         channels = _channels(weights, half)

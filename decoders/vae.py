@@ -20,21 +20,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from decoders import mini
 from decoders.families import FAMILIES, MINI, load_network, weight_files
 from decoders.frame import (
+    NO_KNOBS,
     Network,
     decode_request,
     encode_picture,
-    pick_device,
     pick_dtype,
     settings_digest,
 )
 from decoders.spaces import space as find_space
 from qa import assets
 from qa.errors import UsageError
+from qa.files import sha256
+from qa.numerics import pick_device
 from qa.types import DecodeRequest, Latent, Sample
 
 LOCAL_LICENCE = "not stated: weights from a local folder"
@@ -66,6 +69,8 @@ class VAEEncoder:
 
 class VAEDecoder:
     """A Decoder: an autoencoder's second half. Seeds, sigma and prompt change nothing."""
+
+    knobs = NO_KNOBS
 
     def __init__(
         self,
@@ -119,13 +124,13 @@ def _load(
     latent_space = find_space(space)
     if (family == MINI) != (space == "mini"):
         raise UsageError(f"A {family} does not have the latent space {latent_space}.")
-    target, precision = pick_device(device), pick_dtype(dtype)
+    target, precision = torch.device(pick_device(device)), pick_dtype(dtype)
     place = _place(family, source, asset)
     folder = place.folder / subfolder if subfolder else place.folder
     files = weight_files(family, folder)
-    weights = tuple(f"{file.name}={assets.sha256(file)}" for file in files)
+    weights = tuple(f"{file.name}={sha256(file)}" for file in files)
     network = load_network(family, folder.resolve(), weights, latent_space, target, precision)
-    return Loaded(network, place.licence, (family, str(latent_space), dtype, *weights))
+    return Loaded(network, place.licence, (family, str(latent_space), dtype, str(target), *weights))
 
 
 def _place(family: str, source: str | None, asset: str | None) -> Place:

@@ -1,47 +1,54 @@
-"""Which run is the measure: `baselines/<suite>.json` in the user's own git names one by digest.
+"""Which run is the measure for a suite. Made to be kept in the user's git.
 
-    {"run": "runs/mini-vae_mini-1a2b3c4d", "scores": "<sha256>", "plan": "<sha256>", ...}
+    baselines/photos.json                  names the baseline by digest: one small reviewable change
+    baselines/photos-1a2b3c4d5e6f/         the run's record, samples and scores, a few kilobytes
 
-An approval is therefore a reviewable change of a small file. A run that was limited, has missing
-pictures or was changed after its promotion is refused.
+The copy makes a baseline independent of the run folder it came from: that may be deleted, moved or
+measured again with other metrics, and a colleague's clone needs nothing else. Pictures stay where
+they were; a report shows them where they still are.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qa.errors import UsageError
+from qa.errors import QaError, UsageError
+from qa.files import digest, read_json, sha256, write_bytes, write_json
 from qa.record import now
-from qa.store import RunFolder, read_json, write_json
+from qa.results import Results, load
+from qa.store import RunFolder, file_name
 
 SCHEMA = "decoder-qa/baseline/1"
 
 
 def pointer(suite: str, folder: str | Path = "baselines") -> Path:
     """The file that names a suite's baseline."""
-    return Path(folder) / f"{suite}.json"
+    return Path(folder) / f"{file_name(suite)}.json"
 
 
 def promote(run: RunFolder, folder: str | Path = "baselines", reason: str = "") -> Path:
     """Make a run the baseline of its suite; UsageError if it is not eligible."""
-    record = run.record()
-    why_not = ineligible(run, record)
+    why_not = ineligible(run)
     if why_not:
         raise UsageError(
             f"{run.path} cannot become a baseline.", why_not, "run the whole suite, then promote it"
         )
+    record = run.record()
+    content = _digest(run)
     file = pointer(record["suite"], folder)
-    # A relative path keeps the file meaningful in a clone that has its runs/ in the same place.
+    copy = RunFolder(file.with_name(f"{file.stem}-{content[:12]}"))
+    for source, target in zip(_kept(run), _kept(copy), strict=True):
+        write_bytes(target, source.read_bytes())
     path = os.path.relpath(run.path, Path.cwd())
     entry = {
         "schema": SCHEMA,
-        "run": path if not path.startswith("..") else str(run.path.resolve()),
-        "scores": _digest(run),
+        "content": content,
         "plan": record["plan"],
         "decoder": record["decoder"],
+        "run": path if not path.startswith("..") else str(run.path.resolve()),
         "promoted": now(),
         "reason": reason,
     }
@@ -49,35 +56,40 @@ def promote(run: RunFolder, folder: str | Path = "baselines", reason: str = "") 
     return file
 
 
-def ineligible(run: RunFolder, record: dict[str, Any]) -> str:
+def ineligible(run: RunFolder) -> str:
     """Why a run may not be a baseline; empty if it may."""
+    record = run.record()
     if record.get("limited"):
         return "It is a limited run (limit=)."
-    if not run.verdict_file.is_file() or not run.scores_file.is_file():
+    if not run.verdict_file.is_file() or not all(file.is_file() for file in _kept(run)):
         return "It is not finished."
-    failures = run.verdict()["failures"]
-    if failures:
-        return f"{len(failures)} of its pictures are missing."
-    return ""
+    if record["unavailable"]:
+        return f"It lacks a metric: {', '.join(sorted(record['unavailable']))}."
+    failures = load(run.path).failures
+    return f"{len(failures)} of its pictures are missing." if failures else ""
 
 
-def find(suite: str, folder: str | Path = "baselines") -> Path | None:
-    """The promoted run of a suite, or None if there is none; UsageError if it is not intact."""
+def find(suite: str, folder: str | Path = "baselines") -> Results | None:
+    """The baseline of a suite, or None if there is none; UsageError if it is not intact."""
     file = pointer(suite, folder)
     if not file.is_file():
         return None
     entry = read_json(file)
-    run = RunFolder(Path(entry["run"]))
-    fix = f"decode it again, then: qa baseline promote RUN; or remove {file}"
-    if not run.record_file.is_file():
-        raise UsageError(f"{file} names {run.path}, which is not there.", "", fix)
-    if _digest(run) != entry["scores"]:
+    try:
+        content, run = str(entry["content"]), RunFolder(Path(entry["run"]))
+    except (KeyError, TypeError) as error:
         raise UsageError(
-            f"The baseline {run.path} is not what was promoted.",
-            "Its scores have another digest than the one in " + f"{file}.",
-            fix,
+            f"{file} does not name a baseline.", "", "qa baseline promote RUN"
+        ) from error
+    copy = RunFolder(file.with_name(f"{file.stem}-{content[:12]}"))
+    if _digest(copy) != content:
+        raise UsageError(
+            f"The baseline {copy.path} is not what was promoted.",
+            f"Its content has another digest than the one in {file}, or is not there.",
+            f"restore it from git; or: qa baseline promote RUN; or remove {file}",
         )
-    return run.path
+    found = load(copy.path)
+    return replace(found, folder=run if _same_run(run, entry) else None)
 
 
 def show(folder: str | Path = "baselines") -> list[dict[str, Any]]:
@@ -88,19 +100,31 @@ def show(folder: str | Path = "baselines") -> list[dict[str, Any]]:
 def why(suite: str, folder: str | Path = "baselines") -> str:
     """In words: which run is the baseline of a suite, and why."""
     file = pointer(suite, folder)
-    if not file.is_file():
+    if find(suite, folder) is None:
         return f"{suite} has no baseline: {file} does not exist. Make one: qa baseline promote RUN"
     entry = read_json(file)
-    find(suite, folder)
     reason = f" ({entry['reason']})" if entry["reason"] else ""
     return (
         f"{entry['run']} is the baseline of {suite}: {file} names it, "
-        f"promoted {entry['promoted']}{reason}; its scores are intact ({entry['scores'][:12]})."
+        f"promoted {entry['promoted']}{reason}; its content is intact ({entry['content'][:12]})."
     )
 
 
+def _kept(run: RunFolder) -> list[Path]:
+    """The files that judging reads."""
+    return [run.record_file, run.samples_file, run.decoded_file, run.scores_file]
+
+
 def _digest(run: RunFolder) -> str:
+    """Digest of the files that judging reads; "" if one is not there."""
     try:
-        return hashlib.sha256(run.scores_file.read_bytes()).hexdigest()
+        return digest([sha256(file) for file in _kept(run)])
     except OSError:
         return ""
+
+
+def _same_run(run: RunFolder, entry: dict[str, Any]) -> bool:
+    try:
+        return bool(run.record()["plan"] == entry["plan"])
+    except (QaError, KeyError):
+        return False

@@ -15,16 +15,18 @@ Results go to stdout, progress to stderr. Exit codes: 0 pass, 1 the harness brok
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qa import __version__
-from qa.errors import QaError
-from qa.store import RunFolder, write_json
+from qa.errors import QaError, UsageError
+from qa.files import write_json
+from qa.store import RunFolder
 from qa.terminal import (
     asset_row,
     plan_lines,
@@ -33,6 +35,10 @@ from qa.terminal import (
     progress_bar,
     warnings_as_lines,
 )
+
+if TYPE_CHECKING:
+    from qa.gates.margins import Margin
+    from qa.results import Results
 
 INTERRUPTED = 130
 
@@ -46,7 +52,16 @@ def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code. User errors print without a traceback."""
     # OpenMP threads that spin while they wait starve the other stages of a run.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        # argparse takes positionals in one piece; overrides may stand on both sides of an option
+        if options.action is not _run or any(word.startswith("-") for word in rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.overrides += rest
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character
     try:
         return int(options.action(options))
     except QaError as error:
@@ -113,7 +128,6 @@ def _judge_parser(commands: Any) -> None:
 
 def _baseline_parser(commands: Any) -> None:
     command = commands.add_parser("baseline", help="which run is the measure for a suite")
-    command.add_argument("--baselines", default="baselines", metavar="DIR")
     actions = command.add_subparsers(required=True, metavar="ACTION")
     promote = actions.add_parser("promote", help="make a run its suite's baseline")
     promote.add_argument("run", metavar="RUN")
@@ -125,6 +139,8 @@ def _baseline_parser(commands: Any) -> None:
     why = actions.add_parser("why", help="why a run is the baseline of SUITE")
     why.add_argument("suite", metavar="SUITE")
     why.set_defaults(action=_why)
+    for action in (promote, show, why):
+        action.add_argument("--baselines", default="baselines", metavar="DIR")
 
 
 def _assets_parser(commands: Any) -> None:
@@ -165,28 +181,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    from qa import baseline as baselines
-    from qa.gates.margins import parse, use_case
-    from qa.judge import applicable, judge
+    from qa.judge import judge
     from qa.results import load
 
     candidate = load(options.run)
-    against = options.baseline
-    if against is None and "suite" in candidate.record:
-        against = baselines.find(candidate.record["suite"])
-    if against is None:
-        raise QaError(
-            "There is nothing to judge against.",
-            "No --baseline was given and the suite has no promoted run.",
-            "add --baseline RUN, or: qa baseline promote RUN",
-        )
-    baseline = load(against)
-    chosen = options.use_case or candidate.record.get("use_case")
-    margins = parse(options.margin)
-    if chosen or not margins:
-        # A bare table is judged by the margins given with it, if any are.
-        chosen = chosen or "photo"
-        margins = applicable(use_case(chosen), candidate, baseline) | margins
+    baseline = _against(options, candidate)
+    margins, chosen = _margins(options, candidate, baseline)
     better = dict(pair.partition("=")[::2] for pair in options.better)
     verdict = judge(candidate, baseline, margins, use_case=chosen, better=better)
     if options.save:
@@ -195,19 +195,66 @@ def _judge(options: argparse.Namespace) -> int:
     return int(verdict["exit_code"])
 
 
+def _against(options: argparse.Namespace, candidate: Results) -> Results:
+    """What to judge against: the baseline given, or the promoted run of the candidate's suite."""
+    from qa import baseline
+    from qa.results import load
+
+    if options.baseline is not None:
+        return load(options.baseline)
+    found = None
+    if candidate.folder is not None:
+        found = baseline.find(candidate.record["suite"], candidate.folder.config()["baselines"])
+    if found is None:
+        raise UsageError(
+            "There is nothing to judge against.",
+            "No --baseline was given and the suite has no promoted run.",
+            "add --baseline RUN, or: qa baseline promote RUN",
+        )
+    return found
+
+
+def _margins(
+    options: argparse.Namespace, candidate: Results, baseline: Results
+) -> tuple[dict[str, Margin], str | None]:
+    """The margins to judge by, and the use case they come from.
+
+    A run's own, or those of --use-case; --margin adds to them. A bare table is judged by the
+    margins given with it, or by those of `photo` if there are none.
+    """
+    from qa.gates.margins import from_config, parse, use_case
+    from qa.judge import applicable
+
+    given = parse(options.margin)
+    if options.use_case or (candidate.folder is None and not given):
+        name = options.use_case or "photo"
+        return applicable(use_case(name), candidate, baseline) | given, name
+    if candidate.folder is None:
+        return given, None
+    own = from_config(candidate.folder.config()["use_case"]["margins"])
+    return applicable(own, candidate, baseline) | given, candidate.record["use_case"]
+
+
 def _report(options: argparse.Namespace) -> int:
+    from qa import baseline
+
+    folder = RunFolder.open(options.run)
+    pictures = RunFolder.open(options.baseline) if options.baseline else None
+    if pictures is None:
+        compared = folder.verdict()["baseline"] or {}
+        found = baseline.find(folder.record()["suite"], folder.config()["baselines"])
+        if found is not None and found.record["plan"] == compared.get("plan"):
+            pictures = found.folder
     # By name: reports stand on qa, qa does not know them.
-    print(import_module("reports.html").write(RunFolder.open(options.run), options.baseline))
+    print(import_module("reports.html").write(folder, pictures))
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    import yaml
-
     from qa.tracking import MLflow
 
     folder = RunFolder.open(options.run)
-    asked = yaml.safe_load(folder.config_file.read_text(encoding="utf-8")).get("tracking") or {}
+    asked = folder.config().get("tracking") or {}
     chosen = {key: asked[key] for key in ("uri", "experiment") if asked.get(key)}
     if options.uri:
         chosen["uri"] = options.uri
@@ -247,7 +294,9 @@ def _assets(options: argparse.Namespace) -> int:
     from qa import assets
 
     if options.what == "fetch":
-        for name in options.names or [status.asset.name for status in assets.verify()]:
+        if not options.names:
+            raise UsageError("Which assets?", "", "qa assets fetch NAME ...; `qa assets list`")
+        for name in options.names:
             print(f"{name}  {assets.fetch(name)}")
         return 0
     found = assets.verify(options.names or None)

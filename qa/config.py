@@ -80,10 +80,13 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
     from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     ConfigStore.instance().store(name="run_schema", node=_schema())
     asked = list(overrides)
     if config_dir is not None:
+        if not Path(config_dir).is_dir():
+            raise UsageError(f"{config_dir} is not a folder.", "", "--config-dir DIR")
         asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
     try:
         with initialize_config_module("qa.conf", version_base="1.3"):
@@ -96,8 +99,11 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
         if missing:
             raise _missing(missing)
         OmegaConf.to_container(whole, resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, YAMLError) as error:
         raise _misfit(error) from error
+    unknown = sorted(set(whole) - set(RunSchema.__dataclass_fields__))
+    if unknown:
+        raise UsageError(f"There is no key {unknown[0]}.", "", "`qa run --cfg` prints every key")
     return Config(whole, choices, tuple(overrides))
 
 
@@ -134,8 +140,8 @@ def build(node: Any, what: str) -> Any:
         root = error.__cause__ or error
         raise UsageError(
             f"Cannot build the {what} {node['_target_']}.",
-            f"{type(root).__name__}: {str(root).splitlines()[0]}.",
-            "compare its arguments with the constructor's; `qa run --cfg` prints them",
+            f"{type(root).__name__}: {' '.join(str(root).split())}."[:400],
+            "check its _target_ (must be importable: PYTHONPATH) and its arguments",
         ) from error
 
 

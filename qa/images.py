@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""What files of those suffixes may hold. Nothing else is decoded."""
 LEVELS = 255
+ORIENTATION = 0x0112
+"""EXIF tag: how a camera was held."""
 
 
 class ImageProblem(ValueError):
@@ -105,11 +109,11 @@ def _decode(path: Path) -> np.ndarray:  # uint8 [H,W,3]
     try:
         if path.stat().st_size == 0:
             raise ImageProblem("the file is empty")
-        if _is_deep_png(path):
-            return _decode_deep_png(path)
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            return _to_rgb(image)
+        with Image.open(path, formats=FORMATS) as opened:
+            if _is_deep_png(path):
+                turn = opened.getexif().get(ORIENTATION, 1)
+                return _turned(_decode_deep_png(path), turn)
+            return _to_rgb(ImageOps.exif_transpose(opened))
     except ImageProblem:
         raise
     except UnidentifiedImageError as error:
@@ -118,9 +122,13 @@ def _decode(path: Path) -> np.ndarray:  # uint8 [H,W,3]
         raise ImageProblem("the file does not exist") from error
     except Image.DecompressionBombError as error:
         raise ImageProblem(f"refused as a decompression bomb: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        # Pillow reports broken data as any of these, depending on the format.
-        raise ImageProblem(f"the file is damaged: {error}") from error
+    except OSError as error:
+        # strerror for the system's own errors: their full text holds the path.
+        raise ImageProblem(f"the file is damaged: {error.strerror or error}") from error
+    except Exception as error:
+        # Broken data surfaces as almost anything: SyntaxError, struct.error, cv2.error, …
+        said = " ".join(str(error).split())[:100]
+        raise ImageProblem(f"the file is damaged: {type(error).__name__}: {said}") from error
 
 
 def _to_rgb(image: object) -> np.ndarray:
@@ -140,6 +148,17 @@ def _to_rgb(image: object) -> np.ndarray:
         white = Image.new("RGBA", rgba.size, (LEVELS, LEVELS, LEVELS, LEVELS))
         return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
     return np.asarray(image.convert("RGB"))
+
+
+def _turned(array: np.ndarray, orientation: int) -> np.ndarray:  # [H,W,3]
+    """Apply an EXIF orientation (1..8), as `ImageOps.exif_transpose` does for Pillow images."""
+    if orientation in {5, 6, 7, 8}:
+        array = array.transpose(1, 0, 2)
+    if orientation in {3, 4, 7, 8}:
+        array = array[::-1]
+    if orientation in {2, 3, 6, 7}:
+        array = array[:, ::-1]
+    return array
 
 
 def _is_deep_png(path: Path) -> bool:

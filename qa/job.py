@@ -6,20 +6,30 @@ before anything starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qa import assets, numerics
 from qa import baseline as baselines
-from qa.config import Config, build
-from qa.errors import Unavailable, UsageError
+from qa.config import Config, build, function
+from qa.errors import QaError, Unavailable, UsageError
+from qa.gates.margins import Margin, from_config
 from qa.plan import Plan, code_digest, make_plan
+from qa.record import versions
 from qa.results import Results, load
-from qa.store import RunFolder
-from qa.types import Decoder, Knobs, LatentSource, Metric, Sample
+from qa.store import RunFolder, file_name
+from qa.types import Decoder, Knobs, LatentSource, Metric, Sample, Tracker
 from qa.worker import Worker
+
+Report = Callable[[RunFolder, RunFolder | None], Path]
+"""Writes a report of a run; the second folder, if any, holds the baseline's pictures."""
+DECODER = ("space", "knobs", "digest", "licence", "decode")
+LATENT_SOURCE = ("space", "digest", "latent")
+SHAPING = ("torch", "diffusers", "transformers", "pillow", "opencv-python-headless")
+"""Packages whose version can change a picture; part of every unit's id."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +48,11 @@ class Job:
     numerics: numerics.Numerics
     resolved_numerics: dict[str, Any]
     baseline: Results | None
+    margins: Mapping[str, Margin]
+    report: Report | None
+    tracker: Tracker
 
-    @property
+    @cached_property
     def worker(self) -> Worker:
         """The stages of this run's units."""
         return Worker(
@@ -49,6 +62,7 @@ class Job:
             self.metrics,
             self.unavailable,
             knobs_of(self.config),
+            self.config.tree.device,
         )
 
 
@@ -56,11 +70,16 @@ def prepare(config: Config) -> Job:
     """Build every part, check that they fit, and plan the units. Decodes nothing."""
     tree = config.tree
     assets.set_offline(True if tree.offline else None)
+    if not tree.metric:
+        raise UsageError("No metric was asked for.", "", "metric=[psnr], or leave metric= away")
     if tree.seeds < 1 or (tree.limit is not None and tree.limit < 1):
         raise UsageError("seeds and limit must be at least 1.")
     settings: numerics.Numerics = _typed(tree.numerics)
     knobs = knobs_of(config)
     tree.device = numerics.pick_device(tree.device)
+    margins = from_config(config.group("use_case")["margins"])
+    report = function(tree.report) if tree.report else None
+    tracker = build(config.group("tracking"), "tracking")
     suite = build(config.group("suite"), "suite")
     baseline = _baseline(tree.baseline, suite.name, tree.baselines)
     samples: Sequence[Sample] = suite.samples()
@@ -68,6 +87,7 @@ def prepare(config: Config) -> Job:
         resolved = numerics.describe(settings, tree.device)
         metrics, unavailable = _metrics(config.group("metric"))
         latents, decoder = _system(config)
+    _check_knobs(knobs, decoder)
     plan = make_plan(
         samples,
         seeds=tree.seeds,
@@ -76,8 +96,9 @@ def prepare(config: Config) -> Job:
         inputs={
             "decoder": decoder.digest,
             "latents": None if latents is None else latents.digest,
-            "code": code_digest([decoder, *([] if latents is None else [latents])]),
+            "code": code_digest([config.group("decoder"), latents and _source(config)]),
             "numerics": resolved,
+            "versions": {name: v for name, v in versions().items() if name in SHAPING},
         },
     )
     name = run_name(suite.name, config, plan)
@@ -85,23 +106,13 @@ def prepare(config: Config) -> Job:
     return Job(
         config, suite.name, plan, decoder, latents, metrics, unavailable,
         build(config.group("executor"), "executor"), folder, settings, resolved, baseline,
+        margins, report, tracker,
     )  # fmt: skip
 
 
 def cost(job: Job) -> dict[str, Any]:
     """What the plan amounts to; time only where an earlier run measured this decoder."""
-    seconds, measured = 0.0, 0
-    runs = Path(job.config.tree.runs)
-    for file in sorted(runs.glob("*/record.json")):
-        folder = RunFolder(file.parent)
-        earlier = folder.record()
-        same = (earlier["decoder_digest"], earlier["numerics"]) == (
-            job.decoder.digest,
-            job.resolved_numerics,
-        )
-        if same and folder.decoded_file.is_file():
-            table = folder.decoded()
-            seconds, measured = seconds + float(table["seconds"].sum()), measured + len(table)
+    seconds, measured = _timed_before(job)
     waiting = [unit for unit in job.plan.units if not job.worker.complete(unit)]
     left = len(waiting) * job.plan.seeds
     return {
@@ -118,9 +129,27 @@ def cost(job: Job) -> dict[str, Any]:
     }
 
 
+def _timed_before(job: Job) -> tuple[float, int]:
+    """Decode seconds and pictures of finished runs of the same decoder beside this one."""
+    seconds, measured = 0.0, 0
+    for file in sorted(Path(job.config.tree.runs).glob("*/record.json")):
+        folder = RunFolder(file.parent)
+        try:
+            earlier = folder.record()
+            if (earlier["decoder_digest"], earlier["numerics"]) == (
+                job.decoder.digest,
+                job.resolved_numerics,
+            ):
+                table = folder.decoded()
+                seconds, measured = seconds + float(table["seconds"].sum()), measured + len(table)
+        except (QaError, KeyError):
+            continue  # a neighbour's unfinished or damaged run; this is only an estimate
+    return seconds, measured
+
+
 def run_name(suite: str, config: Config, plan: Plan) -> str:
     """Name of a run: equal plans have equal names, so a stopped run is found again."""
-    return f"{suite}-{config.choices['decoder']}-{plan.digest[:8]}"
+    return file_name(f"{suite}-{config.choices['decoder']}-{plan.digest[:8]}")
 
 
 def knobs_of(config: Config) -> Knobs:
@@ -145,15 +174,28 @@ def _metrics(nodes: Mapping[str, Any]) -> tuple[dict[str, Metric], dict[str, str
         try:
             metrics[name] = build(node, f"metric {name}")
         except Unavailable as error:
-            unavailable[name] = " ".join(str(error).split())
+            # Without `why`: it names local folders, and this is stored with the results.
+            unavailable[name] = f"{error.what} {error.fix}".strip()
     return metrics, unavailable
+
+
+def _check_knobs(knobs: Knobs, decoder: Decoder) -> None:
+    """Refuse a turn of the dial that would change nothing."""
+    read = {*decoder.knobs, *(() if decoder.space is None else ("sigma",))}
+    for name, value in asdict(knobs).items():
+        if value != getattr(Knobs(), name) and name not in read:
+            raise UsageError(
+                f"knobs.{name}={value} changes nothing.",
+                f"This decoder reads {', '.join(sorted(read)) or 'no knob'}.",
+                f"leave knobs.{name} away",
+            )
 
 
 def _system(config: Config) -> tuple[LatentSource | None, Decoder]:
     """Latent source and decoder; UsageError naming both spaces if they do not fit."""
-    node = config.group("latents") or config.group("encoder")
-    latents = None if node is None else build(node, "latents")
-    decoder: Decoder = build(config.group("decoder"), "decoder")
+    node = _source(config)
+    latents = None if node is None else _complete(build(node, "latents"), LATENT_SOURCE)
+    decoder: Decoder = _complete(build(config.group("decoder"), "decoder"), DECODER)
     if decoder.space is None:
         return None, decoder
     if latents is None:
@@ -171,10 +213,26 @@ def _system(config: Config) -> tuple[LatentSource | None, Decoder]:
     return latents, decoder
 
 
+def _source(config: Config) -> Any:
+    """Configuration of the latent source: `latents=`, or else the decoder's own encoder."""
+    return config.group("latents") or config.group("encoder")
+
+
+def _complete(part: Any, attributes: Sequence[str]) -> Any:
+    """The part, if it has all that its role asks for (qa.types)."""
+    absent = [name for name in attributes if not hasattr(part, name)]
+    if absent:
+        raise UsageError(
+            f"{type(part).__name__} has no {', '.join(absent)}.",
+            f"Its role needs {', '.join(attributes)}.",
+            "see docs/map.md, Adding a part",
+        )
+    return part
+
+
 def _baseline(choice: str, suite: str, folder: str) -> Results | None:
     if choice == "none":
         return None
     if choice != "auto":
         return load(choice)
-    found = baselines.find(suite, folder)
-    return None if found is None else load(found)
+    return baselines.find(suite, folder)

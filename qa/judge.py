@@ -13,7 +13,7 @@ exit code, and holds nothing that differs between two runs of the same plan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,14 +59,17 @@ def judge(
     missing.
     """
     directions = _directions(candidate, baseline, better or {}, set(margins))
-    failures = _failures(candidate)
+    failures = list(candidate.failures)
     problems, gates = [], []
     if baseline is not None:
-        problems = incomparable(candidate, baseline)
+        problems = incomparable(candidate, baseline, margins)
         if not margins:
             problems.append("nothing was compared: no measured metric has a margin")
         arms = Arms(candidate, baseline, confidence, bool(problems))
         gates = [_gate(m, arms, margins[m], directions[m]) for m in sorted(margins)]
+    measured = [_metric(name, candidate, directions, confidence) for name in candidate.metrics]
+    if not any(row["count"] for row in measured):
+        problems.append("nothing was measured: no metric has a value")
     state = _state(baseline, gates, problems, failures)
     return {
         "schema": SCHEMA,
@@ -78,7 +81,7 @@ def judge(
         "use_case": use_case,
         "confidence": confidence,
         "gates": gates,
-        "metrics": [_metric(name, candidate, directions, confidence) for name in candidate.metrics],
+        "metrics": measured,
         "failures": failures,
         "problems": problems,
     }
@@ -103,8 +106,8 @@ def per_picture(candidate: Results, baseline: Results, metric: str, better: str)
     return harm.reindex(samples)
 
 
-def incomparable(candidate: Results, baseline: Results) -> list[str]:
-    """Why the two arms may not be compared, field by field; empty if they may."""
+def incomparable(candidate: Results, baseline: Results, gated: Collection[str]) -> list[str]:
+    """Why the arms may not be compared on the gated metrics, field by field; empty if they may."""
     problems = []
     only = [sorted(set(a.samples) - set(b.samples)) for a, b in (
         (candidate, baseline), (baseline, candidate))]  # fmt: skip
@@ -122,9 +125,9 @@ def incomparable(candidate: Results, baseline: Results) -> list[str]:
     if seeds[0] != seeds[1]:
         problems.append(f"seeds: {seeds[0]} in the candidate, {seeds[1]} in the baseline")
     ours, theirs = candidate.record.get("facts", {}), baseline.record.get("facts", {})
-    for metric in sorted(set(ours) & set(theirs)):
+    for metric in sorted(set(ours) & set(theirs) & set(gated)):
         prints = [facts[metric].get("fingerprint") for facts in (ours, theirs)]
-        if prints[0] != prints[1] and all(prints):
+        if prints[0] != prints[1]:
             problems.append(f"fingerprint of {metric}: {prints[0]} against {prints[1]}")
     if baseline.record.get("limited"):
         problems.append("the baseline is a limited run (limit=)")
@@ -209,7 +212,7 @@ def _mean(results: Results, metric: str) -> float | None:
 
 def _unit(metric: str, *arms: Results) -> str:
     known = [arm.record.get("facts", {}).get(metric) for arm in arms]
-    return next((str(facts["unit"]) for facts in known if facts), "")
+    return next((str(facts.get("unit", "")) for facts in known if facts), "")
 
 
 def _directions(
@@ -218,14 +221,24 @@ def _directions(
     """Which way is better, by metric; only gated metrics must have a direction."""
     arms = [candidate] if baseline is None else [candidate, baseline]
     found: dict[str, str] = {}
+    present = {name for arm in arms for name in arm.metrics}
     for metric, way in given.items():
         if way not in {"higher", "lower"}:
             raise UsageError(f"{metric}={way} is no direction.", "It is either higher or lower.")
-    for metric in sorted({*gated, *(name for arm in arms for name in arm.metrics)}):
+        if metric not in present:
+            raise UsageError(f"No arm has a metric {metric}.", f"There are {_list(present)}.")
+    for metric in sorted(gated | present):
         stored = [arm.record.get("facts", {}).get(metric, {}).get("better") for arm in arms]
-        known = given.get(metric) or next(filter(None, stored), None) or direction(metric)
+        known = next(filter(None, stored), None) or direction(metric)
+        if known and given.get(metric, known) != known:
+            raise UsageError(
+                f"{metric} is better when {known}.", "", f"leave --better {metric} out"
+            )
+        known = known or given.get(metric)
         if known:
             found[metric] = known
+        elif metric not in present:
+            raise UsageError(f"No arm has a metric {metric}.", f"There are {_list(present)}.")
         elif metric in gated and baseline is not None:
             raise UsageError(
                 f"Which way is {metric} better?",
@@ -235,16 +248,8 @@ def _directions(
     return found
 
 
-def _failures(results: Results) -> list[dict[str, Any]]:
-    """Pictures without a single value, with the reason; each (sample, seed) once."""
-    known = set(results.record.get("unavailable", {}))
-    rows = results.scores[~results.scores["metric"].isin(known)]
-    empty = rows["value"].isna().groupby([rows["sample"], rows["seed"]]).all()
-    failures = []
-    for sample, seed in sorted(empty[empty].index):
-        whys = rows[(rows["sample"] == sample) & (rows["seed"] == seed)]["why"]
-        failures.append({"sample": sample, "seed": int(seed), "why": str(whys.iloc[0])})
-    return failures
+def _list(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def _state(
@@ -253,11 +258,11 @@ def _state(
     problems: Sequence[str],
     failures: Sequence[object],
 ) -> str:
-    if baseline is None:
-        return "INVALID" if failures else "MEASURED"
-    states = {str(gate["state"]) for gate in gates}
-    if problems:
+    if problems or (baseline is None and failures):
         return "INVALID"
+    if baseline is None:
+        return "MEASURED"
+    states = {str(gate["state"]) for gate in gates}
     return next(s for s in ("FAIL", "INVALID", "INCONCLUSIVE", "PASS") if s in states)
 
 
@@ -268,20 +273,24 @@ def _summary(
     failures: Sequence[Mapping[str, Any]],
     pictures: int,
 ) -> str:
-    if problems:
-        return f"Not comparable: {problems[0]}"
-    if state in {"MEASURED", "INVALID"} and failures:
+    if state == "INVALID" and failures:
         first = failures[0]
+        verb = "picture is" if len(failures) == 1 else "pictures are"
         return (
-            f"{len(failures)} pictures are missing. First: {first['sample']} "
+            f"{len(failures)} {verb} missing. First: {first['sample']} "
             f"seed {first['seed']}: {first['why']}"
         )
+    if problems:
+        return f"Not comparable: {problems[0]}." if gates else f"{problems[0].capitalize()}."
     if state == "MEASURED":
         return f"{pictures} pictures measured; there is no baseline, so nothing was judged."
     if state == "PASS":
         return f"All {len(gates)} gates passed."
     counted = [gate for gate in gates if gate["state"] == state]
-    verb = {"FAIL": "failed", "INVALID": "are invalid", "INCONCLUSIVE": "are inconclusive"}[state]
+    be = "is" if len(counted) == 1 else "are"
+    verb = {"FAIL": "failed", "INVALID": f"{be} invalid", "INCONCLUSIVE": f"{be} inconclusive"}[
+        state
+    ]
     head = f"{len(counted)} of {len(gates)} gates {verb}."
     worst = max(counted, key=lambda gate: (gate["estimate"] or 0.0) / gate["margin"])
     if state == "FAIL" and worst["worst"]:

@@ -42,6 +42,8 @@ class Numerics:
     """Scaled dot-product attention: auto (PyTorch chooses), math, flash, efficient or cudnn."""
 
     def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"numerics.threads={self.threads} cannot work.", "It is 1 or more.")
         if self.sdpa != "auto" and self.sdpa not in _SDPA:
             raise UsageError(
                 f"numerics.sdpa={self.sdpa} is unknown.", "", f"choose auto, {', '.join(_SDPA)}"
@@ -93,12 +95,22 @@ def applied(numerics: Numerics) -> Iterator[None]:
 
 
 def pick_device(name: str) -> str:
-    """`auto` → `cuda` where there is one, else `cpu`; any other name is returned as it is."""
+    """`auto` (the first GPU, or else the CPU), `cpu`, `cuda` or `cuda:N`, checked to exist."""
     import torch
 
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in {"cpu", "cuda"} or not (index == "" or index.isdigit()):
+        raise UsageError(f"{name!r} is no device.", "", "device=auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count()
+    if kind == "cuda" and int(index or 0) >= count:
+        raise UsageError(
+            f"There is no device {name}: no GPU of that number.",
+            f"PyTorch sees {count} CUDA devices.",
+            "device=auto or device=cpu",
+        )
+    return name
 
 
 def _read() -> dict[str, Any]:

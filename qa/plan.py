@@ -7,15 +7,14 @@ one more metric needs no new decode.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from qa.store import digest
+from qa.files import digest, sha256
 from qa.types import Knobs, Sample, Unit
 
 PIPELINE = ("qa.images", "qa.seeds", "qa.worker", "qa.numerics")
@@ -71,24 +70,37 @@ def content(sample: Sample) -> str:
     return digest([sample.sha256, sample.prompt])
 
 
-def code_digest(parts: Sequence[object]) -> str:
+def code_digest(parts: Sequence[Any]) -> str:
     """Digest of the source that makes pictures: the pipeline's modules and the parts' own.
 
-    A part from one of our packages stands for its whole package, so that a change in a helper or
-    kernel counts; a part from elsewhere stands for the file that defines its class.
+    `parts` are configuration nodes; every `_target_` in them counts, nested ones too. A part of
+    ours stands for the whole of `decoders`, so that a change in a helper or kernel counts. A part
+    from elsewhere stands for the file that defines it and for its configuration, since nothing is
+    known about what its own digest covers.
     """
-    sources = {f"{name}": _source(name) for name in PIPELINE}
+    sources: dict[str, Any] = {name: _source(name) for name in PIPELINE}
     for part in parts:
-        module = inspect.getmodule(type(part))
-        if module is None or not module.__file__:
-            continue
-        top = module.__name__.partition(".")[0]
-        if top == "decoders":
-            for path in sorted(Path(str(files(top))).rglob("*.py")):
-                sources[str(path.relative_to(str(files(top))))] = _hash(path)
-        else:
-            sources[module.__name__] = _hash(Path(module.__file__))
+        modules = {target.rpartition(".")[0] for target in _targets(part)}
+        for module in sorted(modules):
+            if module.partition(".")[0] == "decoders":
+                root = Path(str(files("decoders")))
+                for path in sorted(root.rglob("*.py")):
+                    sources[path.relative_to(root).as_posix()] = sha256(path)
+            else:
+                sources[module] = [sha256(_file(module)), part]
     return digest(sources)
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        for value in node.values():
+            yield from _targets(value)
+
+
+def _file(module: str) -> Path:
+    return Path(str(sys.modules[module].__file__))
 
 
 def _unit_id(sample: Sample, seeds: int, shared: str) -> str:
@@ -101,8 +113,4 @@ def _identity(sample: Sample) -> list[Any]:
 
 def _source(module: str) -> str:
     package, _, name = module.rpartition(".")
-    return _hash(Path(str(files(package))) / f"{name}.py")
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256(Path(str(files(package))) / f"{name}.py")

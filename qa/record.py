@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from qa.store import digest
+from qa.files import digest
 
 SCHEMA = "decoder-qa/record/1"
 PACKAGES = (

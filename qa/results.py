@@ -28,6 +28,9 @@ class Results:
     folder: RunFolder | None = None
     """Where its pictures are, if it is a run."""
 
+    failures: tuple[dict[str, Any], ...] = ()
+    """Pictures that are not there: sample, seed, why."""
+
     @property
     def metrics(self) -> list[str]:
         """Names of all metrics, scheduled or found, sorted."""
@@ -76,14 +79,27 @@ def load(path: str | Path) -> Results:
     record = folder.record()
     # Not the folder's name: equal plans must give equal verdicts wherever they were carried out.
     name = record.get("name", folder.name)
-    return Results(name, _checked(folder.scores(), path), record, digests, folder)
+    decoded = folder.decoded()
+    lost = decoded[decoded["file"].isna()]
+    failures = tuple(
+        {"sample": sample, "seed": int(seed), "why": why}
+        for sample, seed, why in zip(lost["sample"], lost["seed"], lost["why"], strict=True)
+    )
+    scores = _checked(folder.scores(), path)
+    return Results(name, scores, record, digests, folder, failures)
 
 
 def _table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        if path.suffix.lower() == ".csv":
+            # Ids stay text: 0001 is no number and NA is a name.
+            text = {"sample": str, "metric": str, "why": str}
+            blank = {"value": ["", "nan", "NaN"], "seed": [""]}
+            frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=blank)
+        else:
+            frame = pd.read_parquet(path)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist.", "", "check the path") from error
     except (OSError, ValueError) as error:
@@ -106,12 +122,17 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     import pandas as pd
 
     frame = frame.copy()
-    if "why" not in frame.columns:
-        frame["why"] = ""
+    frame["why"] = frame["why"].fillna("").astype(str) if "why" in frame.columns else ""
+    for column in ("sample", "metric"):
+        if (frame[column].isna() | (frame[column].astype(str) == "")).any():
+            raise UsageError(f"{path} has rows without a {column}.", "", "name it in every row")
     try:
         frame["sample"] = frame["sample"].astype(str)
         frame["metric"] = frame["metric"].astype(str)
-        frame["seed"] = frame["seed"].astype(int)
+        seeds = pd.to_numeric(frame["seed"])
+        if (seeds % 1 != 0).any():
+            raise ValueError(f"a seed is {seeds[seeds % 1 != 0].iloc[0]}")
+        frame["seed"] = seeds.astype(int)
         frame["value"] = pd.to_numeric(frame["value"]).astype(float)
     except (ValueError, TypeError) as error:
         raise UsageError(

@@ -6,9 +6,9 @@
                check      the
                plan       executor
 
-Everything that can be found out before the first decode is found out in `prepare`: configuration,
-weights, latent spaces, an unwritable folder. After that, one picture's failure never stops the
-others, and a run that is stopped continues when the same command is given again.
+Everything that can be found out before the first decode is found out in `prepare` (`qa.job`). After
+that, one picture's failure never stops the others, and a run that is stopped continues when the
+same command is given again.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qa import numerics
-from qa.config import build, compose, function
+from qa.config import compose
 from qa.errors import QaError, UsageError
-from qa.gates.margins import from_config
+from qa.files import read_json, write_bytes, write_json
 from qa.job import Job, knobs_of, prepare, run_name
 from qa.judge import applicable, judge
 from qa.metrics.facts import fingerprint
 from qa.plan import Plan
 from qa.record import SCHEMA, environment, now
 from qa.results import load
-from qa.store import RunFolder, read_json, sample_row, write_bytes, write_json
+from qa.store import RunFolder, sample_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,40 +77,39 @@ def evaluate(
 def measure(job: Job, progress: Progress | None = None) -> None:
     """Decode and score every unit that is not finished yet."""
     started = _claim(job.folder, job.plan)
-    write_json(job.folder.record_file, record(job, started, None))
-    write_bytes(job.folder.config_file, job.config.resolved().encode())
-    worker = job.worker
-    waiting = [unit for unit in job.plan.units if not worker.complete(unit)]
-    done = len(job.plan.units) - len(waiting)
-    if progress:
-        progress(done * job.plan.seeds, job.plan.decodes)
-    with numerics.applied(job.numerics), warnings.catch_warnings():
+    with job.folder.held(), numerics.applied(job.numerics), warnings.catch_warnings():
+        write_json(job.folder.record_file, record(job, started, None))
+        write_bytes(job.folder.config_file, job.config.resolved().encode())
         # An operation without a deterministic form is the repro gate's business, not a line here.
         warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
-        for _ in job.executor.run(worker, waiting):
+        waiting = [unit for unit in job.plan.units if not job.worker.complete(unit)]
+        done = len(job.plan.units) - len(waiting)
+        if progress:
+            progress(done * job.plan.seeds, job.plan.decodes)
+        for _ in job.executor.run(job.worker, waiting):
             done += 1
             if progress:
                 progress(done * job.plan.seeds, job.plan.decodes)
-    write_json(job.folder.samples_file, _sample_rows(job))
-    job.folder.reduce([unit.id for unit in job.plan.units], {*job.metrics, *job.unavailable})
-    write_json(job.folder.record_file, record(job, started, now()))
+        write_json(job.folder.samples_file, _sample_rows(job))
+        metrics = {*job.metrics, *job.unavailable}
+        job.folder.reduce([unit.id for unit in job.plan.units], metrics)
+        write_json(job.folder.record_file, record(job, started, now()))
 
 
 def conclude(job: Job) -> Evaluation:
     """Judge what was measured, write the report, copy the run to the tracker."""
     candidate = load(job.folder.path)
-    margins = from_config(job.config.group("use_case")["margins"])
     verdict = judge(
         candidate,
         job.baseline,
-        applicable(margins, candidate, job.baseline),
+        applicable(job.margins, candidate, job.baseline),
         use_case=job.config.choices["use_case"],
     )
     write_json(job.folder.verdict_file, verdict)
-    if job.config.tree.report:
-        function(job.config.tree.report)(job.folder, job.baseline and job.baseline.folder)
+    if job.report is not None:
+        job.report(job.folder, job.baseline.folder if job.baseline else None)
     try:
-        tracked = build(job.config.group("tracking"), "tracking").export(job.folder.path) or None
+        tracked = job.tracker.export(job.folder.path) or None
     except QaError as error:
         # The run folder is the truth; a tracker that is down must not cost a run.
         warnings.warn(f"Not tracked: {error}", RuntimeWarning, stacklevel=2)

@@ -10,17 +10,13 @@
       scores.parquet          all units' scores, in order of (sample, seed, metric)
       verdict.json, report.html
 
-Nothing else builds these paths. Every file appears whole or not at all: it is written under a
-temporary name, flushed to disk and renamed.
+Nothing else builds these paths. Every file appears whole or not at all (`qa.files`).
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qa.errors import QaError, UsageError
+from qa.files import PARTIAL, atomic, cannot_write, read_json, write_bytes, write_json
 from qa.types import Decoded, Sample, Score
 
 if TYPE_CHECKING:
@@ -114,9 +111,46 @@ class RunFolder:
     def unit_file(self, unit: str) -> Path:
         return self.path / "units" / f"{unit}.json"
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out while this one writes; also clears what a killed one left."""
+        import filelock
+
+        lock = filelock.FileLock(self.path / ".lock", blocking=False)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as error:  # filelock.Timeout is one, too
+            if not isinstance(error, filelock.Timeout):
+                raise cannot_write(self.path, error) from error
+            raise UsageError(
+                f"Another process is working on {self.path}.",
+                "Two of them would do the same work.",
+                "wait for it, or name another folder with out=DIR",
+            ) from error
+        try:
+            for left in self.path.rglob(PARTIAL + "*"):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def config(self) -> dict[str, Any]:
+        """Contents of config.yaml; QaError if it cannot be read."""
+        import yaml
+
+        try:
+            return dict(yaml.safe_load(self.config_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+            raise QaError(
+                f"Cannot read {self.config_file}.",
+                "It is missing or damaged.",
+                "run the same `qa run` command again: a finished run is not decoded again",
+            ) from error
+
     def record(self) -> dict[str, Any]:
         """Contents of record.json (qa.record)."""
-        return dict(read_json(self.record_file))
+        return self._document(self.record_file, "decoder-qa/record/")
 
     def samples(self) -> list[dict[str, Any]]:
         """The suite's samples as dictionaries, sorted by id."""
@@ -132,7 +166,18 @@ class RunFolder:
 
     def verdict(self) -> dict[str, Any]:
         """Contents of verdict.json (qa.judge)."""
-        return dict(read_json(self.verdict_file))
+        return self._document(self.verdict_file, "decoder-qa/verdict/")
+
+    @staticmethod
+    def _document(file: Path, schema: str) -> dict[str, Any]:
+        content = read_json(file)
+        if not isinstance(content, dict) or not str(content.get("schema")).startswith(schema):
+            raise QaError(
+                f"{file} is not what this version writes.",
+                f"Its schema is not {schema}1.",
+                "run the same `qa run` command again: a finished run is not decoded again",
+            )
+        return content
 
     def finished(self, unit: str) -> UnitResult | None:
         """A stored unit's result, or None if it has to run (again)."""
@@ -209,90 +254,6 @@ def sample_row(sample: Sample, height: int | None, width: int | None) -> dict[st
         "width": width,
         "problem": sample.problem,
     }
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text. Refuses NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(value: Any) -> str:
-    """SHA-256 (hex) of a value's canonical JSON."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def read_json(file: Path) -> Any:
-    """Parsed JSON; QaError if the file is missing or broken."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise QaError(
-            f"Cannot read {file}.",
-            f"{error.strerror}.",
-            "run the command that writes it again: a stopped run continues",
-        ) from error
-    except ValueError as error:
-        raise QaError(
-            f"{file} is not valid JSON.",
-            f"{error}.",
-            "delete it and run the command that writes it again",
-        ) from error
-
-
-def write_json(file: Path, value: Any) -> None:
-    """Write JSON that people can read, atomically."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(file, (text + "\n").encode())
-
-
-def write_bytes(file: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    with atomic(file) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextmanager
-def atomic(file: Path) -> Iterator[Path]:
-    """A temporary path beside `file` that takes its name when the block ends well."""
-    temporary = None
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".part-", suffix=file.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_UMASK)
-        temporary.replace(file)
-    except OSError as error:
-        raise _cannot_write(file, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _current_umask()
-
-
-def _cannot_write(file: Path, error: OSError) -> QaError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return QaError(
-            f"The disk is full: {file} was not written.",
-            "Finished work is kept and nothing is half-written.",
-            "free some space and run the same command again: it continues",
-        )
-    return QaError(
-        f"Cannot write {file}.",
-        f"{error.strerror or error}.",
-        "choose another folder with out=DIR, or change its permissions",
-    )
 
 
 def _read_table(file: Path) -> pd.DataFrame:

@@ -22,7 +22,7 @@ def print_verdict(verdict: Mapping[str, Any], as_json: bool) -> None:
 
 
 def plan_lines(planned: Mapping[str, Any]) -> str:
-    """What `qa.run.cost` found, in two lines."""
+    """What `qa.job.cost` found, in two lines."""
     seconds = planned["seconds"]
     if planned["left"] == 0:
         time = "all of them are finished"
@@ -46,11 +46,12 @@ def asset_row(status: Any) -> dict[str, Any]:
         "name": asset.name,
         "state": status.state,
         "path": None if status.path is None else str(status.path),
-        "bytes": sum(file.size for file in asset.files if file.size) or None,
+        "bytes": asset.size,
         "licence": asset.licence,
         "needed_by": list(asset.needed_by),
         "origin": asset.origin,
         "why": status.why,
+        "note": asset.note,
     }
 
 

@@ -57,7 +57,7 @@ class Sample:
     image: Path | None = None
     """The reference picture, or none for suites that only have prompts."""
     sha256: str | None = None
-    """SHA-256 of the reference file; part of every unit that uses it."""
+    """SHA-256 of the reference file, or of its values; part of every unit that uses it."""
     prompt: str | None = None
     regions: tuple[TextRegion, ...] = ()
     tags: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class DecodeRequest:
 
     sample: str
     seed: int
-    """Seed index 0..S-1, not a generator seed: noise comes from `qa.seeds.noise(request, ...)`."""
+    """Seed index 0..S-1, not a generator seed: `qa.seeds.noise(stream, content, seed, shape)`."""
     content: str
     """Digest of the sample's content; with `seed` it determines every noise tensor."""
     height: int
@@ -184,6 +184,8 @@ class Decoder(Protocol):
 
     space: LatentSpace | None
     """The latents it takes, or None if it takes none."""
+    knobs: frozenset[str]
+    """Which fields of `Knobs`, beside sigma, change its pictures; others are refused."""
     digest: str
     """Identifies weights and settings; part of every unit id."""
     licence: str

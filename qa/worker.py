@@ -72,7 +72,7 @@ class Raw:
 
 
 class Worker:
-    """Everything needed to turn units into stored results (one per process)."""
+    """Everything needed to turn units into stored results."""
 
     def __init__(
         self,
@@ -82,16 +82,21 @@ class Worker:
         metrics: Mapping[str, Metric],
         unavailable: Mapping[str, str],
         knobs: Knobs,
+        device: str = "cpu",
     ) -> None:
         self.folder, self.decoder, self.latents = folder, decoder, latents
         self.metrics, self.unavailable = dict(metrics), dict(unavailable)
-        self.knobs = knobs
+        self.knobs, self.device = knobs, device
         self.fingerprints = {name: fingerprint(m.facts) for name, m in self.metrics.items()}
 
     def complete(self, unit: Unit) -> bool:
-        """Whether a stored result already holds every metric asked for."""
+        """Whether a stored result holds every picture and every value asked for.
+
+        What failed is tried again: a machine's failure must not stay, and a deterministic one
+        comes back with the same bytes.
+        """
         result = self.folder.finished(unit.id)
-        return result is not None and not self._unscored(result)
+        return result is not None and not self._failed(result) and not self._unscored(result)
 
     def load(self, unit: Unit) -> Loaded:
         """Read what the unit needs; a picture that cannot be read becomes the unit's problem."""
@@ -180,8 +185,16 @@ class Worker:
         return requests
 
     def _decode_chunk(self, requests: Sequence[DecodeRequest]) -> list[Shot]:
+        import torch
+
         try:
             pixels, seconds, peak = self._timed(requests)
+        except torch.AcceleratorError as error:
+            raise QaError(
+                "The device failed.",
+                f"{_said(error)}. Finished units are kept.",
+                "look after the device, then run the same command again: it continues",
+            ) from error
         except Exception as error:
             if len(requests) > 1:  # find the one that fails; the others must not suffer for it
                 return [shot for request in requests for shot in self._decode_chunk([request])]
@@ -195,21 +208,23 @@ class Worker:
     def _timed(self, requests: Sequence[DecodeRequest]) -> tuple[list[Tensor], float, int | None]:
         import torch
 
-        cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        cuda = self.device.startswith("cuda")
         if cuda:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.synchronize(self.device)
+            torch.cuda.reset_peak_memory_stats(self.device)
         start = time.perf_counter()
         with torch.inference_mode():
             pixels = self.decoder.decode(requests)
         if cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - start
         for request, picture in zip(requests, pixels, strict=True):
+            if not picture.is_floating_point():
+                raise ValueError(f"pixels are floats in [0,1], got {picture.dtype}")
             expected = [3, request.height, request.width]
             if list(picture.shape) != expected:
                 raise ValueError(f"the picture is {list(picture.shape)}, expected {expected}")
-        peak = int(torch.cuda.max_memory_allocated()) if cuda else None
+        peak = int(torch.cuda.max_memory_allocated(self.device)) if cuda else None
         return [picture.detach().to("cpu", torch.float32) for picture in pixels], seconds, peak
 
     def _keep(self, unit: Unit, shot: Shot, pictures: dict[int, Tensor]) -> Decoded:
@@ -259,12 +274,11 @@ class Worker:
 
     def _stored_pictures(self, stored: UnitResult | None) -> dict[int, Tensor] | None:
         """A unit's stored pictures by seed, or None if they must be decoded (again)."""
-        if stored is None:
+        if stored is None or self._failed(stored):
             return None
         pictures = {}
         for row in stored.decoded:
-            if row.file is None:
-                continue
+            assert row.file is not None
             try:
                 picture = images.read(self.folder.path / row.file)
             except images.ImageProblem:
@@ -277,7 +291,12 @@ class Worker:
     def _kept(self, stored: UnitResult) -> list[Score]:
         """Stored scores that are still wanted and were made by the same protocol."""
         good = {n for n, mark in self.fingerprints.items() if stored.fingerprints.get(n) == mark}
-        return [row for row in stored.scores if row.metric in good]
+        lost = {row.metric for row in stored.scores if row.value is None}
+        return [row for row in stored.scores if row.metric in good - lost]
+
+    @staticmethod
+    def _failed(stored: UnitResult) -> bool:
+        return any(row.file is None for row in stored.decoded)
 
     def _unscored(self, stored: UnitResult) -> set[str]:
         kept = {row.metric for row in self._kept(stored)}

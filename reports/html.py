@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from qa import store
-from qa.store import RunFolder
+from qa import files
+from qa.store import SCORE_COLUMNS, RunFolder
 from reports import cards, harm, wording
 from reports.forest import forest
 from reports.pictures import FULL, RAMP, THUMBNAIL, WINDOW, Inlined, Inliner, read
@@ -56,7 +56,7 @@ def write(run: RunFolder | str | Path, baseline: RunFolder | str | Path | None =
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     if baseline is not None and not isinstance(baseline, RunFolder):
         baseline = RunFolder.open(baseline)
-    store.write_bytes(run.report_file, render(run, baseline).encode())
+    files.write_bytes(run.report_file, render(run, baseline).encode())
     return run.report_file
 
 
@@ -121,7 +121,7 @@ def _scores(run: RunFolder) -> pd.DataFrame:
         return run.scores()
     import pandas as pd
 
-    return pd.DataFrame(columns=list(store.SCORE_COLUMNS))
+    return pd.DataFrame(columns=list(SCORE_COLUMNS))
 
 
 def _line(row: harm.Row, sample: Mapping[str, Any], album: cards.Album, place: int) -> Line:

@@ -14,11 +14,12 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from qa.errors import UsageError
+from qa.files import sha256
 from qa.images import SUFFIXES
 from qa.types import Sample, TextRegion
 
@@ -30,8 +31,9 @@ class Folder:
 
     def __init__(self, path: str | Path, name: str | None = None) -> None:
         self._path = Path(path)
-        self.name = name or self._path.resolve().stem
-        if not self._path.exists():
+        whole = self._path.resolve()
+        self.name = name or (whole.name if whole.is_dir() else whole.stem)
+        if not str(path) or not self._path.exists():
             raise UsageError(
                 f"suite.path={path} does not exist.", "", "name a folder or a .jsonl manifest"
             )
@@ -58,7 +60,7 @@ class Folder:
 def _from_folder(folder: Path) -> list[Sample]:
     files = sorted(
         Path(root) / name
-        for root, _, names in os.walk(folder)
+        for root, names in _walk(folder)
         for name in names
         if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
     )
@@ -73,9 +75,20 @@ def _from_folder(folder: Path) -> list[Sample]:
     ]
 
 
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """All folders below, but for hidden ones and run folders: a run must not measure itself."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not (Path(root) / name / "record.json").is_file()
+        ]
+        yield root, names
+
+
 def _from_manifest(manifest: Path) -> list[Sample]:
     try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
+        lines = manifest.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read the manifest {manifest}.", f"{error}.") from error
     return [
@@ -98,6 +111,8 @@ def _from_line(line: str, manifest: Path, number: int) -> Sample:
             "",
             f"known keys: {', '.join(sorted(MANIFEST_KEYS))}",
         )
+    if not isinstance(row.get("image") or "", str) or not isinstance(row.get("tags", []), list):
+        raise UsageError(f"{where}: image is a text and tags are a list.")
     try:
         regions = tuple(_region(region) for region in row.get("regions", ()))
         tags = tuple(str(tag) for tag in row.get("tags", ()))
@@ -130,13 +145,16 @@ def _sample(
     tags: tuple[str, ...] = (),
     regions: tuple[TextRegion, ...] = (),
 ) -> Sample:
+    # Names that are no valid UTF-8 exist on disk; ids must be text that can be stored.
+    name = name.encode("utf-8", "backslashreplace").decode()
+    if file.exists() and not file.is_file():
+        return Sample(name, file, None, prompt, regions, tags, f"{file.name}: not a regular file")
     try:
-        with file.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        digest = sha256(file)
     except OSError as error:
         problem = f"{file.name}: {(error.strerror or 'cannot be read').lower()}"
         return Sample(name, file, None, prompt, regions, tags, problem)
-    return Sample(name, file, sha256, prompt, regions, tags)
+    return Sample(name, file, digest, prompt, regions, tags)
 
 
 def _stem(file: Path, folder: Path) -> str:

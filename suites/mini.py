@@ -8,21 +8,16 @@ enough for a laptop, different enough for edges, letters, charts and texture to 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from qa import assets, drawings, images
-from qa.store import digest, write_bytes
+from qa import assets, drawings, images, photographs
+from qa.files import digest, sha256, write_bytes
 from qa.types import Sample, TextRegion
 
-SIZE = 256
-PHOTOGRAPHS = ("coffee", "chelsea", "rocket")
-HELD_OUT_SEED = 1_000_000
-"""Drawings with this seed or a higher one are never trained on."""
 DRAWINGS = {"page": 8, "sign": 4, "chart": 3, "shapes": 2, "texture": 1}
 
 
@@ -58,25 +53,13 @@ class Mini:
         return Sample(name, file, images.digest(tensor), None, regions, (tag,))
 
 
-def photograph_crops(name: str) -> list[np.ndarray]:
-    """Two uint8 [256,256,3] crops of a bundled photograph: upper left third, and centre."""
-    import skimage.data
-
-    photo = getattr(skimage.data, name)()
-    spare_y, spare_x = photo.shape[0] - SIZE, photo.shape[1] - SIZE
-    corners = ((spare_y // 3, spare_x // 3), (spare_y // 2, spare_x // 2))
-    return [photo[y : y + SIZE, x : x + SIZE, :3] for y, x in corners]
-
-
 def _pictures() -> Iterator[tuple[str, np.ndarray, str, tuple[TextRegion, ...]]]:
-    for name in PHOTOGRAPHS:
-        for place, crop in zip("ab", photograph_crops(name), strict=True):
-            yield f"photo_{name}_{place}", crop, "photo", ()
+    for name, crop in photographs.held_out_crops().items():
+        yield f"photo_{name}", crop, "photo", ()
     for kind, count in DRAWINGS.items():
         for index in range(count):
-            drawing = drawings.draw(kind, HELD_OUT_SEED + index, SIZE)
-            regions = tuple(TextRegion(text.text, text.box) for text in drawing.texts)
-            yield f"{kind}_{index:02d}", drawing.image, kind, regions
+            drawing = drawings.draw(kind, drawings.EVALUATION_SEEDS + index)
+            yield f"{kind}_{index:02d}", drawing.image, kind, drawing.texts
 
 
 def _holds(file: Path, wanted: str) -> bool:
@@ -88,5 +71,6 @@ def _holds(file: Path, wanted: str) -> bool:
 
 def _version() -> str:
     """Short digest of all that decides the pictures, so that versions never mix in the cache."""
-    source = hashlib.sha256(Path(drawings.__file__).read_bytes()).hexdigest()
-    return digest([source, version("pillow"), version("scikit-image"), version("matplotlib")])[:8]
+    folder = Path(drawings.__file__).parent
+    sources = [sha256(file) for file in sorted([*folder.glob("*.py"), Path(photographs.__file__)])]
+    return digest([sources, version("pillow"), version("scikit-image"), version("matplotlib")])[:8]

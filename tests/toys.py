@@ -35,6 +35,7 @@ class Sampler:
 
     licence = "test"
     space: LatentSpace | None = POOLED
+    knobs: frozenset[str] = frozenset()
 
     def __init__(self, noise: float = 0.05, delay: float = 0.0, name: str = "sampler") -> None:
         self.noise, self.delay = noise, delay

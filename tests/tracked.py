@@ -9,7 +9,8 @@ from urllib.request import url2pathname
 import numpy as np
 from PIL import Image
 
-from qa.store import RunFolder, UnitResult, write_bytes, write_json
+from qa.files import write_bytes, write_json
+from qa.store import RunFolder, UnitResult
 from qa.types import Decoded, Score
 
 SAMPLES = ("a", "b/ü", "c")

@@ -5,47 +5,29 @@ scikit-image's wheel except three; measuring uses the other seeds and the other 
 """
 
 import math
-from importlib.resources import files
 
 import numpy as np
 from PIL import Image
 
 from qa.drawings import EVALUATION_SEEDS, KINDS, draw
+from qa.photographs import held_out_crops, photograph
 
 TRAIN_PHOTOS = (
     "astronaut.png", "motorcycle_left.png", "motorcycle_right.png", "color.png", "ihc.png",
     "hubble_deep_field.jpg", "astronaut.png", "motorcycle_left.png", "camera.png", "brick.png",
     "grass.png", "gravel.png", "coins.png", "moon.png", "page.png", "retina.jpg",
 )  # fmt: skip
-HELD_OUT_PHOTOS = ("coffee.png", "chelsea.png", "rocket.jpg")
 MIX = {"photo": 0.38, "page": 0.28, "chart": 0.12, "sign": 0.07, "shapes": 0.08, "texture": 0.07}
 Crops = tuple[tuple[int, int], ...]  # (pictures, side) of a batch, in turn
 CROPS: Crops = ((16, 64), (16, 64), (4, 128))
 
 
-def photo(name: str) -> np.ndarray:
-    """A photograph of scikit-image's wheel, uint8 [H,W,3]."""
-    with (files("skimage") / "data" / name).open("rb") as file:
-        return np.asarray(Image.open(file).convert("RGB"))
-
-
 def held_out(count: int = 8) -> dict[str, list[np.ndarray]]:
-    """The pictures that measure quality, uint8 [256,256,3]: 6 photographs, `count` of each kind.
-
-    Of each photograph one crop is centred a third of the way from the top left corner (moved
-    inside where it would leave the picture), the other in the middle.
-    """
-    crops = []
-    for name in HELD_OUT_PHOTOS:
-        full = photo(name)
-        height, width = full.shape[:2]
-        for part in (3, 2):
-            top, left = max(0, height // part - 128), max(0, width // part - 128)
-            crops.append(full[top : top + 256, left : left + 256])
+    """The pictures that measure quality, uint8 [256,256,3]: 6 photographs, `count` of each kind."""
     drawings = {
         kind: [draw(kind, EVALUATION_SEEDS + i).image for i in range(count)] for kind in KINDS
     }
-    return {"photo": crops, **drawings}
+    return {"photo": list(held_out_crops().values()), **drawings}
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -60,7 +42,7 @@ class Pictures:
     def __init__(self, seed: int, pool: int, crops: Crops = CROPS) -> None:
         self.seed, self.pool, self.crops = seed, pool, crops
         self.drawings: dict[int, np.ndarray] = {}
-        self.photos = [_pyramid(photo(name)) for name in TRAIN_PHOTOS]
+        self.photos = [_pyramid(photograph(name)) for name in TRAIN_PHOTOS]
 
     def drawing(self, slot: int, step: int) -> np.ndarray:
         """The drawing in a slot of the pool: each step one slot gets a new one."""

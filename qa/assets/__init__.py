@@ -1,7 +1,6 @@
 """Weights and prompt files: one table, verified by hash, looked up offline first."""
 
 from qa.assets.catalog import Asset, table
-from qa.assets.downloads import sha256
 from qa.assets.resolver import (
     Status,
     Store,
@@ -15,6 +14,6 @@ from qa.assets.resolver import (
 )
 
 __all__ = [
-    "Asset", "Status", "Store", "fetch", "find", "offline", "resolve", "set_offline", "sha256",
-    "store", "table", "verify",
+    "Asset", "Status", "Store", "fetch", "find", "offline", "resolve", "set_offline", "store",
+    "table", "verify",
 ]  # fmt: skip

@@ -10,16 +10,9 @@ import os
 import shutil
 import sys
 import tarfile
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-CHUNK = 1 << 20
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file. Computed once in a process while its size and time stay the same."""
-    facts = path.stat()
-    return _sha256(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+from qa.files import sha256
 
 
 def tree_sha256(folder: Path) -> str:
@@ -88,17 +81,8 @@ def from_archive(url: str, member: str, target: Path, scratch: Path) -> None:
             place = target.joinpath(*inside)
             place.parent.mkdir(parents=True, exist_ok=True)
             with source, place.open("wb") as file:
-                shutil.copyfileobj(source, file, CHUNK)
+                shutil.copyfileobj(source, file)
 
 
 def _files(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file()]
-
-
-@lru_cache(maxsize=4096)
-def _sha256(path: str, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from qa.errors import QaError
+from qa.files import write_json
 
 VERSION = 1
 
@@ -41,17 +40,9 @@ class Lock:
         if merged == known:
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=self.path.parent, prefix=self.path.name, delete=False, encoding="utf-8"
-            ) as file:
-                json.dump({"version": VERSION, **merged}, file, indent=2, sort_keys=True)
-                file.write("\n")
-            os.replace(file.name, self.path)
-        except OSError as error:
-            raise QaError(
-                f"The lock {self.path} cannot be written.", str(error), "set QA_ASSETS_LOCK"
-            ) from error
+            write_json(self.path, {"version": VERSION, **merged})
+        except QaError as error:
+            raise QaError(error.what, error.why, "set QA_ASSETS_LOCK or QA_CACHE") from error
 
     def _read(self) -> dict[str, dict[str, str]]:
         try:

@@ -26,9 +26,9 @@ from typing import Literal
 
 from qa.assets import downloads
 from qa.assets.catalog import Asset, AssetFile, table
-from qa.assets.downloads import sha256
 from qa.assets.lock import Lock
 from qa.errors import AssetMissing, QaError, UsageError
+from qa.files import sha256
 
 State = Literal["mirror", "cache", "missing", "damaged"]
 _offline: bool | None = None
@@ -155,11 +155,9 @@ class Store:
                 if not place.exists() or self._problem(asset, place):  # else another process won
                     _move(staged, place)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM):
-                raise QaError(
-                    f"{asset.name} cannot be stored in {self.cache}.", str(error), "set QA_CACHE"
-                ) from error
-            raise
+            raise QaError(
+                f"{asset.name} cannot be stored in {self.cache}.", str(error), "set QA_CACHE"
+            ) from error
         self._remember(asset, place, commit)
         return place
 

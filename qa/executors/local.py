@@ -25,15 +25,17 @@ class LocalExecutor:
     def __init__(self, batch: int = 4, prefetch: int = 4, workers: int = 2) -> None:
         """`batch` pictures per decoder call, `prefetch` units read ahead, `workers` finishers."""
         for name, value in (("batch", batch), ("prefetch", prefetch), ("workers", workers)):
-            if value < 1:
-                raise UsageError(f"executor.{name}={value} cannot work.", "It must be at least 1.")
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(
+                    f"executor.{name}={value} cannot work.", "It is a count, 1 or more."
+                )
         self.batch, self.prefetch, self.workers = batch, prefetch, workers
 
     def run(self, worker: Worker, units: Sequence[Unit]) -> Iterator[Unit]:
         """Yield each unit once its result is stored. The first broken stage stops the run."""
         if not units:
             return
-        group = max(1, self.batch // max(1, len(units[0].seeds)))
+        group = -(-self.batch // len(units[0].seeds))  # enough units to fill a batch
         readers = ThreadPoolExecutor(1, "load")
         finishers = ThreadPoolExecutor(self.workers, "finish")
         finishing: set[Future[Unit]] = set()

@@ -6,14 +6,14 @@ reader would: the packaged YAML names the class, the class says which way is bet
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Literal
 
 import yaml
 
+from qa.files import digest
 from qa.types import MetricFacts
 
 Direction = Literal["higher", "lower"]
@@ -25,16 +25,7 @@ def fingerprint(facts: MetricFacts) -> str:
     Two values may be compared only if their fingerprints are equal. Raises ValueError for a
     protocol value that is NaN or infinite.
     """
-    content = {
-        "name": facts.name,
-        "better": facts.better,
-        "unit": facts.unit,
-        "source": facts.source,
-        "licence": facts.licence,
-        "protocol": dict(facts.protocol),
-    }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(asdict(facts))[:16]
 
 
 def direction(metric: str) -> Direction | None:

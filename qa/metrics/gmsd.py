@@ -11,7 +11,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qa.metrics.inputs import check_pair, pick_device, score_each
+from qa.metrics.inputs import check_pair, score_each
+from qa.numerics import pick_device
 from qa.types import MetricFacts
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What every metric does with its input: check it, choose a device, score picture by picture."""
+"""What every metric does with its input: check it, score picture by picture."""
 
 from __future__ import annotations
 
@@ -6,29 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qa.errors import UsageError
-
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-
-
-def pick_device(device: str) -> torch.device:
-    """`auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:1` → device.
-
-    Raises UsageError for another name, and for a GPU that is not there.
-    """
-    import torch
-
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device != "cpu" and device.partition(":")[0] != "cuda":
-        raise UsageError(f"A metric cannot run on device {device!r}.", fix="device=auto|cpu|cuda")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UsageError(
-            f"A metric was asked to run on {device}.", "torch sees no GPU here.", "device=cpu"
-        )
-    return torch.device(device)
 
 
 def check_pictures(pictures: Tensor, least: int) -> None:

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qa.errors import UsageError
 from qa.images import to_unit
-from qa.metrics.inputs import check_pair, pick_device, score_each
+from qa.metrics.inputs import check_pair, score_each
 from qa.metrics.trunk import Trunk, fill, load_trunk, verified
+from qa.numerics import pick_device
 from qa.types import MetricFacts
 
 if TYPE_CHECKING:

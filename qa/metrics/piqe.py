@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qa.errors import Unavailable
 from qa.images import to_unit
-from qa.metrics.inputs import check_pictures, pick_device, score_each
+from qa.metrics.inputs import check_pictures, score_each
+from qa.numerics import pick_device
 from qa.types import MetricFacts
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from qa.metrics.inputs import check_pair, pick_device, score_each
+from qa.metrics.inputs import check_pair, score_each
+from qa.numerics import pick_device
 from qa.types import MetricFacts
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qa.errors import QaError, UsageError
+from qa.files import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,7 +50,7 @@ def load_trunk(asset: str) -> Trunk:
     except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
         raise _refusal(asset, f"it is not a PyTorch state dict: {error}") from error
     # The table's hash is the file's: `resolve` hands out nothing else.
-    return Trunk(asset, assets.find(asset).files[0].sha256 or assets.sha256(path), features)
+    return Trunk(asset, assets.find(asset).files[0].sha256 or sha256(path), features)
 
 
 def fill(module: nn.Module, trunk: Trunk) -> None:
@@ -71,15 +72,13 @@ def fill(module: nn.Module, trunk: Trunk) -> None:
     module.requires_grad_(False)
 
 
-def verified(path: Path, sha256: str) -> str:
+def verified(path: Path, known: str) -> str:
     """The SHA-256 of a small file that a library ships, or QaError if it is not the known one."""
-    from qa import assets
-
-    found = assets.sha256(path)
-    if found != sha256:
+    found = sha256(path)
+    if found != known:
         raise QaError(
             f"{path.name} does not hold the published weights.",
-            f"Its SHA-256 is {found}, expected {sha256}.",
+            f"Its SHA-256 is {found}, expected {known}.",
             "reinstall the package that ships it",
         )
     return found

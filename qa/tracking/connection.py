@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from qa.errors import QaError
-from qa.store import digest
+from qa.files import digest
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -20,7 +20,8 @@ from datetime import datetime
 from typing import Any
 
 from qa.errors import QaError
-from qa.store import RunFolder, digest
+from qa.files import digest
+from qa.store import RunFolder
 
 MISSING = "qa.missing."
 REQUIRED = ("suite", "decoder", "plan", "suite_digest")

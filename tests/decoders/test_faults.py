@@ -16,6 +16,7 @@ class Ramp:
     space = SPACES["mini"]
     digest = "ramp"
     licence = "Apache-2.0"
+    knobs = frozenset()
 
     def decode(self, requests):
         return [torch.arange(one.width).expand(3, one.height, one.width) / 100 for one in requests]

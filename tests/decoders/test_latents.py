@@ -62,7 +62,7 @@ def test_a_file_that_changes_during_the_run_is_refused(folder):
 
 @pytest.mark.parametrize("sample", ["../one", "/one", "deep/../one", "", "deep\\two"])
 def test_ids_that_lead_outside_are_refused(folder, sample):
-    with pytest.raises(QaError, match="does not name a file inside"):
+    with pytest.raises(QaError, match="does not name a file of the folder"):
         StoredLatents(str(folder)).latent(Sample(sample), None)
 
 

@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 
 import decoders.mini
 from decoders.mini import pictures
-from decoders.mini.pictures import HELD_OUT_PHOTOS, TRAIN_PHOTOS, Pictures, held_out, photo, psnr
+from decoders.mini.pictures import TRAIN_PHOTOS, Pictures, held_out, psnr
 from decoders.mini.train_vae import Recipe, Training, measure, train
 from decoders.mini.vae import FORMAT, MiniVAE
 from qa.drawings import EVALUATION_SEEDS, KINDS
+from qa.photographs import HELD_OUT, photograph
 
 HERE = Path(decoders.mini.__file__).parent
 WEIGHTS, CARD, NUMBERS = (HERE / f"vae_mini{end}" for end in (".safetensors", ".md", ".json"))
@@ -134,7 +135,7 @@ def test_a_picture_does_not_depend_on_its_batch(model: MiniVAE) -> None:
 
 
 def test_latents_are_close_to_standard_normal(model: MiniVAE) -> None:
-    crops = np.stack([photo(name)[:256, :256] for name in ("astronaut.png", "coffee.png")])
+    crops = np.stack([photograph(name)[:256, :256] for name in ("astronaut.png", "coffee.png")])
     pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
     deviation = model.encode(pixels)[0].std((0, 2, 3))
     assert ((deviation > 0.2) & (deviation < 2.5)).all()
@@ -198,9 +199,9 @@ def test_psnr_is_48_13_db_for_one_level_everywhere() -> None:
 
 
 def test_training_never_sees_what_measures_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not set(TRAIN_PHOTOS) & set(HELD_OUT_PHOTOS)
-    trained = [photo(name).tobytes() for name in set(TRAIN_PHOTOS)]
-    assert not {photo(name).tobytes() for name in HELD_OUT_PHOTOS} & set(trained)
+    assert not set(TRAIN_PHOTOS) & set(HELD_OUT)
+    trained = [photograph(name).tobytes() for name in set(TRAIN_PHOTOS)]
+    assert not {photograph(name).tobytes() for name in HELD_OUT} & set(trained)
     seeds: dict[str, list[int]] = {"train": [], "held out": []}
     phase, draw = "train", pictures.draw
 

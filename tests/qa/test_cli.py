@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -138,11 +139,28 @@ def test_limited_and_changed_runs_are_no_baselines(workdir, pictures, capsys):
     assert "limited run" in capsys.readouterr().err
     run(["run", *toy_overrides(pictures, "Sampler", "out=whole")])
     assert run(["baseline", "promote", "whole"]) == 0
-    scores = Path("whole/scores.parquet")
+    worse = ["run", *toy_overrides(pictures, "Sampler", "+decoder.noise=0.1")]
+    assert run(worse) == 3, "judged against the promoted run"
+    (copy,) = Path("baselines").glob("toy-*")
+    scores = copy / "scores.parquet"
     pd.read_parquet(scores).assign(value=99.0).to_parquet(scores)
     capsys.readouterr()
-    assert run(["run", *toy_overrides(pictures, "Sampler", "+decoder.noise=0.1")]) == 2
+    assert run(worse) == 2
     assert "not what was promoted" in capsys.readouterr().err
+
+
+def test_a_baseline_outlives_its_run_folder(workdir, pictures, capsys):
+    """Measured again with other metrics, or deleted: what was promoted stays the measure."""
+    whole = ["run", *toy_overrides(pictures, "Sampler", "out=whole"), "metric=[psnr,gmsd]"]
+    worse = ["run", *toy_overrides(pictures, "Sampler", "+decoder.noise=0.2"), "metric=[psnr,gmsd]"]
+    run(whole)
+    assert run(["baseline", "promote", "whole"]) == 0
+    assert run(worse) == 3
+    run([*whole[:-1], "metric=[psnr]", "baseline=none"])
+    assert run(worse) == 3
+    shutil.rmtree("whole")
+    assert run(worse) == 3
+    assert run(["baseline", "why", "toy"]) == 0
 
 
 def test_two_folders_against_each_other(workdir, capsys):
@@ -160,15 +178,47 @@ def test_a_missing_metric_is_said_with_the_command_that_fetches_it(
     workdir, pictures, capsys, monkeypatch
 ):
     monkeypatch.setenv("QA_ASSETS", "")
-    code = run(["run", *toy_overrides(pictures), "metric=[psnr,lpips_alex]", "offline=true"])
+    run(["run", *toy_overrides(pictures, "Sampler", "out=base")])
+    both = ["metric=[psnr,lpips_alex]", "offline=true"]
+    code = run(["run", *toy_overrides(pictures), *both])
     printed = capsys.readouterr()
     assert code == 0, "nothing gates it: there is no baseline"
     assert "unavailable  lpips_alex" in printed.err
     assert "qa assets fetch" in printed.err
-    run(["baseline", "promote", printed.out.split("runs/")[1].split("/")[0].join(["runs/", ""])])
-    assert run(["run", *toy_overrides(pictures, "Sampler", "+decoder.noise=0.04"),
-                "metric=[psnr,lpips_alex]", "offline=true"]) == 5  # fmt: skip
+    assert run(["run", *toy_overrides(pictures, "Sampler", "baseline=base"), *both]) == 5
     assert "INVALID" in capsys.readouterr().out
+    run(["run", *toy_overrides(pictures, "Sampler", "out=lacking"), *both])
+    assert run(["baseline", "promote", "lacking"]) == 2
+    assert "It lacks a metric: lpips_alex" in capsys.readouterr().err
+
+
+def test_a_run_is_judged_by_its_own_margins(workdir, pictures, capsys):
+    run(["run", *toy_overrides(pictures, "Sampler", "out=base")])
+    own = ["+decoder.noise=0.2", "out=worse", "baseline=base", "use_case.margins.psnr.margin=60"]
+    assert run(["run", *toy_overrides(pictures, "Sampler", *own)]) == 0
+    assert run(["judge", "worse", "--baseline", "base"]) == 0
+    assert run(["judge", "worse", "--baseline", "base", "--use-case", "photo"]) == 3
+    assert run(["judge", "worse"]) == 2, "nothing to judge against"
+    assert "nothing to judge against" in capsys.readouterr().err
+
+
+def test_overrides_may_stand_on_both_sides_of_an_option(workdir, pictures, capsys):
+    first, *others = toy_overrides(pictures)
+    assert run(["run", first, "--dry-run", *others]) == 0
+    assert "12 decodes" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        run(["run", "--nonsense"])
+    assert ended.value.code == 2
+
+
+def test_documents_of_another_kind_are_refused(workdir, pictures, capsys):
+    run(["run", *toy_overrides(pictures, "Sampler", "out=mine")])
+    Path("mine/verdict.json").write_text("{}")
+    assert run(["report", "mine"]) == 1
+    assert "not what this version writes" in capsys.readouterr().err
+    Path("mine/config.yaml").unlink()
+    assert run(["export", "mine"]) == 1
+    assert "Cannot read mine/config.yaml" in capsys.readouterr().err
 
 
 def test_help_names_every_command(capsys):

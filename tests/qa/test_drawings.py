@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from qa.drawings import KINDS, MONO, SANS, SERIF, WHITE, Canvas, Drawing, Pen, Text, draw
+from qa.drawings import KINDS, Drawing, draw
+from qa.drawings.canvas import MONO, SANS, SERIF, WHITE, Canvas, Pen
+from qa.types import TextRegion
 
 FACES = [f"{family}{style}" for family in (SANS, SERIF, MONO) for style in ("", "-Bold")]
 WRITTEN = ("page", "sign", "chart")  # kinds that hold text
@@ -124,7 +126,7 @@ def test_the_box_of_a_line_is_the_extent_of_its_ink() -> None:
     assert canvas.write("Jagged 1998", 64, 70, Pen(SERIF, 9, (0, 0, 0)), "m")
     rows, columns = np.nonzero((np.array(canvas.image) != WHITE).any(-1))
     extent = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    assert canvas.texts == [Text("Jagged 1998", tuple(int(v) for v in extent))]
+    assert canvas.texts == [TextRegion("Jagged 1998", tuple(int(v) for v in extent))]
 
 
 def test_text_that_does_not_fit_is_neither_drawn_nor_recorded() -> None:

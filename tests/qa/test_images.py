@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import warnings
+import zlib
 
 import cv2
 import numpy as np
@@ -120,6 +123,20 @@ def test_16_bit_grey_is_rounded_not_truncated(tmp_path):
     assert found[0, 0].tolist() == [0, 0, 1, 1, 254, 255]  # v / 257, to nearest
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_16_bit_pictures_turn_as_8_bit_ones_do(tmp_path, orientation):
+    shallow = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    expected = images.read(saved(tmp_path / "a.png", Image.fromarray(shallow), exif=exif))
+    deep = cv2.imencode(".png", shallow[:, :, ::-1].astype(np.uint16) * 257)[1].tobytes()
+    chunk = b"eXIf" + exif.tobytes().removeprefix(b"Exif\x00\x00")
+    size = (len(chunk) - 4).to_bytes(4, "big")
+    crc = zlib.crc32(chunk).to_bytes(4, "big")
+    (tmp_path / "b.png").write_bytes(deep[:33] + size + chunk + crc + deep[33:])  # after IHDR
+    assert images.read(tmp_path / "b.png").equal(expected)
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 def test_16_bit_colour_is_rounded_not_truncated(tmp_path, channels):
     rgb = np.array([[[129, 257 * 7, 65535]]], np.uint16)
@@ -158,6 +175,42 @@ def test_what_is_no_picture_says_so(tmp_path, kind):
         images.read(tmp_path / "a.png")
 
 
+def test_damaged_files_never_raise_anything_else(tmp_path):
+    """Bits flipped anywhere, EXIF included: a picture or an `ImageProblem`."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a description"
+    noise = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    rng = np.random.default_rng(2)
+    for suffix in ("png", "jpg", "webp", "tif", "bmp"):
+        options = {} if suffix == "bmp" else {"exif": exif}
+        data = saved(tmp_path / f"a.{suffix}", Image.fromarray(noise), **options).read_bytes()
+        for _ in range(150):
+            broken = bytearray(data)
+            for at in rng.integers(0, min(len(data), 400), 3):
+                broken[at] = rng.integers(256)
+            (tmp_path / f"b.{suffix}").write_bytes(bytes(broken))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with contextlib.suppress(images.ImageProblem):
+                    images.read(tmp_path / f"b.{suffix}")
+
+
+def test_a_16_bit_header_that_promises_too_much_is_refused(tmp_path):
+    deep = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint16))[1].tobytes()
+    head = b"IHDR" + (100_000).to_bytes(4, "big") * 2 + deep[24:29]
+    forged = deep[:12] + head + zlib.crc32(head).to_bytes(4, "big") + deep[33:]
+    (tmp_path / "a.png").write_bytes(forged)
+    with pytest.raises(images.ImageProblem, match="decompression bomb"):
+        images.read(tmp_path / "a.png")
+
+
+def test_other_formats_under_a_known_name_are_refused(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.gif")
+    (tmp_path / "a.gif").rename(tmp_path / "a.png")
+    with pytest.raises(images.ImageProblem, match="known format"):
+        images.read(tmp_path / "a.png")
+
+
 def test_a_missing_file_and_floats_are_refused(tmp_path):
     with pytest.raises(images.ImageProblem, match="does not exist"):
         images.read(tmp_path / "none.png")
@@ -182,7 +235,8 @@ def test_pixel_values_change_form_nowhere_else():
     pattern = re.compile(r"127\.5|\* ?255\b|/ ?255\b|mul_?\(255|div_?\(255|astype\(.*uint8\)")
     allowed = {
         "qa/images.py",  # the place
-        "qa/drawings.py",  # makes pictures; no decoder's pixels pass through it
+        "qa/drawings/canvas.py",  # makes pictures; no decoder's pixels pass through it
+        "qa/drawings/scenes.py",
         "reports/pictures.py",  # heat maps of stored pictures
         "decoders/mini/train_vae.py",
         "decoders/mini/pictures.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -100,8 +101,27 @@ def test_an_unknown_metric_needs_its_direction():
     with pytest.raises(UsageError, match="Which way is sparkle better"):
         judge(one, one, {"sparkle": Margin(1)})
     assert judge(one, one, {"sparkle": Margin(1)}, better={"sparkle": "higher"})["state"] == "PASS"
-    with pytest.raises(UsageError, match="higher or lower"):
-        judge(one, one, {"sparkle": Margin(1)}, better={"sparkle": "up"})
+    for better, said in (
+        ({"sparkle": "up"}, "higher or lower"),
+        ({"sparkel": "higher"}, "No arm has a metric sparkel. There are sparkle"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            judge(one, one, {"sparkle": Margin(1)}, better=better)
+    with pytest.raises(UsageError, match=r"No arm has a metric typo\. There are psnr"):
+        judge(arm(), arm(), {"typo": Margin(1)})
+
+
+def test_a_known_direction_cannot_be_turned_around():
+    with pytest.raises(UsageError, match="psnr is better when higher"):
+        judge(arm(1.0), arm(), MARGINS, better={"psnr": "lower"})
+
+
+def test_another_protocol_of_an_ungated_metric_does_not_matter():
+    one, two = (
+        arm(record={"facts": {"psnr": {"fingerprint": "a"}, "ssim": {"fingerprint": mark}}})
+        for mark in "xy"
+    )
+    assert state(one, two) == "PASS"
 
 
 def test_seeds_do_not_count_as_pictures():
@@ -137,7 +157,7 @@ def test_a_missing_row_fails_closed():
 def test_nothing_compared_is_not_a_pass():
     verdict = judge(arm(), arm(), {})
     assert (verdict["state"], verdict["exit_code"]) == ("INVALID", 5)
-    assert "nothing was compared" in verdict["summary"]
+    assert "nothing was compared" in verdict["summary"].lower()
     assert judge(arm(), arm(), {"ssim": Margin(0.1)})["state"] == "INVALID"
 
 
@@ -189,10 +209,17 @@ def test_one_picture_cannot_settle_anything():
 
 def test_without_a_baseline_it_is_measured_and_failures_show():
     assert judge(arm(), None, MARGINS)["state"] == "MEASURED"
-    frame = arm().scores
-    frame.loc[frame["sample"] == "p03", ["value", "why"]] = [np.nan, "broken"]
-    verdict = judge(Results("arm", frame, {}, {}), None, MARGINS)
-    assert (verdict["state"], len(verdict["failures"])) == ("INVALID", 2)
+    lost = ({"sample": "p03", "seed": 0, "why": "broken"},)
+    verdict = judge(replace(arm(), failures=lost), None, MARGINS)
+    assert (verdict["state"], verdict["failures"]) == ("INVALID", list(lost))
+    assert "p03 seed 0: broken" in verdict["summary"]
+
+
+def test_nothing_measured_is_not_measured():
+    empty = Results("arm", arm().scores.assign(value=np.nan), {}, {})
+    verdict = judge(empty, None, {})
+    assert (verdict["state"], verdict["exit_code"]) == ("INVALID", 5)
+    assert "no metric has a value" in verdict["summary"]
 
 
 def test_tables_are_read_from_csv_and_parquet(tmp_path):
@@ -210,6 +237,8 @@ def test_tables_are_read_from_csv_and_parquet(tmp_path):
         ("sample,seed,metric\na,0,psnr\n", "no column value"),
         ("sample,seed,metric,value\na,0,psnr,high\n", "no number"),
         ("sample,seed,metric,value\na,zero,psnr,1\n", "no number"),
+        ("sample,seed,metric,value\na,0.5,psnr,1\n", "a seed is 0.5"),
+        ("sample,seed,metric,value\n,0,psnr,1\n", "rows without a sample"),
         (
             "sample,seed,metric,value\na,0,psnr,1\na,0,psnr,2\n",
             "several rows for 'a', seed 0, psnr",
@@ -220,6 +249,21 @@ def test_tables_that_cannot_be_judged_are_refused(tmp_path, text, said):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(UsageError, match=said):
         load(tmp_path / "a.csv")
+
+
+def test_ids_stay_what_they_are(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "sample,seed,metric,value,why\n0001,0,psnr,30,\nNA,0,psnr,31,\nnull,0,psnr,,broken\n"
+    )
+    results = load(tmp_path / "a.csv")
+    assert results.samples == ["0001", "NA", "null"]
+    assert list(results.scores["why"]) == ["", "", "broken"]
+    assert results.scores["value"].isna().tolist() == [False, False, True]
+
+
+def test_a_run_table_written_by_pandas_comes_back(tmp_path):
+    arm().scores.to_csv(tmp_path / "a.csv", index=False)
+    assert judge(load(tmp_path / "a.csv"), arm(), MARGINS)["state"] == "PASS"
 
 
 def test_infinite_values_are_missing(tmp_path):

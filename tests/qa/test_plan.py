@@ -57,7 +57,7 @@ def test_a_limit_keeps_the_first_samples_and_is_marked():
     assert [u.sample.id for u in cut.units] == ["a"]
     assert cut.limited
     assert not whole.limited
-    assert cut.units[0].id == whole.units[0].id, "a later full run continues a limited one's units"
+    assert cut.units[0].id == whole.units[0].id, "a unit does not know of its neighbours"
     assert cut.digest != whole.digest
     assert not make_plan(SAMPLES, seeds=2, knobs=Knobs(), inputs=INPUTS, limit=2).limited
 
@@ -68,16 +68,23 @@ def test_noise_content_is_what_the_sample_shows_not_its_name():
     assert content(Sample("a", prompt="x")) != content(Sample("a", prompt="y"))
 
 
-def test_the_source_of_a_part_counts(tmp_path, monkeypatch):
-    before = code_digest([toys.Sampler()])
-    assert before == code_digest([toys.Sampler(0.5)]), "arguments belong to the part's digest"
+def test_the_source_and_the_settings_of_a_foreign_part_count(tmp_path, monkeypatch):
+    part = {"_target_": "toys.Sampler"}
+    before = code_digest([part])
+    assert before == code_digest([part])
+    assert before != code_digest([part | {"noise": 0.5}])
+    nested = {"_target_": "decoders.faults.Shifted", "decoder": part}
+    assert code_digest([nested]) != code_digest([{"_target_": "decoders.faults.Shifted"}])
     copy = tmp_path / "toys.py"
     copy.write_text(Path(toys.__file__).read_text() + "\n# changed\n")
     monkeypatch.setattr(toys, "__file__", str(copy))
-    assert code_digest([toys.Sampler()]) != before
+    assert code_digest([part]) != before
 
 
 def test_the_source_of_the_pipeline_counts(monkeypatch):
     before = code_digest([])
-    monkeypatch.setattr(plan, "PIPELINE", plan.PIPELINE[1:])
+    real = plan.sha256
+    monkeypatch.setattr(
+        plan, "sha256", lambda file: "changed" if file.name == "seeds.py" else real(file)
+    )
     assert code_digest([]) != before

@@ -14,7 +14,7 @@ from conftest import toy_overrides
 
 from qa.config import compose
 from qa.errors import QaError, UsageError
-from qa.job import prepare
+from qa.job import cost, prepare
 from qa.run import Evaluation, conclude, evaluate, measure
 
 
@@ -45,8 +45,10 @@ def test_seeds_of_a_deterministic_decoder_agree(workdir, toy):
 @pytest.mark.parametrize("batch", [1, 2, 3, 5])
 def test_batch_size_changes_nothing(workdir, toy, batch):
     expected = fingerprint(evaluate(*toy("Sampler", "out=reference")))
-    found = evaluate(*toy("Sampler", "out=other", f"executor.batch={batch}"))
-    assert fingerprint(found) == expected
+    job = prepare(compose(toy("Sampler", "out=other", f"executor.batch={batch}")))
+    measure(job)
+    assert max(job.decoder.calls) == batch, "batches of that size were really decoded"
+    assert fingerprint(conclude(job)) == expected
 
 
 def test_a_batch_coupled_decoder_is_noticed(workdir, toy):
@@ -227,16 +229,16 @@ def test_killed_at_ten_random_moments_it_continues_to_the_same_bytes(workdir, pi
     assert kills >= 3, "the run was over before it could be killed: the test shows nothing"
     final = evaluate(*toy_overrides(pictures, "Sampler", "+decoder.delay=0.02", "out=killed"))
     assert fingerprint(final) == fingerprint(reference)
-    assert not list(final.folder.path.rglob(".part-*")) or kills
+    assert not list(final.folder.path.rglob(".part-*")), "what a killed process left is cleared"
 
 
 def test_a_full_disk_stops_the_run_and_it_continues_afterwards(workdir, toy, monkeypatch):
     import errno
 
-    from qa import store
+    from qa import files
 
     expected = fingerprint(evaluate(*toy("Sampler", "out=reference")))
-    written = store.Path.write_bytes
+    written = files.Path.write_bytes
     budget = iter(range(9))
 
     def until_full(path, data):
@@ -245,7 +247,7 @@ def test_a_full_disk_stops_the_run_and_it_continues_afterwards(workdir, toy, mon
         return written(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.Path, "write_bytes", until_full)
+        patch.setattr(files.Path, "write_bytes", until_full)
         with pytest.raises(QaError, match="The disk is full") as caught:
             evaluate(*toy("Sampler", "out=full"))
     assert caught.value.exit_code == 1
@@ -258,6 +260,75 @@ def test_an_unwritable_folder_is_said_before_any_decoding(workdir, toy):
     with pytest.raises(QaError, match=r"Cannot write .*blocked") as caught:
         evaluate(*toy("Sampler", "out=blocked/run"))
     assert "out=DIR" in str(caught.value)
+
+
+def test_a_failure_of_the_machine_is_tried_again(workdir, toy, monkeypatch):
+    """A stored failure must not outlive its cause."""
+    import toys
+
+    def breaks(self, request):
+        raise MemoryError("no memory left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toys.Sampler, "_one", breaks)
+        broken = evaluate(*toy("Sampler", "out=same"))
+    assert broken.exit_code == 5
+    assert "MemoryError" in broken.verdict["failures"][0]["why"]
+    assert evaluate(*toy("Sampler", "out=same")).exit_code == 0
+
+
+def test_what_can_be_known_before_decoding_is_said_before(workdir, toy):
+    for override in (
+        "use_case.margins.psnr.margin=-1",
+        "use_case.margins.psnr.margin=abc",
+        "report=reports.html.wrte",
+        "tracking={_target_: qa.tracking.Nope}",
+        "metric=[]",
+        "knobs.steps=3",
+        "device=cuda:7",
+        "device=toaster",
+        "executor.batch=0",
+        "numerics.threads=0",
+        "baseline=nowhere",
+    ):
+        with pytest.raises(UsageError):
+            evaluate(*toy("Sampler", override))
+    assert not Path("runs").exists()
+
+
+def test_a_neighbours_damaged_run_is_none_of_our_business(workdir, toy):
+    for name, text in (("one", "{}"), ("two", "{"), ("three", '{"schema": "decoder-qa/record/1"}')):
+        Path("runs", name).mkdir(parents=True)
+        Path("runs", name, "record.json").write_text(text)
+    planned = cost(prepare(compose(toy())))
+    assert (planned["measured"], planned["seconds"]) == (0, None)
+
+
+def test_two_processes_do_not_share_a_folder(workdir, toy):
+    job = prepare(compose(toy("Sampler", "out=mine")))
+    with job.folder.held(), pytest.raises(UsageError, match="Another process is working"):
+        evaluate(*toy("Sampler", "out=mine"))
+    assert evaluate(*toy("Sampler", "out=mine")).exit_code == 0
+
+
+def test_results_hold_no_place_of_this_machine(workdir, pictures, monkeypatch):
+    """Names of folders may stand in config.yaml and in the command of record.json only."""
+    monkeypatch.setenv("QA_CACHE", str(workdir / "canary-cache"))
+    (pictures / "p03.png").write_bytes(b"")
+    run = evaluate(
+        *toy_overrides(pictures, "Sampler", "report=reports.html.write"),
+        "metric=[psnr,lpips_alex]", "offline=true",
+    )  # fmt: skip
+    folder = run.folder.path
+    record = run.folder.record()
+    record.pop("command")
+    texts = {"record": str(record)} | {
+        file.name: file.read_text()
+        for file in (run.folder.verdict_file, run.folder.samples_file, *folder.glob("units/*"))
+    }
+    for name, text in texts.items():
+        assert str(workdir) not in text, name
+    assert "canary" not in run.folder.report_file.read_text()
 
 
 def test_progress_counts_pictures(workdir, toy):

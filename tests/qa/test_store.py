@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa import store
+from qa import files
 from qa.errors import QaError, UsageError
 from qa.store import RunFolder, UnitResult, file_name
 from qa.types import Decoded, Score
@@ -26,16 +26,16 @@ def result(unit: str, sample: str, value: float | None = 1.0) -> UnitResult:
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     file = tmp_path / "a" / "b.json"
-    store.write_json(file, {"x": 1})
+    files.write_json(file, {"x": 1})
 
     def fail_halfway():
-        with store.atomic(file) as temporary:
+        with files.atomic(file) as temporary:
             temporary.write_text("half")
             raise ValueError("planted")
 
     with pytest.raises(ValueError, match="planted"):
         fail_halfway()
-    assert store.read_json(file) == {"x": 1}
+    assert files.read_json(file) == {"x": 1}
     assert os.listdir(file.parent) == ["b.json"]
 
 
@@ -45,7 +45,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
      (errno.EROFS, "Cannot write"), (errno.EACCES, "Cannot write")],
 )  # fmt: skip
 def test_the_systems_refusals_become_advice(tmp_path, code, said):
-    with pytest.raises(QaError, match=said) as caught, store.atomic(tmp_path / "a"):
+    with pytest.raises(QaError, match=said) as caught, files.atomic(tmp_path / "a"):
         raise OSError(code, os.strerror(code))
     assert caught.value.exit_code == 1
     assert caught.value.fix
@@ -69,15 +69,15 @@ def tiny_disk(tmp_path):
 
 
 def test_a_really_full_disk(tiny_disk):
-    store.write_bytes(tiny_disk / "first", b"x" * 10_000)
+    files.write_bytes(tiny_disk / "first", b"x" * 10_000)
     with pytest.raises(QaError, match="The disk is full"):
-        store.write_bytes(tiny_disk / "second", b"x" * 100_000)
+        files.write_bytes(tiny_disk / "second", b"x" * 100_000)
     assert os.listdir(tiny_disk) == ["first"]
 
 
 def test_numbers_that_json_cannot_hold_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        store.write_json(tmp_path / "a.json", {"x": float("nan")})
+        files.write_json(tmp_path / "a.json", {"x": float("nan")})
 
 
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))

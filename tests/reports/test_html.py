@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from qa import store
+from qa import files, store
 from qa.images import encode_png
 from qa.store import RunFolder, UnitResult
 from qa.types import Decoded, Sample, Score
@@ -46,13 +46,13 @@ def build(path, ids, *, seeds=2, size=80, references=True, failed=(), prompts=No
             values = {"psnr": 30 - seed - number / 100 - bias, "lpips": 0.1 + seed / 100 + bias / 9}
             for metric, value in values.items():
                 scores.append(Score(name, seed, metric, None if lost else value, why))
-        units.append(store.digest(name))
+        units.append(files.digest(name))
         run.store(UnitResult(units[-1], tuple(decoded), tuple(scores), {}))
         rows.append(Sample(name, prompt=(prompts or {}).get(name), tags=("drawn", "<b>")))
     run.reduce(units, METRICS)
     rows = sorted((store.sample_row(row, size, size) for row in rows), key=lambda row: row["id"])
-    store.write_json(run.samples_file, rows)
-    store.write_json(run.record_file, record(len(ids), seeds))
+    files.write_json(run.samples_file, rows)
+    files.write_json(run.record_file, record(len(ids), seeds))
     return run
 
 
@@ -60,11 +60,12 @@ def record(pictures, seeds):
     facts = {
         name: {
             "name": name, "better": better, "unit": unit, "source": "Someone 2004, eq. 3",
-            "licence": "MIT", "protocol": {"window": 11}, "fingerprint": store.digest(name),
+            "licence": "MIT", "protocol": {"window": 11}, "fingerprint": files.digest(name),
         }
         for name, (better, unit) in METRICS.items()
     }  # fmt: skip
     return {
+        "schema": "decoder-qa/record/1",
         "suite": "mini", "decoder": "shifted", "seeds": seeds, "pictures": pictures,
         "limited": False, "licence": "Apache-2.0", "facts": facts, "knobs": {"sigma": 0.0},
         "unavailable": {"dists": "qa assets fetch dists"}, "numerics": {"tf32": False},
@@ -94,18 +95,19 @@ def judged(run, state, gates=(), failures=(), problems=()):
     }  # fmt: skip
     metrics = [
         {
-            "metric": name, "better": better, "unit": unit, "fingerprint": store.digest(name),
+            "metric": name, "better": better, "unit": unit, "fingerprint": files.digest(name),
             "mean": 1.25, "low": 1.0, "high": 1.5, "count": len(rows), "missing": 0, "why": "",
         }
         for name, (better, unit) in METRICS.items()
     ]  # fmt: skip
     verdict = {
+        "schema": "decoder-qa/verdict/1",
         "state": state, "exit_code": 3, "summary": f"summary of {state}", "candidate": arm,
         "baseline": arm | {"decoder": "vae_mini"} if gates else None, "use_case": "photo",
         "confidence": 0.9, "gates": list(gates), "metrics": metrics,
         "failures": list(failures), "problems": list(problems),
     }  # fmt: skip
-    store.write_json(run.verdict_file, verdict)
+    files.write_json(run.verdict_file, verdict)
     return run
 
 
@@ -184,7 +186,7 @@ def test_characters_that_reorder_or_break_text_become_visible(tmp_path):
     trick = "ok\u202egnp.exe\x1b[31m\ud800"
     run = judged(build(tmp_path / "run", ["a"]), "INVALID", problems=["x"])
     verdict = run.verdict() | {"problems": [trick.replace("\ud800", "")]}
-    store.write_json(run.verdict_file, verdict)
+    files.write_json(run.verdict_file, verdict)
     run.verdict_file.write_text(run.verdict_file.read_text().replace("[31m", "[31m\\ud800"))
     text = write(run).read_text(encoding="utf-8")
     assert "\u202e" not in text
@@ -301,7 +303,7 @@ def test_equal_folders_give_equal_bytes_and_writing_is_atomic(failing):
     assert write(failing.path).read_bytes() == first
     assert not list(failing.path.glob(".part-*"))
     verdict = failing.verdict() | {"summary": "something else"}
-    store.write_json(failing.verdict_file, verdict)
+    files.write_json(failing.verdict_file, verdict)
     assert write(failing).read_bytes() != first
 
 
@@ -310,7 +312,7 @@ def test_values_survive_without_intervals_or_unknown_direction(tmp_path):
         gate("psnr", "INCONCLUSIVE", ["only"], low=None, high=None, needs=2)])  # fmt: skip
     verdict = run.verdict()
     verdict["metrics"][0] |= {"better": None, "low": None, "high": None, "fingerprint": None}
-    store.write_json(run.verdict_file, verdict)
+    files.write_json(run.verdict_file, verdict)
     assert "2 needed" in Page(render(run)).text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -69,6 +70,8 @@ def test_a_manifest_brings_prompts_tags_and_regions(tmp_path):
         ('{"image": "a.png", "regions": [{"text": "x"}]}', "not understood"),
         ('{"image": "a.png", "regions": [{"text": "x", "box": [5, 0, 1, 9]}]}', "is empty"),
         ('{"image": "a.png"}\n{"image": "a.png"}', "occur more than once"),
+        ('{"image": "a.png", "tags": "abc"}', "tags are a list"),
+        ('{"image": ["a.png"]}', "image is a text"),
         ("", "holds no pictures"),
     ],
 )
@@ -76,6 +79,30 @@ def test_manifests_that_cannot_be_understood(tmp_path, line, said):
     (tmp_path / "set.jsonl").write_text(line)
     with pytest.raises(UsageError, match=said):
         Folder(tmp_path / "set.jsonl").samples()
+
+
+def test_a_run_never_measures_its_own_pictures(tmp_path):
+    save(tmp_path / "a.png")
+    save(tmp_path / "runs" / "one" / "images" / "a" / "seed0.png")
+    (tmp_path / "runs" / "one" / "record.json").write_text("{}")
+    save(tmp_path / ".cache" / "b.png")
+    assert [s.id for s in Folder(tmp_path).samples()] == ["a"]
+
+
+def test_names_without_valid_utf8_and_files_that_are_none(tmp_path):
+    save(tmp_path / "a.png")
+    os.rename(tmp_path / "a.png", os.fsencode(tmp_path) + b"/b\xff.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    samples = {s.id: s for s in Folder(tmp_path).samples()}
+    assert samples["b\\udcff"].sha256
+    assert samples["pipe"].problem == "pipe.png: not a regular file"
+
+
+def test_the_suite_is_named_after_its_folder(tmp_path):
+    save(tmp_path / "v1.5" / "a.png")
+    assert Folder(tmp_path / "v1.5").name == "v1.5"
+    with pytest.raises(UsageError, match="does not exist"):
+        Folder("")
 
 
 def test_an_empty_or_absent_folder_is_refused(tmp_path):

@@ -20,7 +20,7 @@ import torch
 from battery import Case
 from torch import Tensor
 
-from qa import assets
+from qa import assets, files
 
 TRUNKS = {"alexnet": "alexnet-owt-7be5be79.pth", "vgg16": "vgg16-397923af.pth"}
 
@@ -194,7 +194,7 @@ def use_trunks(folder: Path, patch: pytest.MonkeyPatch) -> None:
     table = dict(assets.table())
     for name in TRUNKS.values():
         path = folder / "hub" / "checkpoints" / name
-        known = replace(table[name].files[0], sha256=assets.sha256(path), size=path.stat().st_size)
+        known = replace(table[name].files[0], sha256=files.sha256(path), size=path.stat().st_size)
         table[name] = replace(table[name], files=(known,))
     patch.setattr("qa.assets.resolver.table", lambda: table)
     patch.setenv("QA_ASSETS", str(folder))

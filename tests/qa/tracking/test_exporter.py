@@ -25,7 +25,7 @@ from tracked import (
 )  # fmt: skip
 
 from qa.errors import QaError
-from qa.store import write_json
+from qa.files import write_json
 from qa.tracking import MLflow, NoTracking
 from qa.tracking.connection import default_uri
 from qa.tracking.exporter import FILES, SHEET, _Copy

@@ -16,6 +16,7 @@ from qa import assets, numerics
 from qa import baseline as baselines
 from qa.config import Config, build, function
 from qa.errors import QaError, Unavailable, UsageError
+from qa.executors import Executor
 from qa.gates.margins import Margin, from_config
 from qa.plan import Plan, code_digest, make_plan
 from qa.record import versions
@@ -43,7 +44,7 @@ class Job:
     latents: LatentSource | None
     metrics: Mapping[str, Metric]
     unavailable: Mapping[str, str]
-    executor: Any
+    executor: Executor
     folder: RunFolder
     numerics: numerics.Numerics
     resolved_numerics: dict[str, Any]

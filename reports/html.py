@@ -180,7 +180,6 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         gate_digits=wording.gate_digits,
-        improved=wording.improved,
         sentence=wording.sentence,
         sort_key=_sort_key,
     )

@@ -21,7 +21,6 @@ from rich.text import Text
 from reports.wording import (
     MISSING,
     gate_digits,
-    improved,
     interval,
     mean,
     metric_digits,
@@ -32,7 +31,6 @@ from reports.wording import (
 
 STYLES = {
     "PASS": "bold blue",
-    "IMPROVED": "bold blue",
     "FAIL": "bold red",
     "INCONCLUSIVE": "bold yellow",
     "INVALID": "bold magenta",
@@ -49,6 +47,7 @@ def table(verdict: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_title(verdict)]
     if verdict["gates"]:
         parts.append(Gates(verdict))
+        parts += _unjudged(verdict)
     elif verdict["metrics"]:
         parts.append(_metrics(verdict))
     parts += _problems(verdict)
@@ -102,6 +101,13 @@ class Gates:
         return found
 
 
+def _unjudged(verdict: Mapping[str, Any]) -> list[Text]:
+    """Metrics that were measured but have no margin: said, so that nobody takes them as passed."""
+    gated = {gate["metric"] for gate in verdict["gates"]}
+    names = [row["metric"] for row in verdict["metrics"] if row["metric"] not in gated]
+    return [Text(f"not judged, no margin: {visible(', '.join(names))}", "dim")] if names else []
+
+
 def _narrow(gate: Mapping[str, Any]) -> Text:
     baseline, candidate, harm, margin = _numbers(gate)
     return Text.assemble(
@@ -122,8 +128,7 @@ def _numbers(gate: Mapping[str, Any]) -> tuple[Text, Text, Text, Text]:
 
 
 def _state(gate: Mapping[str, Any]) -> Text:
-    state = "IMPROVED" if improved(gate) else gate["state"]
-    return Text(state, STYLES.get(state, ""))
+    return Text(gate["state"], STYLES.get(gate["state"], ""))
 
 
 def _metrics(verdict: Mapping[str, Any]) -> Table:

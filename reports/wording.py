@@ -15,8 +15,6 @@ MISSING = "–"
 MAX_DECIMALS = 6
 LEAST, MOST = 3, 5
 """How many digits of a mean count, at least and at most."""
-SYMBOLS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "!", "MEASURED": "•"}
-"""Beside every state stands a symbol, so that no meaning hangs on colour alone."""
 SEVERITY = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS")
 
 # Controls, bidirectional overrides, invisible spaces and halves of surrogate pairs. Joiners stay:
@@ -99,14 +97,6 @@ def by_severity(gates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         return rank, math.inf if estimate is None else -estimate / scale(gate)
 
     return sorted(gates, key=key)
-
-
-def improved(gate: Mapping[str, Any]) -> bool:
-    """Whether the candidate is better than the baseline by more than the margin, surely."""
-    high, margin = gate.get("high"), gate.get("margin")
-    if gate["state"] != "PASS" or high is None or margin is None:
-        return False
-    return bool(high < -margin)
 
 
 def sentence(verdict: Mapping[str, Any]) -> str:

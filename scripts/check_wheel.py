@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,20 +19,27 @@ FILES = {
     *(str(f.relative_to(ROOT)) for p in PACKAGES for f in (ROOT / p).rglob("*.py")),
     "decoders/mini/vae_mini.safetensors",
     "decoders/mini/vae_mini.md",
+    "decoders/mini/vae_mini.json",
 }
 
 
 def main() -> int:
     """0 if the wheel holds what it should and nothing else at top level."""
     with tempfile.TemporaryDirectory() as folder:
+        # From a copy: a build/ left in the checkout would put deleted modules into the wheel.
+        source = Path(folder) / "source"
+        ignored = shutil.ignore_patterns(".venv", ".git", "build", "dist", "runs", "*.egg-info")
+        shutil.copytree(ROOT, source, ignore=ignored)
         command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
-        subprocess.run([*command, str(ROOT)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*command, str(source)], check=True, stdout=subprocess.DEVNULL)
         (wheel,) = Path(folder).glob("*.whl")
         names = set(zipfile.ZipFile(wheel).namelist())
         size = wheel.stat().st_size
     top = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     problems = [f"top-level names are {sorted(top)}"] if top != PACKAGES else []
-    problems += [f"not in the wheel: {name}" for name in sorted(FILES - names)]
+    files = {name for name in names if ".dist-info/" not in name}
+    problems += [f"not in the wheel: {name}" for name in sorted(FILES - files)]
+    problems += [f"not ours: {name}" for name in sorted(files - FILES)]
     for problem in problems:
         print(f"wheel: {problem}", file=sys.stderr)
     if not problems:

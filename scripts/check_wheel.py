@@ -31,7 +31,10 @@ def main() -> int:
         ignored = shutil.ignore_patterns(".venv", ".git", "build", "dist", "runs", "*.egg-info")
         shutil.copytree(ROOT, source, ignore=ignored)
         command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
-        subprocess.run([*command, str(source)], check=True, stdout=subprocess.DEVNULL)
+        built = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
+        if built.returncode:
+            print(built.stdout, built.stderr, sep="\n", file=sys.stderr)
+            return 1
         (wheel,) = Path(folder).glob("*.whl")
         names = set(zipfile.ZipFile(wheel).namelist())
         size = wheel.stat().st_size

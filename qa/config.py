@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +148,14 @@ def build(node: Any, what: str) -> Any:
 
 def function(name: str) -> Any:
     """The function that a dotted name stands for."""
-    from hydra.utils import get_method
-
+    module, _, attribute = str(name).rpartition(".")
     try:
-        return get_method(name)
-    except (ImportError, ValueError) as error:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"There is no function {name}.", f"{error}.") from error
+    if not callable(found):
+        raise UsageError(f"{name} is no function.")
+    return found
 
 
 def _missing(keys: list[str]) -> UsageError:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from qa.config import build, compose
+from qa.config import build, compose, function
 from qa.errors import UsageError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -79,6 +79,9 @@ def test_every_decoder_states_all_its_arguments():
         ("suite=folder", "suite.path has no value"),
         ("decoder.dtipe=float32", "decoder.dtipe"),
         ("seeds", "seeds"),
+        ("+nokey=1", "There is no key nokey"),
+        ("tracking=null", "must be a string or a list"),
+        ("decoder=5", "must be a string or a list"),
     ],
 )
 def test_what_does_not_fit_is_a_usage_error(override, said):
@@ -86,6 +89,23 @@ def test_what_does_not_fit_is_a_usage_error(override, said):
         compose([override])
     assert said in str(caught.value)
     assert "fix:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["html", "reports.nothing.write", "reports.html.wrte", "qa.__all__"]
+)
+def test_a_name_without_a_function_is_said(name):
+    with pytest.raises(UsageError, match=f"{name}"):
+        function(name)
+
+
+def test_own_groups_that_are_absent_or_broken(tmp_path):
+    with pytest.raises(UsageError, match="is not a folder"):
+        compose([], tmp_path / "none")
+    (tmp_path / "decoder").mkdir()
+    (tmp_path / "decoder" / "mine.yaml").write_text("decoder: {_target_: [")
+    with pytest.raises(UsageError, match="does not fit"):
+        compose(["decoder=mine"], tmp_path)
 
 
 def test_a_value_of_the_dial_can_be_given():

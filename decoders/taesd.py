@@ -77,12 +77,15 @@ def decoder(channels: int, pooled: bool) -> nn.Sequential:
     return nn.Sequential(*stages, Block(False), _conv(WIDTH, 3))
 
 
-class TAESDEncoder:
-    """A LatentSource: `PATH/<name>_encoder.pth` or `.safetensors`.
+class _TAESD:
+    """What encoder and decoder share.
 
     `path` is a folder, or None for the asset table. `space` must have as many channels as the
     weights; which family they were trained for is not written in the file.
     """
+
+    half: str
+    licence = "MIT"
 
     def __init__(
         self,
@@ -92,44 +95,32 @@ class TAESDEncoder:
         dtype: str = "float32",
         device: str = "auto",
     ) -> None:
-        file = _file(path, f"{name}_encoder")
-        self.network = Half(file, find_space(space), "encoder", dtype, device)
+        file = _file(path, f"{name}_{self.half}")
+        self.network = Half(file, find_space(space), self.half, dtype, device)
         self.space = self.network.space
-        self.licence = "MIT"
-        self.digest = _digest("encoder", self.network, file)
+        settings = (str(self.space), str(self.network.dtype), str(self.network.device))
+        self.digest = settings_digest((f"taesd {self.half}", *settings, sha256(file)))
+
+
+class TAESDEncoder(_TAESD):
+    """A LatentSource: `PATH/<name>_encoder.pth` or `.safetensors`."""
+
+    half = "encoder"
 
     def latent(self, sample: Sample, picture: Tensor | None) -> Latent:
         """picture uint8 [3,H,W] → latent float32 [C, ceil(H/8), ceil(W/8)]."""
         return Latent(encode_picture(self.network, sample, picture))
 
 
-class TAESDDecoder:
-    """A Decoder: `PATH/<name>_decoder.pth` or `.safetensors`. Arguments as for TAESDEncoder."""
+class TAESDDecoder(_TAESD):
+    """A Decoder: `PATH/<name>_decoder.pth` or `.safetensors`."""
 
+    half = "decoder"
     knobs = NO_KNOBS
-
-    def __init__(
-        self,
-        name: str,
-        space: str,
-        path: str | None = None,
-        dtype: str = "float32",
-        device: str = "auto",
-    ) -> None:
-        file = _file(path, f"{name}_decoder")
-        self.network = Half(file, find_space(space), "decoder", dtype, device)
-        self.space = self.network.space
-        self.licence = "MIT"
-        self.digest = _digest("decoder", self.network, file)
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,height,width], nominal [0,1], not clamped, one request at a time."""
         return [decode_request(self.network, request) for request in requests]
-
-
-def _digest(half: str, network: Half, file: Path) -> str:
-    settings = (str(network.space), str(network.dtype), str(network.device))
-    return settings_digest((f"taesd {half}", *settings, sha256(file)))
 
 
 class Half:

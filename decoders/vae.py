@@ -43,8 +43,10 @@ from qa.types import DecodeRequest, Latent, Sample
 LOCAL_LICENCE = "not stated: weights from a local folder"
 
 
-class VAEEncoder:
-    """A LatentSource: the mean of an autoencoder's distribution, normalised as `space` says."""
+class _Half:
+    """What encoder and decoder share: arguments, network, licence, digest."""
+
+    half: str
 
     def __init__(
         self,
@@ -60,33 +62,24 @@ class VAEEncoder:
         self.network = loaded.network
         self.space = self.network.space
         self.licence = loaded.licence
-        self.digest = settings_digest(("encoder", *loaded.identity))
+        self.digest = settings_digest((self.half, *loaded.identity))
+
+
+class VAEEncoder(_Half):
+    """A LatentSource: the mean of an autoencoder's distribution, normalised as `space` says."""
+
+    half = "encoder"
 
     def latent(self, sample: Sample, picture: Tensor | None) -> Latent:
         """picture uint8 [3,H,W] → latent float32 [C, ceil(H/factor), ceil(W/factor)]."""
         return Latent(encode_picture(self.network, sample, picture))
 
 
-class VAEDecoder:
+class VAEDecoder(_Half):
     """A Decoder: an autoencoder's second half. Seeds, sigma and prompt change nothing."""
 
+    half = "decoder"
     knobs = NO_KNOBS
-
-    def __init__(
-        self,
-        family: str,
-        space: str,
-        source: str | None = None,
-        asset: str | None = None,
-        subfolder: str | None = None,
-        dtype: str = "float32",
-        device: str = "auto",
-    ) -> None:
-        loaded = _load(family, space, source, asset, subfolder, dtype, device)
-        self.network = loaded.network
-        self.space = self.network.space
-        self.licence = loaded.licence
-        self.digest = settings_digest(("decoder", *loaded.identity))
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,height,width], nominal [0,1], not clamped, one request at a time."""

@@ -17,6 +17,7 @@ paper, and in float64 takes 0.6 s for 256x256. The Gaussian is separable: 22 tap
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from qa.metrics.inputs import check_pair, score_each
@@ -56,7 +57,7 @@ class _Means(NamedTuple):
     """Of cs, without the border."""
 
 
-class _Similarity:
+class _Similarity(ABC):
     """What both share: 1 for identical pictures, higher is better."""
 
     better: ClassVar[Literal["higher", "lower"]] = "higher"
@@ -66,8 +67,9 @@ class _Similarity:
     def __init__(self, device: str = "cpu") -> None:
         self._device = pick_device(device)
 
-    def _measure(self, picture: Tensor, reference: Tensor) -> Tensor:  # float64 [3,H,W] -> []
-        raise NotImplementedError
+    @abstractmethod
+    def _measure(self, picture: Tensor, reference: Tensor) -> Tensor:
+        """Two pictures float64 [3,H,W], levels 0..255 → the value, a scalar."""
 
     def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:
         """S values. ValueError without an equal-sized reference, or below `least` pixels."""

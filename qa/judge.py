@@ -285,7 +285,7 @@ def _summary(
     if state == "MEASURED":
         return f"{pictures} pictures measured; there is no baseline, so nothing was judged."
     if state == "PASS":
-        return f"All {len(gates)} gates passed."
+        return f"All {len(gates)} gates passed." if len(gates) > 1 else "The only gate passed."
     counted = [gate for gate in gates if gate["state"] == state]
     be = "is" if len(counted) == 1 else "are"
     verb = {"FAIL": "failed", "INVALID": f"{be} invalid", "INCONCLUSIVE": f"{be} inconclusive"}[

@@ -21,7 +21,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 	@echo "environment ready"
 
-demo: install         ## measure, judge and report on this machine, no download: two minutes
+demo: install         ## measure, judge and report on this machine, no download: a minute
 	@$(BIN)/qa demo
 
 test: install         ## all tests but the slow ones

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.resources import files
 from pathlib import Path
 
 from qa import assets, numerics
@@ -24,9 +25,9 @@ def examine() -> int:
     cache = assets.store().cache
     free = shutil.disk_usage(_existing(cache)).free
     print(f"cache      {cache}, {free / 1e9:.1f} GB free")
-    names = sorted(file.stem for file in Path(_metric_folder()).glob("*.yaml"))
-    for name in names:
-        config = compose([f"metric=[{name}]", "offline=true"])
+    folder = Path(str(files("qa.conf"))) / "metric"
+    for name in sorted(file.stem for file in folder.glob("*.yaml")):
+        config = compose([f"metric=[{name}]"])
         print(f"metric     {name:12} {_state(config.group('metric')[name], name)}")
     try:
         tree = compose(["decoder=vae_mini"])
@@ -39,6 +40,7 @@ def examine() -> int:
 
 
 def _state(node: object, name: str) -> str:
+    """Whether a metric can be built from what is on this machine; nothing is downloaded."""
     assets.set_offline(True)
     try:
         build(node, f"metric {name}")
@@ -47,12 +49,6 @@ def _state(node: object, name: str) -> str:
     finally:
         assets.set_offline(None)
     return "ready"
-
-
-def _metric_folder() -> str:
-    from importlib.resources import files
-
-    return str(files("qa.conf") / "metric")
 
 
 def _existing(folder: Path) -> Path:

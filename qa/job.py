@@ -97,7 +97,7 @@ def prepare(config: Config) -> Job:
         inputs={
             "decoder": decoder.digest,
             "latents": None if latents is None else latents.digest,
-            "code": code_digest([config.group("decoder"), latents and _source(config)]),
+            "code": code_digest([config.group("decoder"), _source(config)]),
             "numerics": resolved,
             "versions": {name: v for name, v in versions().items() if name in SHAPING},
         },

@@ -9,6 +9,7 @@
       decoded.parquet         all units' pictures, in order of (sample, seed)
       scores.parquet          all units' scores, in order of (sample, seed, metric)
       verdict.json, report.html
+      .lock                   held by the process that works on the run
 
 Nothing else builds these paths. Every file appears whole or not at all (`qa.files`).
 """

@@ -39,7 +39,7 @@ def test_the_verdicts_are_what_the_story_says(shown):
     verdicts = {name: run.verdict() for name, run in runs_of(shown).items()}
     states = {name: v["state"] for name, v in verdicts.items()}
     assert (states["baseline"], states["defect"]) == ("MEASURED", "FAIL")
-    # How much bfloat16 costs depends a little on the machine; that it cannot be seen here does not.
+    # bfloat16 rounds a little differently on each kind of CPU; 24 pictures never show it as harm.
     assert states["candidate"] in {"PASS", "INCONCLUSIVE"}
     assert verdicts["defect"]["baseline"]["plan"] == verdicts["baseline"]["candidate"]["plan"]
     assert {gate["state"] for gate in verdicts["defect"]["gates"]} == {"FAIL"}

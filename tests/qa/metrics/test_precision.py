@@ -19,7 +19,8 @@ HEAD = """# How exact the metrics are
 `tests/qa/metrics/test_precision.py` writes this page (`GENERATE=1 pytest` on it) and checks its
 numbers. Every line compares a metric's value with an independent one on the same drawn picture with
 Gaussian noise of 12 levels. The difference is the largest over four pictures: without noise, and
-with noise of 4, 12 and 36 levels. Above its tolerance a test fails (PIQE: where the `iqa` extra is installed).
+with noise of 4, 12 and 36 levels. Above its tolerance a test
+fails (PIQE: where the `iqa` extra is installed).
 
 "Drawn network": AlexNet and VGG16 with drawn numbers in place of the released weights, which are
 downloads. Both sides get the same numbers, so the code is compared; the values mean nothing else.

@@ -102,6 +102,7 @@ SPACES: Mapping[str, LatentSpace] = MappingProxyType(
             LatentSpace("qwen", 16, 8, "(z-mean_c)/std_c of Wan 2.1"),
             LatentSpace("dcae", 32, 32, "0.41407*z"),
             LatentSpace("rae_dinov2", 768, 16, "(z-mean)/(std+1e-5) of the weights"),
+            LatentSpace("rae_siglip2", 1152, 16, "layer norm without affine, eps 1e-6"),
             LatentSpace("mini", 16, 8, "z"),
         )
     }

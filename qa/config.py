@@ -35,6 +35,7 @@ class RunSchema:
     decoder: dict[str, Any] = MISSING
     encoder: dict[str, Any] | None = None
     latents: dict[str, Any] | None = None
+    text: dict[str, Any] | None = None
     metric: dict[str, Any] = field(default_factory=dict)
     use_case: UseCase = field(default_factory=UseCase)
     executor: dict[str, Any] = MISSING

@@ -7,13 +7,14 @@ before anything starts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qa import assets, numerics
 from qa import baseline as baselines
+from qa.checks import check_assets, check_knobs, check_metrics, check_samples, check_spaces
 from qa.config import Config, build, function
 from qa.errors import QaError, Unavailable, UsageError
 from qa.executors import Executor
@@ -88,7 +89,9 @@ def prepare(config: Config) -> Job:
         resolved = numerics.describe(settings, tree.device)
         metrics, unavailable = _metrics(config.group("metric"))
         latents, decoder = _system(config)
-    _check_knobs(knobs, decoder)
+    check_knobs(knobs, decoder)
+    check_samples(samples, decoder)
+    check_metrics(metrics, decoder)
     plan = make_plan(
         samples,
         seeds=tree.seeds,
@@ -180,38 +183,14 @@ def _metrics(nodes: Mapping[str, Any]) -> tuple[dict[str, Metric], dict[str, str
     return metrics, unavailable
 
 
-def _check_knobs(knobs: Knobs, decoder: Decoder) -> None:
-    """Refuse a turn of the dial that would change nothing."""
-    read = {*decoder.knobs, *(() if decoder.space is None else ("sigma",))}
-    for name, value in asdict(knobs).items():
-        if value != getattr(Knobs(), name) and name not in read:
-            raise UsageError(
-                f"knobs.{name}={value} changes nothing.",
-                f"This decoder reads {', '.join(sorted(read)) or 'no knob'}.",
-                f"leave knobs.{name} away",
-            )
-
-
 def _system(config: Config) -> tuple[LatentSource | None, Decoder]:
-    """Latent source and decoder; UsageError naming both spaces if they do not fit."""
+    """Latent source and decoder, which fit together."""
     node = _source(config)
+    check_assets([node, config.group("decoder")], config.choices["decoder"])
     latents = None if node is None else _complete(build(node, "latents"), LATENT_SOURCE)
     decoder: Decoder = _complete(build(config.group("decoder"), "decoder"), DECODER)
-    if decoder.space is None:
-        return None, decoder
-    if latents is None:
-        raise UsageError(
-            f"The decoder needs latents of {decoder.space}.",
-            "The configuration has neither an encoder nor another source of latents.",
-            "add latents=stored latents.path=DIR",
-        )
-    if latents.space != decoder.space:
-        raise UsageError(
-            "Latent source and decoder do not fit together.",
-            f"The source gives {latents.space}; the decoder takes {decoder.space}.",
-            "choose a decoder of the same latent space; decoder=NAME sets both",
-        )
-    return latents, decoder
+    check_spaces(latents, decoder)
+    return (None if decoder.space is None else latents), decoder
 
 
 def _source(config: Config) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 from qa.files import digest, sha256
 from qa.types import Knobs, Sample, Unit
 
-PIPELINE = ("qa.images", "qa.seeds", "qa.worker", "qa.numerics")
+PIPELINE = ("qa.images", "qa.seeds", "qa.requests", "qa.worker", "qa.numerics")
 """Modules of the harness that decide what a picture looks like, beside the parts themselves."""
 
 

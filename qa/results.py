@@ -47,6 +47,7 @@ class Results:
         return {
             "name": self.name,
             **{key: self.record.get(key) for key in keys},
+            "notes": list(self.record.get("notes") or ()),
             "pictures": len(self.samples),
             "seeds": int(self.scores["seed"].nunique()),
             "limited": bool(self.record.get("limited", False)),

@@ -30,6 +30,7 @@ from qa.plan import Plan
 from qa.record import SCHEMA, environment, now
 from qa.results import load
 from qa.store import RunFolder, sample_row
+from qa.types import traits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,6 +137,7 @@ def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
         "space": None if space is None else str(space),
         "knobs": asdict(knobs_of(job.config)),
         "licence": job.decoder.licence,
+        "notes": list(traits(job.decoder).notes),
         "facts": {
             name: asdict(metric.facts) | {"fingerprint": fingerprint(metric.facts)}
             for name, metric in job.metrics.items()

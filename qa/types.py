@@ -15,7 +15,7 @@ Importing this module imports no torch: tensors appear in annotations only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -150,6 +150,8 @@ class Decoded:
     """Peak device memory of the decode, or None where it cannot be read."""
     why: str = ""
     """Why there is no picture."""
+    note: str = ""
+    """What was done to make it fit, e.g. that it was cropped from a larger one."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +167,15 @@ class MetricFacts:
     licence: str
     protocol: Mapping[str, str | int | float]
     """Colour space, window, resize, weights' SHA-256, version: all that changes the number."""
+    paired: bool = True
+    """Whether it compares with a reference picture."""
 
 
 class LatentSource(Protocol):
-    """Turns a sample's picture into a latent: an encoder, a folder, or a diffusion model."""
+    """Turns a sample's picture into a latent: an encoder, a folder, or a diffusion model.
+
+    It may have `scale`: the picture's pixels per pixel that it encodes (1 for a plain encoder).
+    """
 
     space: LatentSpace
     digest: str
@@ -193,9 +200,32 @@ class Decoder(Protocol):
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,H,W] for each request, in order; sizes may differ within a call.
 
-        A request's pixels must not depend on its neighbours in the call.
+        A request's pixels must not depend on its neighbours in the call. What else a decoder may
+        say about itself stands in `Traits`.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a decoder may say about itself beyond its role, and what holds where it says nothing.
+
+    It may also have `check_knobs(knobs)`, which raises ValueError for a dial that it cannot take.
+    """
+
+    scale: int = 1
+    """Output pixels per pixel that the latent stands for, along each side: 4 for PiD."""
+    size: tuple[int, int] | None = None
+    """Height and width of its pictures where it has no latent to say so."""
+    needs_prompt: bool = False
+    notes: tuple[str, ...] = ()
+    """What somebody who reads its numbers has to know."""
+
+
+def traits(decoder: Decoder) -> Traits:
+    """A decoder's traits, the defaults where it has no such attribute."""
+    names = (entry.name for entry in fields(Traits))
+    return Traits(**{name: getattr(decoder, name) for name in names if hasattr(decoder, name)})
 
 
 class Metric(Protocol):

@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qa import images, seeds
+from qa import images
 from qa.errors import QaError
 from qa.metrics.facts import fingerprint
-from qa.plan import content
+from qa.requests import note, requests
 from qa.store import RunFolder, UnitResult
 from qa.types import (
     Decoded,
@@ -27,7 +27,6 @@ from qa.types import (
     DecodeRequest,
     Knobs,
     LatentSource,
-    LatentSpace,
     Metric,
     Score,
     Unit,
@@ -61,6 +60,7 @@ class Shot:
     seconds: float = 0.0
     peak_bytes: int | None = None
     why: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,11 @@ class Worker:
             try:
                 if item.problem:
                     raise ValueError(item.problem)
-                pending += [(item.unit.id, request) for request in self._requests(item)]
+                made = requests(
+                    item.unit.sample, item.reference, item.unit.seeds,
+                    self.decoder, self.latents, self.knobs,
+                )  # fmt: skip
+                pending += [(item.unit.id, request) for request in made]
             except Exception as error:
                 why = item.problem or f"no latent: {_said(error)}"
                 shots |= {(item.unit.id, s): Shot(s, None, why=why) for s in item.unit.seeds}
@@ -160,35 +164,11 @@ class Worker:
         self.folder.store(UnitResult(unit.id, tuple(decoded), tuple(scores), self.fingerprints))
         return unit
 
-    def _requests(self, item: Loaded) -> list[DecodeRequest]:
-        sample, unit = item.unit.sample, item.unit
-        key = content(sample)
-        space = self.decoder.space
-        latent = None
-        if self.latents is not None and space is not None:
-            latent = self.latents.latent(sample, item.reference)
-        height, width = _size(item.reference, latent.tensor if latent else None, space)
-        base = DecodeRequest(sample.id, 0, key, height, width, None, 0.0, sample.prompt, self.knobs)
-        if latent is None or space is None:
-            return [replace(base, seed=seed) for seed in unit.seeds]
-        requests = []
-        for seed in unit.seeds:
-            tensor, sigma = latent.tensor, latent.sigma
-            if self.knobs.sigma > 0:
-                if sigma > 0:
-                    raise ValueError(
-                        f"the latent already carries noise (sigma {sigma}); knobs.sigma must be 0"
-                    )
-                noise = seeds.noise(seeds.LATENT_NOISE, key, seed, tensor.shape)
-                tensor, sigma = corrupt(tensor, noise, self.knobs.sigma, space), self.knobs.sigma
-            requests.append(replace(base, seed=seed, latent=tensor, sigma=sigma))
-        return requests
-
-    def _decode_chunk(self, requests: Sequence[DecodeRequest]) -> list[Shot]:
+    def _decode_chunk(self, chunk: Sequence[DecodeRequest]) -> list[Shot]:
         import torch
 
         try:
-            pixels, seconds, peak = self._timed(requests)
+            pixels, seconds, peak = self._timed(chunk)
         except torch.AcceleratorError as error:
             raise QaError(
                 "The device failed.",
@@ -196,16 +176,16 @@ class Worker:
                 "look after the device, then run the same command again: it continues",
             ) from error
         except Exception as error:
-            if len(requests) > 1:  # find the one that fails; the others must not suffer for it
-                return [shot for request in requests for shot in self._decode_chunk([request])]
-            return [Shot(requests[0].seed, None, why=_said(error))]
-        each = seconds / len(requests)
+            if len(chunk) > 1:  # find the one that fails; the others must not suffer for it
+                return [shot for request in chunk for shot in self._decode_chunk([request])]
+            return [Shot(chunk[0].seed, None, why=_said(error))]
+        each = seconds / len(chunk)
         return [
-            Shot(request.seed, picture, each, peak)
-            for request, picture in zip(requests, pixels, strict=True)
+            Shot(request.seed, picture, each, peak, note=note(request, self.decoder))
+            for request, picture in zip(chunk, pixels, strict=True)
         ]
 
-    def _timed(self, requests: Sequence[DecodeRequest]) -> tuple[list[Tensor], float, int | None]:
+    def _timed(self, chunk: Sequence[DecodeRequest]) -> tuple[list[Tensor], float, int | None]:
         import torch
 
         cuda = self.device.startswith("cuda")
@@ -214,11 +194,11 @@ class Worker:
             torch.cuda.reset_peak_memory_stats(self.device)
         start = time.perf_counter()
         with torch.inference_mode():
-            pixels = self.decoder.decode(requests)
+            pixels = self.decoder.decode(chunk)
         if cuda:
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - start
-        for request, picture in zip(requests, pixels, strict=True):
+        for request, picture in zip(chunk, pixels, strict=True):
             if not picture.is_floating_point():
                 raise ValueError(f"pixels are floats in [0,1], got {picture.dtype}")
             expected = [3, request.height, request.width]
@@ -230,8 +210,9 @@ class Worker:
     def _keep(self, unit: Unit, shot: Shot, pictures: dict[int, Tensor]) -> Decoded:
         """Quantise and write one picture; `pictures` gets it under its seed."""
         failed = Decoded(
-            unit.sample.id, shot.seed, None, None, 0, shot.seconds, shot.peak_bytes, shot.why
-        )
+            unit.sample.id, shot.seed, None, None, 0, shot.seconds, shot.peak_bytes, shot.why,
+            shot.note,
+        )  # fmt: skip
         if shot.pixels is None:
             return failed
         try:
@@ -302,26 +283,6 @@ class Worker:
         kept = {row.metric for row in self._kept(stored)}
         told = {row.metric for row in stored.scores} & set(self.unavailable)
         return {*self.metrics, *self.unavailable} - kept - told
-
-
-def corrupt(latent: Tensor, noise: Tensor, sigma: float, space: LatentSpace) -> Tensor:
-    """Latent at noise level `sigma`, by the convention of its space; all tensors [C,h,w].
-
-    Flow matching (1-s)z + s*e; variance preserving sqrt(1-s^2)z + s*e.
-    """
-    kept = 1 - sigma if space.noise == "flow" else (1 - sigma**2) ** 0.5
-    return kept * latent + sigma * noise
-
-
-def _size(
-    reference: Tensor | None, latent: Tensor | None, space: LatentSpace | None
-) -> tuple[int, int]:
-    """Output height and width: the reference's, else what the latent grid stands for."""
-    if reference is not None:
-        return int(reference.shape[-2]), int(reference.shape[-1])
-    if latent is not None and space is not None:
-        return int(latent.shape[-2]) * space.factor, int(latent.shape[-1]) * space.factor
-    raise ValueError("neither a reference picture nor a latent says how large the picture is")
 
 
 def _said(error: Exception) -> str:

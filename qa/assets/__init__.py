@@ -6,6 +6,7 @@ from qa.assets.resolver import (
     Store,
     fetch,
     find,
+    known_hash,
     offline,
     resolve,
     set_offline,
@@ -14,6 +15,6 @@ from qa.assets.resolver import (
 )
 
 __all__ = [
-    "Asset", "Status", "Store", "fetch", "find", "offline", "resolve", "set_offline", "store",
-    "table", "verify",
+    "Asset", "Status", "Store", "fetch", "find", "known_hash", "offline", "resolve", "set_offline",
+    "store", "table", "verify",
 ]  # fmt: skip

@@ -39,6 +39,10 @@ class Asset:
     tree: str = ""
     folder: bool = False
     note: str = ""
+    ask: bool = False
+    """Never downloaded unless asked for by name: large, or under terms one should have read."""
+    about: int | None = None
+    """Roughly how many bytes, where the exact size is not published."""
 
     @property
     def origin(self) -> str:
@@ -78,4 +82,5 @@ def parse(name: str, row: Mapping[str, Any]) -> Asset:
         name, row["licence"], tuple(row["needed_by"]), files, row.get("repo"), row.get("revision"),
         row.get("archive"), row.get("member", ""), row.get("tree", ""),
         folder=known is not None or "archive" in row, note=row.get("note", ""),
+        ask=row.get("ask", False), about=row.get("about"),
     )  # fmt: skip

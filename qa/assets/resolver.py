@@ -53,8 +53,10 @@ class Store:
     cache: Path
     lock: Lock
 
-    def resolve(self, name: str, *, offline: bool) -> Path:
+    def resolve(self, name: str, *, offline: bool, asked: bool = False) -> Path:
         """The asset's file or folder, checked; downloads it if need be and allowed.
+
+        `asked` says that somebody asked for this very asset, as some rows demand.
 
         Raises AssetMissing where it cannot be had, QaError where a download is not what the table
         or the lock says.
@@ -71,6 +73,12 @@ class Store:
                 f"{name} is not at hand, and the network is off.",
                 why.strip(),
                 f"qa assets fetch {name}, or put it into a folder named by QA_ASSETS",
+            )
+        if asset.ask and not asked:
+            raise AssetMissing(
+                f"{name} is not at hand and is not downloaded unasked.",
+                f"It is large, or its terms matter: {asset.licence}. {status.why}".strip(),
+                f"qa assets fetch {name}",
             )
         return self._download(asset)
 
@@ -217,14 +225,21 @@ def find(name: str) -> Asset:
     return store().find(name)
 
 
+def known_hash(name: str) -> str | None:
+    """SHA-256 of a single-file asset, from the table or learned on first use; None if neither."""
+    here = store()
+    asset = here.find(name)
+    return asset.files[0].sha256 or here.lock.hash_of(_key(asset, asset.files[0]))
+
+
 def resolve(name: str, *, offline: bool | None = None) -> Path:
     """The asset's file or folder on this machine; None asks `offline()`."""
     return store().resolve(name, offline=_is_offline(offline))
 
 
 def fetch(name: str, *, offline: bool | None = None) -> Path:
-    """What `qa assets fetch NAME` does: the same as `resolve`, said as a command."""
-    return resolve(name, offline=offline)
+    """What `qa assets fetch NAME` does: as `resolve`, for assets too that have to be asked for."""
+    return store().resolve(name, offline=_is_offline(offline), asked=True)
 
 
 def verify(names: list[str] | None = None) -> list[Status]:

@@ -56,6 +56,7 @@ class PIQE:
                 "resize": "none",
                 "dtype": "float32",
             },
+            paired=False,
         )
 
     def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:

@@ -1,0 +1,302 @@
+"""PiD's network: noisy picture, time, text and latent in; flow velocity out.
+
+    x_t = (1 − t) x0 + t ε         v = ε − x0, what the network predicts
+
+The backbone is PixelDiT's: joint text/image blocks on patches, then pixel blocks whose modulation
+comes from the patch tokens. Without an adapter it is the text-to-image PixelDiT itself.
+
+    picture ─► patches ─► s [B,N,D] ─► joint blocks × depth ─► SiLU(temb + s) ──┐ (modulation)
+                              ▲ gated latent features, every second block       ▼
+    picture ─► pixels + position ─────────────────────────► u [B,N,P²,d] ─► pixel blocks ─► v
+
+Time enters as τ = 1000 t through [cos(τ f), sin(τ f)], f_i = exp(−ln(10) · i/128): the longest
+period is 10, not the usual 10000. Module names are those of the released state dicts.
+
+Source: arXiv 2605.23902; layout and constants of the code released with it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, silu
+
+from decoders.pid.adapter import Adapter, AdapterConfig, Gate, LatentFeatures
+from decoders.pid.layers import (
+    JointAttention,
+    RMSNorm,
+    SelfAttention,
+    SwiGLU,
+    image_angles,
+    modulate,
+    text_angles,
+)
+
+FREQUENCIES = 128
+MAX_PERIOD = 10.0
+
+
+@dataclass(frozen=True)
+class PiDConfig:
+    """Sizes of the network. The defaults are those of every released checkpoint."""
+
+    adapter: AdapterConfig | None
+    """None: the text-to-image PixelDiT, which has no latent."""
+    rope_reference: tuple[int, int] | None
+    """Height and width in pixels at which NTK scaling is neutral; None for plain RoPE."""
+    hidden: int = 1536
+    heads: int = 24
+    depth: int = 14
+    patch: int = 16
+    pixel_hidden: int = 16
+    pixel_depth: int = 2
+    pixel_width: int = 1152
+    pixel_heads: int = 16
+    text_width: int = 2304
+    text_length: int = 300
+
+
+@dataclass(frozen=True)
+class Condition:
+    """All that stays the same over the steps of one picture. Made by `PiD.condition`."""
+
+    text: Tensor
+    """Embedded text tokens [B,L,D]."""
+    latent: LatentFeatures | None
+    sigma: Tensor
+    """Noise level of the latent, float32 [B]."""
+    text_angles: Tensor
+    patch_angles: Tensor
+    pixel_angles: Tensor
+    rows: int
+    """Patches along the height."""
+    columns: int
+
+
+class PiD(nn.Module):
+    """`condition` once per picture, then `forward` once per step."""
+
+    def __init__(self, config: PiDConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden, area = config.hidden, config.patch**2
+        self.y_pos_embedding = nn.Parameter(torch.zeros(1, config.text_length, hidden))
+        self.pixel_embedder = Projection(3, config.pixel_hidden)
+        self.s_embedder = Projection(3 * area, hidden)
+        self.t_embedder = TimeEmbedder(hidden)
+        self.y_embedder = Projection(config.text_width, hidden, norm=True)
+        self.patch_blocks = nn.ModuleList(
+            JointBlock(hidden, config.heads) for _ in range(config.depth)
+        )
+        self.pixel_blocks = nn.ModuleList(PixelBlock(config) for _ in range(config.pixel_depth))
+        self.final_layer = FinalLayer(config.pixel_hidden)
+        if config.adapter is not None:
+            self.lq_proj = Adapter(config.adapter, hidden, config.patch, config.depth)
+            if config.adapter.pixel_stage:
+                self.pit_lq_gate = Gate(hidden, config.adapter.gate)
+
+    def condition(
+        self,
+        text: Tensor,
+        height: int,
+        width: int,
+        latent: Tensor | None = None,
+        sigma: Tensor | None = None,
+    ) -> Condition:
+        """What the steps of a picture share.
+
+        text [B,T,text_width] (slots beyond `text_length` are dropped), latent [B,C,h,w] and its
+        noise level sigma [B] in [0,1] (None: 0). Raises ValueError for sides that are no multiple
+        of the patch, and for a latent where the network takes none or lacks one.
+        """
+        patch = self.config.patch
+        if height % patch or width % patch or min(height, width) < patch:
+            raise ValueError(f"{width}x{height} pixels: sides are multiples of {patch}")
+        if (latent is None) != (self.config.adapter is None):
+            raise ValueError("a latent is given exactly where the network has an adapter")
+        rows, columns = height // patch, width // patch
+        text = text[:, : self.config.text_length]
+        tokens = self.y_embedder(text) + self.y_pos_embedding[:, : text.shape[1]]
+        features = None if latent is None else self.lq_proj(latent, rows, columns)
+        if sigma is None:
+            sigma = torch.zeros(len(text), device=text.device)
+        head = self.config.hidden // self.config.heads
+        return Condition(
+            tokens,
+            features,
+            sigma.float(),
+            text_angles(text.shape[1], head, text.device),
+            self._image_angles(rows, columns, head, text.device),
+            self._image_angles(
+                rows, columns, self.config.pixel_width // self.config.pixel_heads, text.device
+            ),
+            rows,
+            columns,
+        )
+
+    def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """Noisy picture x [B,3,H,W], t [B] in 0..1000 → velocity v = noise − x0, [B,3,H,W]."""
+        temb = self.t_embedder(t)[:, None]
+        s, y = self.s_embedder(self._patches(x)), condition.text
+        modulation, features = silu(temb), condition.latent
+        for index, block in enumerate(self.patch_blocks):
+            if features is not None and index % self.lq_proj.config.interval == 0:
+                place = index // self.lq_proj.config.interval
+                gate = self.lq_proj.gate_modules[place]
+                s = gate(s, features.joint[place], condition.sigma)
+            s, y = block(s, y, modulation, condition.patch_angles, condition.text_angles)
+        s = silu(temb + s)
+        if features is not None and features.pixel is not None:
+            s = self.pit_lq_gate(s, features.pixel, condition.sigma)
+        u = self._pixels(x)
+        for block in self.pixel_blocks:
+            u = block(u, s, condition.pixel_angles)
+        return self._picture(self.final_layer(u), condition.rows, condition.columns)
+
+    def _image_angles(self, rows: int, columns: int, head: int, device: torch.device) -> Tensor:
+        reference = self.config.rope_reference
+        scaled = None
+        if reference is not None:
+            scaled = (reference[0] / self.config.patch, reference[1] / self.config.patch)
+        return image_angles(rows, columns, head, scaled, device)
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """[B,3,H,W] → [B,N,3·P²]; inside a patch channel-major, then row, then column."""
+        p = self.config.patch
+        x = x.unflatten(3, (-1, p)).unflatten(2, (-1, p))  # [B,3,rows,P,columns,P]
+        return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+    def _pixels(self, x: Tensor) -> Tensor:
+        """[B,3,H,W] → [B,N,P²,d]: colours embedded, plus the pixel's place in the whole picture."""
+        p = self.config.patch
+        colours = self.pixel_embedder(x.permute(0, 2, 3, 1))  # [B,H,W,d]
+        d, (height, width) = colours.shape[-1], x.shape[2:]
+        across = _sinusoids(width, d // 2, x.device)[None].expand(height, -1, -1)
+        down = _sinusoids(height, d // 2, x.device)[:, None].expand(-1, width, -1)
+        u = colours + torch.cat((across, down), -1).to(colours.dtype)
+        u = u.unflatten(2, (-1, p)).unflatten(1, (-1, p))  # [B,rows,P,columns,P,d]
+        return u.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+    def _picture(self, values: Tensor, rows: int, columns: int) -> Tensor:
+        """[B,N,P²,3] → [B,3,H,W]."""
+        p = self.config.patch
+        values = values.unflatten(1, (rows, columns)).unflatten(3, (p, p))
+        return values.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
+
+
+class Projection(nn.Module):
+    """A Linear, with an RMSNorm behind it for text."""
+
+    def __init__(self, inputs: int, outputs: int, norm: bool = False) -> None:
+        super().__init__()
+        self.proj = nn.Linear(inputs, outputs)
+        self.norm = RMSNorm(outputs) if norm else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.proj(x)
+        return x if self.norm is None else self.norm(x)
+
+
+class TimeEmbedder(nn.Module):
+    """t [B] in 0..1000 → [B,D]."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(2 * FREQUENCIES, hidden), nn.SiLU(), nn.Linear(hidden, hidden)
+        )
+
+    def forward(self, t: Tensor) -> Tensor:
+        steps = torch.arange(FREQUENCIES, dtype=torch.float32, device=t.device)
+        angles = t.float()[:, None] * torch.exp(-math.log(MAX_PERIOD) * steps / FREQUENCIES)
+        waves = torch.cat((angles.cos(), angles.sin()), -1)
+        return self.mlp(waves.to(self.mlp[0].weight.dtype))
+
+
+class JointBlock(nn.Module):
+    """x [B,N,D], y [B,L,D], c [B,1,D] → x, y: attention over both, then an MLP for each."""
+
+    def __init__(self, hidden: int, heads: int) -> None:
+        super().__init__()
+        self.norm_x1, self.norm_y1 = RMSNorm(hidden), RMSNorm(hidden)
+        self.norm_x2, self.norm_y2 = RMSNorm(hidden), RMSNorm(hidden)
+        self.attn = JointAttention(hidden, heads)
+        self.mlp_x, self.mlp_y = SwiGLU(hidden), SwiGLU(hidden)
+        self.adaLN_modulation_img = nn.Sequential(nn.Linear(hidden, 6 * hidden))
+        self.adaLN_modulation_txt = nn.Sequential(nn.Linear(hidden, 6 * hidden))
+
+    def forward(
+        self, x: Tensor, y: Tensor, c: Tensor, x_angles: Tensor, y_angles: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation_img(c).chunk(6, -1)
+        shift3, scale3, gate3, shift4, scale4, gate4 = self.adaLN_modulation_txt(c).chunk(6, -1)
+        ax, ay = self.attn(
+            modulate(self.norm_x1(x), shift1, scale1),
+            modulate(self.norm_y1(y), shift3, scale3),
+            x_angles,
+            y_angles,
+        )
+        x, y = x + gate1 * ax, y + gate3 * ay
+        x = x + gate2 * self.mlp_x(modulate(self.norm_x2(x), shift2, scale2))
+        y = y + gate4 * self.mlp_y(modulate(self.norm_y2(y), shift4, scale4))
+        return x, y
+
+
+class PixelBlock(nn.Module):
+    """u [B,N,P²,d] pixels, s [B,N,D] patches → u: attention over compressed patches, then an MLP.
+
+    Every pixel has a modulation of its own, all of them from its patch's token.
+    """
+
+    def __init__(self, config: PiDConfig) -> None:
+        super().__init__()
+        d, area, width = config.pixel_hidden, config.patch**2, config.pixel_width
+        self.norm1, self.norm2 = RMSNorm(d), RMSNorm(d)
+        self.compress_to_attn = nn.Linear(area * d, width)
+        self.attn = SelfAttention(width, config.pixel_heads)
+        self.expand_from_attn = nn.Linear(width, area * d)
+        self.mlp = PixelMLP(d)
+        self.adaLN_modulation = nn.Sequential(nn.Linear(config.hidden, area * 6 * d))
+
+    def forward(self, u: Tensor, s: Tensor, angles: Tensor) -> Tensor:
+        modulation = self.adaLN_modulation(s).unflatten(-1, (u.shape[2], 6, u.shape[3]))
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.unbind(-2)
+        flat = modulate(self.norm1(u), shift1, scale1).flatten(2)
+        attended = self.expand_from_attn(self.attn(self.compress_to_attn(flat), angles))
+        u = u + gate1 * attended.view_as(u)
+        return u + gate2 * self.mlp(modulate(self.norm2(u), shift2, scale2))
+
+
+class PixelMLP(nn.Module):
+    """u [...,d] → [...,d] through 4d, with the exact (erf) GELU."""
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.fc2(gelu(self.fc1(u)))
+
+
+class FinalLayer(nn.Module):
+    """u [...,d] → [...,3]."""
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.norm, self.linear = RMSNorm(d), nn.Linear(d, 3)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.linear(self.norm(u))
+
+
+def _sinusoids(count: int, size: int, device: torch.device) -> Tensor:
+    """[sin(p ω), cos(p ω)] for p = 0..count-1, ω_k = 10000^(−2k/size): float32 [count, size].
+
+    In float64 on the CPU: not every device has it.
+    """
+    omega = 10_000.0 ** -(torch.arange(size // 2, dtype=torch.float64) / (size / 2))
+    angles = torch.outer(torch.arange(count, dtype=torch.float64), omega)
+    return torch.cat((angles.sin(), angles.cos()), -1).float().to(device)

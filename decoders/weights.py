@@ -1,0 +1,112 @@
+"""Reading weights: tensors only, and every one of them accounted for.
+
+`read_state` opens safetensors, or a pickle that may hold nothing but tensors. `load_strict` fills a
+network and refuses a file of which a tensor is missing, left over or of another shape: a partial
+or foreign checkpoint that loads silently decodes to something plausible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from qa.errors import QaError, UsageError
+
+Network = TypeVar("Network", bound=nn.Module)
+SHOWN = 3
+"""Keys named in a refusal, of each kind."""
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """A flat state dict from `.safetensors`, or from a pickle that may hold tensors only.
+
+    Tensors of a safetensors file are mapped, not copied. Raises QaError for anything else.
+    """
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        weights = torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
+    except Exception as error:  # a damaged pickle fails in any way whatever
+        raise QaError(
+            f"{file} cannot be read as weights.",
+            str(error).splitlines()[0] if str(error) else type(error).__name__,
+            "fetch it again; a file that needs more than tensors is never loaded",
+        ) from error
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(value, Tensor) for value in weights.values()
+    ):
+        raise QaError(f"{file} is no state dict.", "It holds something else than named tensors.")
+    return dict(weights)
+
+
+def strip_prefix(state: Mapping[str, Tensor], prefixes: Iterable[str]) -> dict[str, Tensor]:
+    """The state dict without a prefix that every key has; the first that fits is taken off."""
+    for prefix in prefixes:
+        if state and all(key.startswith(prefix) for key in state):
+            return {key[len(prefix) :]: value for key, value in state.items()}
+    return dict(state)
+
+
+def on_meta(build: Callable[[], Network]) -> Network:
+    """A network whose parameters have shapes but no memory, ready for `load_strict`."""
+    with torch.device("meta"):
+        return build()
+
+
+def load_strict(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    what: str,
+    source: str,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+) -> None:
+    """Fill `model` with exactly the tensors of `state`, cast to `dtype` on `device`.
+
+    Works for a network on the meta device, one tensor at a time, so that weights lie in memory
+    once. Raises UsageError naming the first keys that do not fit; `what` and `source` say in it
+    which network was wanted and where the tensors came from.
+    """
+    problem = misfit(model, state)
+    if problem:
+        raise UsageError(
+            f"{source} holds no {what}.",
+            problem,
+            "name the checkpoint that the file really is, or fetch the file again",
+        )
+    placed = {key: state[key].to(device, dtype) for key in model.state_dict()}
+    model.load_state_dict(placed, strict=True, assign=True)
+    model.eval().requires_grad_(False)
+
+
+def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Why `state` is not the state dict of `model`, naming the first keys of each kind, or ""."""
+    wanted = {key: list(value.shape) for key, value in model.state_dict().items()}
+    found = {key: list(value.shape) for key, value in state.items()}
+    kinds = {
+        "missing": [key for key in wanted if key not in found],
+        "not expected": [key for key in found if key not in wanted],
+        "of another shape": [
+            f"{key} {found[key]} instead of {wanted[key]}"
+            for key in wanted
+            if key in found and found[key] != wanted[key]
+        ],
+    }
+    return " ".join(f"{_listed(kind, keys)}." for kind, keys in kinds.items() if keys)
+
+
+def _listed(kind: str, keys: list[str]) -> str:
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return f"{kind.capitalize()}: {', '.join(keys[:SHOWN])}{more}"
+
+
+def _is_zip(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(2) == b"PK"

@@ -1,0 +1,132 @@
+"""What can be refused before anything is decoded: parts that do not fit, files that are not here.
+
+Everything is asked of the parts themselves or of the configuration; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from qa import assets
+from qa.assets import Status
+from qa.errors import AssetMissing, UsageError
+from qa.types import Decoder, Knobs, LatentSource, Metric, Sample, traits
+
+
+def check_assets(nodes: Sequence[Any], decoder: str) -> None:
+    """AssetMissing naming every file that the parts need and that cannot be fetched unasked.
+
+    A part names an asset as `asset`, unless its `source` or `path` says where its files are.
+    """
+    names = dict.fromkeys(name for node in nodes for name in _assets(node))
+    here = assets.store()
+    absent = [
+        status
+        for status in map(here.status, names)
+        if status.state in ("missing", "damaged") and (status.asset.ask or assets.offline())
+    ]
+    if absent:
+        some = "1 file or folder" if len(absent) == 1 else f"{len(absent)} files or folders"
+        raise AssetMissing(
+            f"decoder={decoder} needs {some} that are not on this machine.",
+            "".join(f"\n  {_described(status)}" for status in absent),
+            f"qa assets fetch {' '.join(status.asset.name for status in absent)}",
+        )
+
+
+def check_knobs(knobs: Knobs, decoder: Decoder) -> None:
+    """Refuse a turn of the dial that would change nothing, or that the decoder cannot make."""
+    read = {*decoder.knobs, *(() if decoder.space is None else ("sigma",))}
+    for name, value in asdict(knobs).items():
+        if value != getattr(Knobs(), name) and name not in read:
+            raise UsageError(
+                f"knobs.{name}={value} changes nothing.",
+                f"This decoder reads {', '.join(sorted(read)) or 'no knob'}.",
+                f"leave knobs.{name} away",
+            )
+    check = getattr(decoder, "check_knobs", None)
+    if check is None:
+        return
+    try:
+        check(knobs)
+    except ValueError as error:
+        raise UsageError(
+            "The dial cannot be set like this.", f"{error}.", "change knobs"
+        ) from error
+
+
+def check_spaces(latents: LatentSource | None, decoder: Decoder) -> None:
+    """Refuse latents that the decoder does not take; both spaces are named."""
+    if decoder.space is None:
+        return
+    if latents is None:
+        raise UsageError(
+            f"The decoder needs latents of {decoder.space}.",
+            "The configuration has neither an encoder nor another source of latents.",
+            "add latents=stored latents.path=DIR",
+        )
+    if latents.space != decoder.space:
+        raise UsageError(
+            "Latent source and decoder do not fit together.",
+            f"The source gives {latents.space}; the decoder takes {decoder.space}.",
+            "choose a decoder of the same latent space; decoder=NAME sets both",
+        )
+    source, target = getattr(latents, "scale", None), traits(decoder).scale
+    if source is not None and source != target:
+        raise UsageError(
+            f"The encoder sees pictures at 1/{source} of their size, "
+            f"the decoder makes them {target} times larger.",
+            "The output would not have the size of the reference.",
+            f"wrap the encoder in decoders.reduced.Reduced with by={target}",
+        )
+
+
+def check_samples(samples: Sequence[Sample], decoder: Decoder) -> None:
+    """Refuse a suite without prompts for a decoder that cannot do without."""
+    if not traits(decoder).needs_prompt:
+        return
+    silent = sorted(sample.id for sample in samples if sample.prompt is None)
+    if silent:
+        raise UsageError(
+            f"{len(silent)} of {len(samples)} samples have no prompt.",
+            f"This decoder needs one for each; the first without is {silent[0]}.",
+            "use a manifest with prompts (an empty one counts), or text=none where it is allowed",
+        )
+
+
+def check_metrics(metrics: Mapping[str, Metric], decoder: Decoder) -> None:
+    """Refuse to compare pictures made from words alone with a reference picture."""
+    if decoder.space is not None or not traits(decoder).needs_prompt:
+        return
+    paired = sorted(name for name, metric in metrics.items() if metric.facts.paired)
+    if paired:
+        raise UsageError(
+            f"{', '.join(paired)} cannot score this decoder.",
+            "They compare with a reference picture; it makes pictures from prompts alone, and has "
+            "no latent.",
+            "choose metrics without a reference, e.g. metric=[piqe]",
+        )
+
+
+def _assets(node: Any) -> Iterator[str]:
+    """Names of the assets that a configuration node and the nodes in it ask for."""
+    if not isinstance(node, Mapping):
+        return
+    if node.get("asset") and not node.get("source") and not node.get("path"):
+        yield str(node["asset"])
+    for value in node.values():
+        yield from _assets(value)
+
+
+def _described(status: Status) -> str:
+    asset = status.asset
+    size = asset.size or asset.about
+    told = "size not published" if size is None else f"{size / 1e9:.2f} GB"
+    if asset.size is None and size is not None:
+        told = f"about {told}"
+    files = ", ".join(file.origin for file in asset.files)
+    note = f"; {asset.note}" if asset.note else ""
+    wrong = f"; {status.why}" if status.state == "damaged" else ""
+    return f"{asset.name}: {files} of {asset.origin}; {told}; {asset.licence}{note}{wrong}"

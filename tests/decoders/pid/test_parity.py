@@ -1,0 +1,250 @@
+"""The golden files, and what a single wrong fact does to them."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+
+import pytest
+import tiny_pid
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from decoders.pid import adapter, check, layers, network, samplers
+
+NETWORKS = ("v1_16ch", "v15_16ch", "v1_siglip")
+TEACHERS = ("teacher_v15_16ch_s2_c5_f6", "teacher_v15_16ch_s5_c5_f6")
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    check.read.cache_clear()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_and_student(name):
+    found = check.check(tiny_pid.golden("pid", f"{name}.safetensors"))
+    assert set(found) == {"network", "student"}
+    assert found["network"] <= check.NETWORK_TOLERANCE
+    assert found["student"] <= check.SAMPLER_TOLERANCE
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_teacher(name):
+    found = check.check(tiny_pid.golden("pid_teacher", f"{name}.safetensors"))
+    assert found["teacher"] <= check.SAMPLER_TOLERANCE
+
+
+def test_the_teachers_times():
+    golden = check.read(tiny_pid.golden("pid_teacher", f"{TEACHERS[1]}.safetensors"))
+    assert torch.equal(samplers.teacher_times(5, 6.0), golden.tensors["times"])
+
+
+def plain_rotate(x, angles):
+    """RoPE on halves instead of adjacent pairs."""
+    a, b = x.chunk(2, -1)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+
+
+def transposed(rows, columns, head, reference, device):
+    angles = image_angles(columns, rows, head, reference, device)
+    return angles.unflatten(0, (columns, rows)).transpose(0, 1).flatten(0, 1)
+
+
+image_angles, text_angles, modulate = network.image_angles, network.text_angles, layers.modulate
+interpolate, sinusoids = adapter.interpolate, network._sinusoids
+
+MUTATIONS = {
+    "RMS norm eps 1e-5": (layers, "EPS", 1e-5),
+    "tanh GELU": (network, "gelu", lambda x: functional.gelu(x, approximate="tanh")),
+    "ReLU for SiLU in the gated MLP": (layers, "silu", functional.relu),
+    "no SiLU on time": (network, "silu", lambda x: x),
+    "period 10000": (network, "MAX_PERIOD", 10_000.0),
+    "span 15": (layers, "SPAN", 15.0),
+    "theta 5000": (layers, "THETA", 5_000.0),
+    "no NTK": (network, "image_angles", lambda r, c, h, _, d: image_angles(r, c, h, None, d)),
+    "x and y swapped": (network, "image_angles", transposed),
+    "no text RoPE": (network, "text_angles", lambda n, h, d: 0 * text_angles(n, h, d)),
+    "text positions from 1": (network, "text_angles", lambda n, h, d: text_angles(n + 1, h, d)[1:]),
+    "rotation of halves": (layers, "rotate", plain_rotate),
+    "rotation backwards": (layers, "rotate", lambda x, a, f=layers.rotate: f(x, -a)),
+    "scale and shift swapped": (network, "modulate", lambda x, a, b: modulate(x, b, a)),
+    "scale without 1": (network, "modulate", lambda x, a, b: x * b + a),
+    "bilinear latent": (
+        adapter, "interpolate", lambda x, size, mode: interpolate(x, size, mode="bilinear")),
+    "pixel positions off by one": (
+        network, "_sinusoids", lambda n, s, d: sinusoids(n + 1, s, d)[1:]),
+    "pixel positions cos first": (
+        network, "_sinusoids", lambda n, s, d: sinusoids(n, s, d).roll(s // 2, -1)),
+    "SDPA scale 1": (
+        layers, "scaled_dot_product_attention",
+        lambda q, k, v: functional.scaled_dot_product_attention(q, k, v, scale=1.0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_single_wrong_fact_is_seen(mutation, name, monkeypatch):
+    path = tiny_pid.golden("pid", f"{name}.safetensors")
+    monkeypatch.setattr(*MUTATIONS[mutation])
+    assert check.check(path)["network"] > 10 * check.NETWORK_TOLERANCE
+
+
+def edit(model, mutation):
+    """Faults that need the built network."""
+    inside = model.lq_proj.latent_proj
+    match mutation:
+        case "GroupNorm eps 1e-3":
+            for block in inside[3:]:
+                block.block[0].eps = block.block[3].eps = 1e-3
+        case "the other padding":
+            for module in inside.modules():
+                if isinstance(module, torch.nn.Conv2d):
+                    other = {"zeros": "replicate", "replicate": "zeros"}[module.padding_mode]
+                    new = torch.nn.Conv2d(*module.weight.shape[1::-1], 3, padding=1,
+                                          padding_mode=other)  # fmt: skip
+                    module.__dict__.update(
+                        padding_mode=other,
+                        _reversed_padding_repeated_twice=new._reversed_padding_repeated_twice,
+                    )
+        case "injection one block late":
+            model.lq_proj.gate_modules = model.lq_proj.gate_modules[::-1]
+        case "sigma with the other sign":
+            gates = [*model.lq_proj.gate_modules, getattr(model, "pit_lq_gate", None)]
+            for gate in filter(None, gates):
+                alpha = gate.log_alpha.exp().detach()
+                gate.register_forward_pre_hook(
+                    lambda g, a: (a[0], a[1], -a[2]) if alpha > 0 else None  # noqa: B023
+                )
+        case "temb not added":
+            model.t_embedder.register_forward_hook(lambda m, a, out: out * 0)
+
+
+FAULTS = ("GroupNorm eps 1e-3", "the other padding", "injection one block late",
+          "sigma with the other sign", "temb not added")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("mutation", FAULTS)
+def test_a_wrong_module_is_seen(mutation, name, monkeypatch):
+    path = tiny_pid.golden("pid", f"{name}.safetensors")
+    build = check.Golden.network
+
+    def faulty(golden):
+        model = build(golden)
+        edit(model, mutation)
+        return model
+
+    monkeypatch.setattr(check.Golden, "network", faulty)
+    assert check.check(path)["network"] > 10 * check.NETWORK_TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("STUDENT_TIMES", (1.0, 0.866, 0.634, 0.342, 0.0)),
+        ("STUDENT_TIMES", (0.999, 0.75, 0.5, 0.25, 0.0)),
+    ],
+)
+def test_other_times_are_seen(attribute, value, monkeypatch):
+    path = tiny_pid.golden("pid", "v15_16ch.safetensors")
+    monkeypatch.setattr(samplers, attribute, value)
+    assert check.check(path)["student"] > 10 * check.SAMPLER_TOLERANCE
+
+
+def test_other_times_of_the_teacher_are_seen(monkeypatch):
+    path = tiny_pid.golden("pid_teacher", f"{TEACHERS[1]}.safetensors")
+    monkeypatch.setattr(samplers, "LEAST_BETA", 0.002)
+    assert check.check(path)["teacher"] > 10 * check.SAMPLER_TOLERANCE
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+def write_golden(folder, change=0.0, name="own"):
+    """A golden file of this very implementation; `change` is added to one value of its output."""
+    model = tiny_pid.network(tiny_pid.V15, patch=8)
+    model.final_layer.linear.weight.mul_(0.1)  # rounding differs a little between processes
+    official = {
+        "in_channels": 3, "num_groups": 2, "hidden_size": 32, "pixel_hidden_size": 4,
+        "pixel_attn_hidden_size": 24, "pixel_num_groups": 2, "patch_depth": 3, "pixel_depth": 2,
+        "patch_size": 8, "txt_embed_dim": 12, "txt_max_length": 7, "lq_latent_channels": 16,
+        "lq_hidden_dim": 12, "lq_latent_unpatchify_factor": 1, "lq_conv_padding_mode": "replicate",
+        "lq_gate_type": "sigma_aware_per_token", "lq_interval": 2, "sr_scale": 4,
+        "pit_lq_inject": True, "rope_ref_h": 64, "rope_ref_w": 64, "lq_num_res_blocks": 2,
+        "latent_spatial_down_factor": 8,
+    }  # fmt: skip
+    g = torch.Generator().manual_seed(2)
+    inputs = {
+        "x": torch.randn(1, 3, 32, 64, generator=g), "t": torch.tensor([500.0]),
+        "y": torch.randn(1, 6, 12, generator=g), "lq_latent": torch.randn(1, 16, 1, 2, generator=g),
+        "degrade_sigma": torch.tensor([0.2]),
+    }  # fmt: skip
+    condition = model.condition(inputs["y"], 32, 64, inputs["lq_latent"], inputs["degrade_sigma"])
+    with torch.no_grad():
+        output = model(inputs["x"], inputs["t"], condition)
+    output[0, 1, 2, 3] += change
+    tensors = {f"weights.{key}": value for key, value in model.state_dict().items()}
+    tensors |= {f"inputs.{key}": value for key, value in inputs.items()} | {"output": output}
+    tensors["weights.lq_proj.lq_aux_rgb_head.0.weight"] = torch.ones(12)
+    path = folder / f"{name}.safetensors"
+    save_file(tensors, path, metadata={"config": json.dumps(official), "made": "by hand"})
+    return path
+
+
+def run(*files):
+    command = [sys.executable, "-m", "decoders.pid.check", *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_tells_good_from_bad(tmp_path):
+    good, bad = write_golden(tmp_path), write_golden(tmp_path, 1e-3, "bad")
+    done = run(good)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert done.stdout.startswith("ok    own.safetensors  network ")
+    done = run(good, bad)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1].startswith("FAIL  bad.safetensors  network 1.0e-03")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_golden_that_is_not_finite_fails(tmp_path, value):
+    assert check.main([str(write_golden(tmp_path, value))]) == 1
+
+
+def test_what_is_no_golden_file_fails_with_a_reason(tmp_path, capsys):
+    text = tmp_path / "a.safetensors"
+    text.write_text("nothing")
+    other = tmp_path / "b.safetensors"
+    save_file({"a": torch.zeros(1)}, other)
+    assert check.main([str(text), str(other), str(tmp_path / "absent")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("FAIL") and "no golden file of PiD" in line for line in lines)
+    assert check.main([]) == 2
+
+
+def test_a_teacher_finds_its_network_beside_it_or_says_that_it_does_not(tmp_path, capsys):
+    teacher = tiny_pid.golden("pid_teacher", f"{TEACHERS[0]}.safetensors")
+    base = tiny_pid.golden("pid", "v15_16ch.safetensors")
+    alone = shutil.copy(teacher, tmp_path / teacher.name)
+    assert check.main([str(alone)]) == 1
+    assert "v15_16ch.safetensors is not given and not beside it" in capsys.readouterr().out
+    assert check.main([str(alone), str(base)]) == 0
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "teachers").mkdir()
+    shutil.copy(base, tmp_path / "nets" / base.name)
+    assert check.main([str(shutil.move(alone, tmp_path / "teachers" / teacher.name))]) == 0
+
+
+def test_a_network_that_is_not_released_is_refused(tmp_path):
+    golden = check.read(write_golden(tmp_path))
+    for name, value in (("lq_gate_type", "plain"), ("rope_mode", "linear")):
+        with pytest.raises(ValueError, match=name):
+            check.config({**golden.metadata["config"], name: value})
+    assert (
+        check.config({**golden.metadata["config"], "rope_mode": "original"}).rope_reference is None
+    )

@@ -267,6 +267,17 @@ def test_the_baseline_adds_its_picture_and_every_harm(tmp_path):
     assert alone.text.count("harm 2.0") == 0
 
 
+def test_licences_and_notes_of_both_arms_are_shown(failing):
+    verdict = failing.verdict()
+    assert "Apache-2.0" in html.render(failing)
+    verdict["candidate"] |= {"licence": "MIT <b>", "notes": ["text features: none", "bfloat16"]}
+    verdict["baseline"] |= {"licence": "NSCLv1: NON-COMMERCIAL", "notes": ["4 steps"]}
+    files.write_json(failing.verdict_file, verdict)
+    page = html.render(failing)
+    for said in ("MIT &lt;b&gt;", "NSCLv1: NON-COMMERCIAL", "text features: none", "4 steps"):
+        assert said in page
+
+
 def test_the_table_is_sorted_by_harm_and_missing_comes_first(tmp_path):
     ids = ["a", "b", "c"]
     run = build(tmp_path / "run", ids, failed={("b", 1)})

@@ -106,6 +106,7 @@ class TAESDEncoder(_TAESD):
     """A LatentSource: `PATH/<name>_encoder.pth` or `.safetensors`."""
 
     half = "encoder"
+    scale = 1
 
     def latent(self, sample: Sample, picture: Tensor | None) -> Latent:
         """picture uint8 [3,H,W] → latent float32 [C, ceil(H/8), ceil(W/8)]."""

@@ -69,6 +69,7 @@ class VAEEncoder(_Half):
     """A LatentSource: the mean of an autoencoder's distribution, normalised as `space` says."""
 
     half = "encoder"
+    scale = 1
 
     def latent(self, sample: Sample, picture: Tensor | None) -> Latent:
         """picture uint8 [3,H,W] → latent float32 [C, ceil(H/factor), ceil(W/factor)]."""

@@ -66,8 +66,8 @@ class PiD:
         self.needs_prompt = text.needs_prompt
         teacher = self.checkpoint.sampler == "teacher"
         self.knobs = frozenset({"steps", "cfg", "shift"} if teacher else {"steps"})
-        self.licence = f"{self.checkpoint.licence}; text features: {text.licence}"
-        self.notes = (f"text features: {text.label}", *self._notes())
+        self.licence = self.checkpoint.licence
+        self.notes = (f"text features: {text.label} ({text.licence})", *self._notes())
         settings = (self.checkpoint.name, dtype, str(self.device), negative, str(untrained_sizes))
         self.digest = settings_digest(("pid", *settings, text.digest, sha256(file)))
 

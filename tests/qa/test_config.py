@@ -42,6 +42,7 @@ def composed(group: str, choice: str) -> dict:
     override = f"{group}=[{choice}]" if group == "metric" else f"{group}={choice}"
     paths = ["suite.path=x"] if choice == "folder" else []
     paths += ["latents.path=x"] if group == "latents" else []
+    paths += ["text.path=x"] if (group, choice) == ("text", "stored") else []
     paths += ["decoder.path=x"] if (group, choice) == ("decoder", "pictures") else []
     return OmegaConf.to_container(compose([override, *paths]).tree, resolve=True)
 

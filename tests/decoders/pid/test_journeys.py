@@ -1,0 +1,121 @@
+"""PiD through `qa run`: from pictures, from stored latents, and without its weights."""
+
+import json
+
+import pytest
+import tiny_pid
+import tiny_vaes
+import torch
+
+import qa
+from decoders.latents import write
+from decoders.pid.decoder import PiD
+from decoders.text import NoText
+from qa.cli import run
+from qa.errors import UsageError
+from qa.images import digest, quantise
+from qa.plan import content
+from qa.types import DecodeRequest, Sample
+
+QUIET = ("tracking=none", "report=null", "seeds=2", "metric=[psnr]")
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Overrides for a tiny pid_flux_2k with a tiny FLUX.1 autoencoder."""
+    row = tiny_pid.row()
+    tiny_pid.register(monkeypatch, row)
+    file = tiny_pid.save(tmp_path / "pid.pth", row)
+    tiny_vaes.build(tiny_vaes.FLUX1).save_pretrained(tmp_path / "vae")
+    return [
+        "decoder=pid_flux_2k", f"decoder.path={file}", "decoder.untrained_sizes=true",
+        "text=none", "text.width=12", "text.tokens=7",
+        f"encoder.encoder.source={tmp_path / 'vae'}", "encoder.encoder.subfolder=null",
+    ]  # fmt: skip
+
+
+def test_from_pictures(tiny, pictures, workdir):
+    """The picture is encoded at a quarter of its size and decoded at its own."""
+    suite = ("suite=folder", f"suite.path={pictures}", *QUIET)
+    done = qa.evaluate(*tiny, *suite)
+    assert done.exit_code == 0
+    decoded = done.folder.decoded()
+    assert len(decoded) == 12
+    assert decoded["file"].notna().all(), decoded["why"].unique()
+    assert decoded["digest"].nunique() == 12
+    notes = dict(zip(decoded["sample"], decoded["note"], strict=True))
+    assert notes["p00"] == "decoded as 64x64, cropped to 64x48"
+    assert notes["p02"] == ""  # 64x64 is a whole number of cells
+    record = done.folder.record()
+    assert "NON-COMMERCIAL" in record["licence"]
+    assert any("none (zeros" in note for note in record["notes"])
+    assert record["command"][:2] == ["qa", "run"]
+
+    again = qa.evaluate(*tiny, *suite, "out=again", "executor.batch=5")
+    assert list(again.folder.decoded()["digest"]) == list(decoded["digest"])
+    noisy = qa.evaluate(*tiny, *suite, "knobs.sigma=0.4")
+    assert not set(noisy.folder.decoded()["digest"]) & set(decoded["digest"])
+
+
+def test_from_stored_latents_with_their_sigma(tiny, workdir, tmp_path):
+    """One latent folder feeds PiD and the plain autoencoder, so their pictures are paired."""
+    latent = torch.randn(16, 2, 3, generator=torch.Generator().manual_seed(0))
+    write(tmp_path / "latents" / "a.safetensors", latent, space="flux1", sigma=0.35)
+    manifest = tmp_path / "prompts.jsonl"
+    manifest.write_text(json.dumps({"id": "a", "prompt": "a red cat"}))
+    stored = [
+        "latents=stored", f"latents.path={tmp_path / 'latents'}",
+        "suite=folder", f"suite.path={manifest}", *QUIET,
+    ]  # fmt: skip
+    done = qa.evaluate(*tiny, *stored)
+    decoded = done.folder.decoded()
+    assert decoded["file"].notna().all(), decoded["why"].unique()
+
+    decoder = PiD(
+        "pid_flux_2k", NoText(12, 7), path=str(tmp_path / "pid.pth"), untrained_sizes=True,
+        device="cpu",
+    )  # fmt: skip
+    key = content(Sample("a", prompt="a red cat"))
+    asked = DecodeRequest("a", 1, key, 64, 96, latent, 0.35, "a red cat")
+    with torch.inference_mode():
+        (pixels,) = decoder.decode([asked])
+        (clean,) = decoder.decode([DecodeRequest("a", 1, key, 64, 96, latent, 0.0, "a red cat")])
+    assert decoded["digest"][1] == digest(quantise(pixels).picture)
+    assert decoded["digest"][1] != digest(quantise(clean).picture)
+
+    plain = qa.evaluate(
+        "decoder=flux1", f"decoder.source={tmp_path / 'vae'}", "decoder.subfolder=null", *stored
+    )
+    assert plain.folder.decoded()["file"].notna().all()
+    assert done.folder.record()["latents_digest"] == plain.folder.record()["latents_digest"]
+
+
+def test_steps_that_do_not_exist_are_refused_before_decoding(tiny, pictures, workdir):
+    with pytest.raises(UsageError, match="5 steps: the student has 1 to 4"):
+        qa.evaluate(*tiny, "suite=folder", f"suite.path={pictures}", "knobs.steps=5", *QUIET)
+    assert not list(workdir.glob("runs/*"))
+
+
+def test_an_encoder_at_full_size_is_refused(tiny, pictures, workdir, tmp_path):
+    plain = [o for o in tiny if not o.startswith("encoder.")]
+    swap = [
+        "~encoder.by", "~encoder.encoder", "encoder._target_=decoders.vae.VAEEncoder",
+        "+encoder.family=AutoencoderKL", "+encoder.space=flux1",
+        f"+encoder.source={tmp_path / 'vae'}",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="4 times larger"):
+        qa.evaluate(*plain, *swap, "suite=folder", f"suite.path={pictures}", *QUIET)
+
+
+def test_without_weights_everything_needed_is_said(pictures, workdir, capsys, monkeypatch):
+    monkeypatch.delenv("QA_ASSETS", raising=False)
+    code = run(["run", "decoder=pid_flux_2k", "suite=folder", f"suite.path={pictures}"])
+    assert code == 2
+    said = capsys.readouterr().err
+    for part in (
+        "pid_flux_2k.pth: checkpoints/PiD_res2k_sr4x_official_flux_distill_4step/model_ema_bf16",
+        "huggingface.co/nvidia/PiD", "about 2.72 GB", "NON-COMMERCIAL",
+        "text-gemma-2-2b-it", "Gemma", "qa assets fetch", "pid_flux_2k.pth",
+    ):  # fmt: skip
+        assert part in said, part
+    assert not list(workdir.glob("runs/*"))

@@ -7,28 +7,36 @@
     sigma    noise level left in the latent, in [0, 1]; 0 when absent
     prompt   the text it was made from, if any
     source   what made it, in words, if known
+
+Other entries are kept but not looked at here; `qa latents` adds `identity` (a digest of all that
+shaped the latent, by which a stopped capture continues), `seed`, and for a diffusion model `step`
+and `steps`. Files whose names begin as `qa.files.PARTIAL` does are being written and not read.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from decoders.spaces import space as find_space
 from qa.errors import QaError, UsageError
-from qa.files import sha256
+from qa.files import PARTIAL, canonical, sha256, write_bytes
 from qa.types import Latent, LatentSpace, Sample
 
 SUFFIX = ".safetensors"
 TENSOR = "latent"
 FLOATS = ("F16", "BF16", "F32", "F64")
+NO_FACTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -90,13 +98,7 @@ class StoredLatents:
 
     def header(self, sample: str) -> Header:
         """Metadata of one sample's latent; QaError where there is none."""
-        parts = PurePosixPath(sample).parts
-        if not parts or sample.startswith("/") or ".." in parts or "\\" in sample:
-            raise QaError(
-                f"Sample id {sample!r} does not name a file of the folder.",
-                "An id is a relative path without '..'.",
-                "rename the sample",
-            )
+        file_of(self.path, sample)
         if sample not in self._headers:
             raise QaError(
                 f"There is no latent for sample {sample}.",
@@ -104,6 +106,27 @@ class StoredLatents:
                 "store it, or leave the sample out of the suite",
             )
         return self._headers[sample]
+
+
+def file_of(folder: Path, sample: str) -> Path:
+    """Where a sample's latent lies in a folder; QaError for an id that leads outside."""
+    parts = PurePosixPath(sample).parts
+    if not parts or sample.startswith("/") or ".." in parts or "\\" in sample:
+        raise QaError(
+            f"Sample id {sample!r} does not name a file of the folder.",
+            "An id is a relative path without '..'.",
+            "rename the sample",
+        )
+    return folder / (sample + SUFFIX)
+
+
+def metadata(file: Path) -> dict[str, str]:
+    """What a file's header says; UsageError if it is no safetensors file."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"{file} is no safetensors file.", str(error), "store it again") from error
 
 
 def write(
@@ -114,18 +137,34 @@ def write(
     sigma: float = 0.0,
     prompt: str | None = None,
     source: str | None = None,
+    facts: Mapping[str, str] = NO_FACTS,
 ) -> None:
-    """Stores one latent [C,h,w] in the form that `StoredLatents` reads."""
-    metadata = {"space": space, "sigma": repr(float(sigma))}
-    metadata |= {key: text for key, text in (("prompt", prompt), ("source", source)) if text}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({TENSOR: latent.detach().to("cpu").contiguous()}, path, metadata=metadata)
+    """Stores one latent [C,h,w], whole or not at all, in the form that `StoredLatents` reads.
+
+    `facts` are further entries of the metadata. Equal arguments give equal bytes.
+    """
+    said = {**facts, "space": space, "sigma": repr(float(sigma))}
+    said |= {key: text for key, text in (("prompt", prompt), ("source", source)) if text}
+    write_bytes(path, _sorted(save({TENSOR: latent.detach().to("cpu").contiguous()}, said)))
+
+
+def _sorted(data: bytes) -> bytes:
+    """The same safetensors file with its header's entries in order.
+
+    The library writes metadata in an order that changes from process to process, and a file's
+    hash is part of what a run is planned with.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = canonical(json.loads(data[8 : 8 + length])).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
 def _headers(folder: Path) -> dict[str, Header]:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.", "", "latents.path=FOLDER")
-    files = sorted(file for file in folder.rglob("*" + SUFFIX) if file.is_file())
+    found = (file for file in folder.rglob("*" + SUFFIX) if file.is_file())
+    files = sorted(file for file in found if not file.name.startswith(PARTIAL))
     if not files:
         raise UsageError(
             f"{folder} holds no latents.",
@@ -136,23 +175,19 @@ def _headers(folder: Path) -> dict[str, Header]:
 
 
 def _header(file: Path) -> Header:
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise UsageError(f"{file} is no safetensors file.", str(error), "store it again") from error
-    if "space" not in metadata:
+    said = metadata(file)
+    if "space" not in said:
         raise UsageError(
             f"{file} does not say which latent space it is from.",
-            f"Its metadata has {sorted(metadata) or 'no entries'}.",
+            f"Its metadata has {sorted(said) or 'no entries'}.",
             "write it with decoders.latents.write(path, latent, space=...)",
         )
-    prompt, source = metadata.get("prompt"), metadata.get("source")
-    return Header(file, metadata["space"], _sigma(file, metadata), prompt, source, sha256(file))
+    prompt, source = said.get("prompt"), said.get("source")
+    return Header(file, said["space"], _sigma(file, said), prompt, source, sha256(file))
 
 
-def _sigma(file: Path, metadata: dict[str, str]) -> float:
-    text = metadata.get("sigma", "0")
+def _sigma(file: Path, said: Mapping[str, str]) -> float:
+    text = said.get("sigma", "0")
     try:
         sigma = float(text)
     except ValueError:

@@ -25,8 +25,9 @@ from torch import Tensor, nn
 
 from decoders.frame import NO_KNOBS, decode_request, encode_picture, pick_dtype, settings_digest
 from decoders.spaces import space as find_space
+from decoders.weights import read_state
 from qa import assets
-from qa.errors import QaError, UsageError
+from qa.errors import UsageError
 from qa.files import sha256
 from qa.numerics import pick_device
 from qa.types import DecodeRequest, Latent, LatentSpace, Sample
@@ -132,7 +133,7 @@ class Half:
     def __init__(self, file: Path, space: LatentSpace, half: str, dtype: str, device: str) -> None:
         self.space, self.dtype = space, pick_dtype(dtype)
         self.device = torch.device(pick_device(device))
-        weights = read_weights(file)
+        weights = read_state(file)
         wanted = _build(file, weights, half)
         channels = _channels(weights, half)
         if (channels, 8) != (space.channels, space.factor):
@@ -148,27 +149,6 @@ class Half:
 
     def decode(self, latent: Tensor) -> Tensor:
         return self.model(latent.to(self.dtype)).to(torch.float32)
-
-
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """A flat state dict from safetensors, or from a pickle that may hold tensors only."""
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(file)
-        weights = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle fails in any way whatever
-        raise QaError(
-            f"{file} cannot be read as weights.",
-            str(error).splitlines()[0] if str(error) else type(error).__name__,
-            "fetch it again; a file that needs more than tensors is never loaded",
-        ) from error
-    if not isinstance(weights, Mapping) or not all(
-        isinstance(value, Tensor) for value in weights.values()
-    ):
-        raise QaError(f"{file} is no state dict.", "It holds something else than named tensors.")
-    return dict(weights)
 
 
 def _build(file: Path, weights: Mapping[str, Tensor], half: str) -> nn.Sequential:

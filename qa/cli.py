@@ -1,6 +1,7 @@
 """The command line: a thin layer over functions that a notebook can call.
 
     qa run [key=value ...]      measure, judge, report, track
+    qa latents [key=value ...]  store latents: of a diffusion model stopped early, or of pictures
     qa judge RUN                judge stored scores again
     qa report | export RUN      write the report; copy the run to MLflow
     qa baseline promote RUN     make a run the measure for its suite
@@ -21,9 +22,9 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qa import __version__
+from qa.arguments import parser as arguments_parser
 from qa.errors import QaError, UsageError
 from qa.files import write_json
 from qa.store import RunFolder
@@ -52,18 +53,18 @@ def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code. User errors print without a traceback."""
     # OpenMP threads that spin while they wait starve the other stages of a run.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    parser = _parser()
+    parser = arguments_parser(__doc__)
     options, rest = parser.parse_known_args(arguments)
     if rest:
         # argparse takes positionals in one piece; overrides may stand on both sides of an option
-        if options.action is not _run or any(word.startswith("-") for word in rest):
+        if options.action not in ("run", "latents") or any(word.startswith("-") for word in rest):
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
         options.overrides += rest
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character
     try:
-        return int(options.action(options))
+        return ACTIONS[options.action](options)
     except QaError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -73,82 +74,6 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # `qa ... | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the interpreter flushes it at exit
         return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="qa", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", action="version", version=f"decoder-qa {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _run_parser(commands)
-    _judge_parser(commands)
-    report = commands.add_parser("report", help="write report.html of a run folder")
-    report.add_argument("run", metavar="RUN")
-    report.add_argument("--baseline", metavar="BASE", help="also show this run's pictures")
-    report.set_defaults(action=_report)
-    export = commands.add_parser("export", help="copy a run folder to MLflow")
-    export.add_argument("run", metavar="RUN")
-    export.add_argument("--uri", help="tracking URI (default: the run's own)")
-    export.set_defaults(action=_export)
-    _baseline_parser(commands)
-    _assets_parser(commands)
-    doctor = commands.add_parser("doctor", help="what works on this machine")
-    doctor.set_defaults(action=_doctor)
-    demo = commands.add_parser("demo", help="the first five minutes, without a download")
-    demo.set_defaults(action=_demo)
-    return parser
-
-
-def _run_parser(commands: Any) -> None:
-    command = commands.add_parser(
-        "run",
-        help="measure a decoder on a suite and judge it",
-        description="Overrides are Hydra's: key=value, group=choice, ~group.item. See conf/.",
-    )
-    command.add_argument("overrides", nargs="*", metavar="key=value")
-    command.add_argument("--dry-run", action="store_true", help="print the plan and its cost")
-    command.add_argument("--cfg", action="store_true", help="print the resolved configuration")
-    command.add_argument("--config-dir", metavar="DIR", help="a folder of your own conf groups")
-    command.add_argument("--json", action="store_true", help="print the verdict document")
-    command.set_defaults(action=_run)
-
-
-def _judge_parser(commands: Any) -> None:
-    command = commands.add_parser("judge", help="judge stored scores")
-    command.add_argument("run", metavar="RUN", help="run folder, or .csv/.parquet of scores")
-    command.add_argument("--baseline", metavar="BASE", help="default: the suite's promoted run")
-    command.add_argument("--margin", action="append", default=[], metavar="METRIC=VALUE")
-    command.add_argument("--better", action="append", default=[], metavar="METRIC=higher|lower")
-    command.add_argument("--use-case", help="margins to use (default: the run's own, or photo)")
-    command.add_argument("--save", action="store_true", help="keep the verdict in the run folder")
-    command.add_argument("--json", action="store_true", help="print the verdict document")
-    command.set_defaults(action=_judge)
-
-
-def _baseline_parser(commands: Any) -> None:
-    command = commands.add_parser("baseline", help="which run is the measure for a suite")
-    actions = command.add_subparsers(required=True, metavar="ACTION")
-    promote = actions.add_parser("promote", help="make a run its suite's baseline")
-    promote.add_argument("run", metavar="RUN")
-    promote.add_argument("--reason", default="")
-    promote.set_defaults(action=_promote)
-    show = actions.add_parser("show", help="all baselines")
-    show.add_argument("--json", action="store_true")
-    show.set_defaults(action=_show)
-    why = actions.add_parser("why", help="why a run is the baseline of SUITE")
-    why.add_argument("suite", metavar="SUITE")
-    why.set_defaults(action=_why)
-    for action in (promote, show, why):
-        action.add_argument("--baselines", default="baselines", metavar="DIR")
-
-
-def _assets_parser(commands: Any) -> None:
-    command = commands.add_parser("assets", help="weights and prompt files")
-    command.add_argument("what", choices=("list", "fetch", "verify"))
-    command.add_argument("names", nargs="*", metavar="NAME")
-    command.add_argument("--json", action="store_true")
-    command.set_defaults(action=_assets)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -178,6 +103,18 @@ def _run(options: argparse.Namespace) -> int:
         if finished.tracked:
             print(f"mlflow  {finished.tracked}")
     return finished.exit_code
+
+
+def _latents(options: argparse.Namespace) -> int:
+    from qa.capture import ROOT, latents
+    from qa.config import compose
+
+    config = compose(options.overrides, options.config_dir, ROOT)
+    if options.cfg:
+        print(config.resolved(), end="")
+        return 0
+    with warnings_as_lines():
+        return latents(config, dry_run=options.dry_run, bar=progress_bar)
 
 
 def _judge(options: argparse.Namespace) -> int:
@@ -318,6 +255,14 @@ def _demo(_: argparse.Namespace) -> int:
     from qa.demo import demo
 
     return demo(run)
+
+
+ACTIONS = {
+    "run": _run, "latents": _latents, "judge": _judge, "report": _report, "export": _export,
+    "promote": _promote, "show": _show, "why": _why, "assets": _assets, "doctor": _doctor,
+    "demo": _demo,
+}  # fmt: skip
+"""Name of a command in qa.arguments → what it does."""
 
 
 if __name__ == "__main__":

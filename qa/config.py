@@ -7,7 +7,7 @@ where a `_target_` becomes an object. Configurations name code to run: treat the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,18 @@ class RunSchema:
 
 
 @dataclass(frozen=True)
+class Root:
+    """A command's own configuration: conf/<name>.yaml, and the schema of its keys."""
+
+    name: str
+    schema: type
+    command: str
+
+
+RUN = Root("run", RunSchema, "qa run")
+
+
+@dataclass(frozen=True)
 class Config:
     """A composed configuration and the names of the choices in it."""
 
@@ -72,8 +84,10 @@ class Config:
         return whole[name]
 
 
-def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> Config:
-    """Compose conf/run.yaml with Hydra overrides; UsageError for anything that does not fit.
+def compose(
+    overrides: Sequence[str] = (), config_dir: str | Path | None = None, root: Root = RUN
+) -> Config:
+    """Compose conf/<root>.yaml with Hydra overrides; UsageError for anything that does not fit.
 
     `config_dir` adds a folder of the user's own configuration groups.
     """
@@ -84,7 +98,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    ConfigStore.instance().store(name="run_schema", node=_schema())
+    ConfigStore.instance().store(name=f"{root.name}_schema", node=_schema(root.schema))
     asked = list(overrides)
     if config_dir is not None:
         if not Path(config_dir).is_dir():
@@ -92,7 +106,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
         asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
     try:
         with initialize_config_module("qa.conf", version_base="1.3"):
-            whole = hydra_compose("run", asked, return_hydra_config=True)
+            whole = hydra_compose(root.name, asked, return_hydra_config=True)
         choices = {str(k): str(v) for k, v in whole.hydra.runtime.choices.items()}
         OmegaConf.set_readonly(whole, False)
         OmegaConf.set_struct(whole, False)
@@ -102,17 +116,20 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
             raise _missing(missing)
         OmegaConf.to_container(whole, resolve=True)
     except (HydraException, OmegaConfBaseException, ValueError, YAMLError) as error:
-        raise _misfit(error) from error
-    unknown = sorted(set(whole) - set(RunSchema.__dataclass_fields__))
+        raise _misfit(error, root) from error
+    known = {entry.name for entry in fields(root.schema)}
+    unknown = sorted(set(whole) - known)
     if unknown:
-        raise UsageError(f"There is no key {unknown[0]}.", "", "`qa run --cfg` prints every key")
+        raise UsageError(
+            f"There is no key {unknown[0]}.", "", f"`{root.command} --cfg` prints every key"
+        )
     return Config(whole, choices, tuple(overrides))
 
 
-def _schema() -> DictConfig:
-    """RunSchema for Hydra. Frozen dataclasses make read-only nodes; overrides must reach them."""
-    schema: DictConfig = OmegaConf.structured(RunSchema)
-    for name in ("knobs", "numerics"):
+def _schema(kind: type) -> DictConfig:
+    """A schema for Hydra. Frozen dataclasses make read-only nodes; overrides must reach them."""
+    schema: DictConfig = OmegaConf.structured(kind)
+    for name in {"knobs", "numerics"} & set(schema):
         OmegaConf.set_readonly(schema[name], None)
     return schema
 
@@ -165,7 +182,7 @@ def _missing(keys: list[str]) -> UsageError:
     )
 
 
-def _misfit(error: Exception) -> UsageError:
+def _misfit(error: Exception, root: Root) -> UsageError:
     # Hydra names the override, the error below it names the reason.
     said = dict.fromkeys(str(e).strip() for e in (error, error.__cause__) if e is not None)
     lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
@@ -175,5 +192,5 @@ def _misfit(error: Exception) -> UsageError:
     return UsageError(
         "The configuration does not fit.",
         text.removesuffix(".") + ".",
-        "`qa run --cfg` prints every key with its value",
+        f"`{root.command} --cfg` prints every key with its value",
     )

@@ -1,11 +1,15 @@
 """A folder of stored latents."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from decoders.latents import StoredLatents, write
+from decoders.latents import StoredLatents, file_of, metadata, write
 from qa.errors import QaError, UsageError
+from qa.files import PARTIAL, sha256
 from qa.types import Sample
 
 
@@ -117,3 +121,62 @@ def test_an_empty_or_absent_folder_and_rubbish_are_usage_errors(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"rubbish")
     with pytest.raises(UsageError, match="no safetensors file"):
         StoredLatents(str(tmp_path))
+
+
+WRITES = """
+import sys, torch
+from pathlib import Path
+from decoders.latents import write
+write(Path(sys.argv[1]), torch.arange(32.).reshape(16, 1, 2), space="flux1", sigma=0.25,
+      prompt="\u732b", source="b", facts={"seed": "0", "step": "2", "identity": "x"})
+"""
+
+
+def test_equal_latents_are_equal_files_in_every_process(tmp_path):
+    """safetensors itself orders metadata differently from process to process."""
+    files = [tmp_path / f"{i}.safetensors" for i in range(3)]
+    for file in files:
+        subprocess.run([sys.executable, "-c", WRITES, file], check=True)
+    assert len({sha256(file) for file in files}) == 1
+    assert torch.equal(load_file(files[0])["latent"], torch.arange(32.0).reshape(16, 1, 2))
+    assert metadata(files[0]) == {"space": "flux1", "sigma": "0.25", "prompt": "\u732b",
+                                  "source": "b", "seed": "0", "step": "2",
+                                  "identity": "x"}  # fmt: skip
+    assert StoredLatents(str(tmp_path)).latent(Sample("0"), None).sigma == 0.25
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_the_data_stay_where_they_were_whatever_the_header(tmp_path, length):
+    """The header is padded to whole words; a tensor read through it must not move."""
+    tensor = torch.randn(16, 2, 3)
+    write(tmp_path / "a.safetensors", tensor, space="flux1", prompt="x" * (length + 1))
+    assert torch.equal(load_file(tmp_path / "a.safetensors")["latent"], tensor)
+    data = (tmp_path / "a.safetensors").read_bytes()
+    assert int.from_bytes(data[:8], "little") % 8 == 0
+
+
+def test_a_file_that_is_being_written_is_not_read(folder):
+    before = StoredLatents(str(folder)).digest
+    (folder / "deep" / f"{PARTIAL}two.safetensors").write_bytes(b"half a lat")
+    assert StoredLatents(str(folder)).digest == before
+    (folder / "deep" / "three.safetensors").write_bytes(b"half a lat")
+    with pytest.raises(UsageError, match="no safetensors file"):
+        StoredLatents(str(folder))
+
+
+def test_a_failed_write_leaves_what_was_there(folder, monkeypatch):
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    monkeypatch.setattr("pathlib.Path.replace", _full)
+    with pytest.raises(QaError, match="The disk is full"):
+        write(folder / "one.safetensors", torch.zeros(16, 1, 1), space="flux1")
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+
+
+def _full(*_):
+    raise OSError(28, "No space left on device")
+
+
+def test_where_a_latent_lies(tmp_path):
+    assert file_of(tmp_path, "deep/two") == tmp_path / "deep" / "two.safetensors"
+    with pytest.raises(QaError, match="does not name a file"):
+        file_of(tmp_path, "../two")

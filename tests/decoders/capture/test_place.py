@@ -1,0 +1,97 @@
+"""Repositories without a network: a cache on disk in huggingface_hub's layout."""
+
+import shutil
+
+import pytest
+import tiny_pipelines
+import torch
+
+from decoders.capture import place
+from decoders.capture.loop import Item
+from decoders.capture.pipelines import Pipeline
+from qa import assets
+from qa.assets import downloads
+from qa.errors import AssetMissing, UsageError
+from qa.types import Sample
+
+REPO, COMMIT = "org/tiny", "0123456789abcdef0123456789abcdef01234567"
+ITEM = Item(Sample("a", prompt="a red cat"), "content")
+
+
+@pytest.fixture
+def cache(saved, tmp_path, monkeypatch):
+    """A cache that holds the tiny SD3 pipeline as branch main of org/tiny; the network is off."""
+    import huggingface_hub.constants as constants
+
+    root = tmp_path / "hub"
+    repo = root / "models--org--tiny"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(saved("sd3"), repo / "snapshots" / COMMIT)
+    shutil.rmtree(repo / "snapshots" / COMMIT / "vae")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(root))
+    monkeypatch.setenv("QA_OFFLINE", "1")
+    monkeypatch.setenv("QA_CACHE", str(tmp_path / "qa"))
+    monkeypatch.delenv("QA_ASSETS_LOCK", raising=False)
+    assets.set_offline(None)
+    return repo
+
+
+def of_repo(**changes):
+    given = {"source": None, "repo": REPO, "revision": "main", "licence": "ask first"}
+    return Pipeline(**tiny_pipelines.settings("sd3", "", **(given | changes)))
+
+
+def test_a_cached_repository_works_offline_and_its_commit_is_locked(cache, saved):
+    captured = of_repo()
+    assert captured.place.identity == f"{REPO}@{COMMIT}"
+    assert captured.licence == "ask first"
+    assert assets.store().lock.commit_of(f"{REPO}@main") is None, "nothing was used yet"
+    latent = captured.latents(ITEM, ["x0"])["x0"].tensor
+    local = Pipeline(**tiny_pipelines.settings("sd3", saved("sd3")))
+    assert torch.equal(latent, local.latents(ITEM, ["x0"])["x0"].tensor)
+    assert assets.store().lock.commit_of(f"{REPO}@main") == COMMIT
+    assert of_repo(revision=COMMIT).identity == captured.identity
+
+
+def test_a_branch_that_moved_stays_at_the_locked_commit(cache):
+    of_repo().load()
+    (cache / "refs" / "main").write_text("f" * 40)
+    assert of_repo().place.commit == COMMIT
+
+
+@pytest.mark.parametrize("change", [{"repo": "org/other"}, {"revision": "f" * 40}], ids=str)
+def test_what_is_not_at_hand_says_how_to_get_it(cache, change):
+    with pytest.raises(AssetMissing) as caught:
+        of_repo(**change)
+    said = str(caught.value)
+    repo, revision = change.get("repo", REPO), change.get("revision", "main")
+    for part in (repo, revision, "ask first", f"hf download {repo} --revision {revision}"):
+        assert part in said
+
+
+def test_a_network_that_fails_is_told_the_same_way(cache, monkeypatch):
+    def refuse(*_):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(downloads, "commit_of", refuse)
+    monkeypatch.setenv("QA_OFFLINE", "0")
+    with pytest.raises(AssetMissing, match="no route to host"):
+        of_repo(repo="org/other")
+
+
+def test_a_repository_of_another_class_is_refused_when_it_is_there(cache):
+    with pytest.raises(UsageError, match="_class_name is StableDiffusion3Pipeline"):
+        of_repo(family="flux").load()
+
+
+def test_only_the_parts_that_are_used_count(saved, tmp_path):
+    folder = shutil.copytree(saved("sd3"), tmp_path / "sd3")
+    expected = {"_class_name": "StableDiffusion3Pipeline"}
+    before = place.find(str(folder), None, None, expected, "").identity
+    (folder / "README.md").write_text("hello")
+    shutil.rmtree(folder / "vae")
+    assert place.find(str(folder), None, None, expected, "").identity == before
+    weights = next((folder / "transformer").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    assert place.find(str(folder), None, None, expected, "").identity != before

@@ -1,0 +1,254 @@
+"""`qa latents` as a user meets it, and the runs that follow from it."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny_pipelines
+import torch
+from conftest import make_pictures
+from omegaconf import OmegaConf
+
+from decoders.capture.families import FAMILIES
+from decoders.latents import StoredLatents
+from decoders.spaces import SPACES
+from qa.capture import ROOT
+from qa.cli import run
+from qa.config import compose
+from qa.types import Sample
+
+ROOTS = Path(__file__).parents[2]
+NAMES = sorted(file.stem for file in (ROOTS / "conf" / "pipeline").glob("*.yaml"))
+SPARSE = ["metric=[gmsd]", "tracking=none", "report=null", "seeds=1", "baseline=none"]
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def sd3(tmp_path_factory):
+    return tiny_pipelines.save("sd3", tmp_path_factory.mktemp("tiny") / "sd3")
+
+
+@pytest.fixture
+def prompts(workdir):
+    lines = [{"id": "a", "prompt": "a red cat"}, {"id": "deep/b", "prompt": "the blue dog"}]
+    Path("prompts.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return ["suite=folder", "suite.path=prompts.jsonl"]
+
+
+def from_prompts(folder, prompts, *more):
+    return [
+        "latents", "pipeline=sd3", *prompts, f"pipeline.source={folder}", "pipeline.steps=4",
+        "pipeline.height=32", "pipeline.width=48", "pipeline.dtype=float32", "device=cpu",
+        "capture=[2,x0]", "out=L", *more,
+    ]  # fmt: skip
+
+
+def test_from_prompts_to_a_run_of_the_same_vae(sd3, prompts, capsys, monkeypatch):
+    """The latents, their sigma and their prompt reach the decoder."""
+    import decoders.vae
+
+    assert run(from_prompts(sd3, prompts)) == 0
+    printed = capsys.readouterr()
+    assert "4 latents of sd3" in printed.err
+    lines = printed.out.splitlines()
+    assert [line.split("  ")[:2] for line in lines] == [
+        ["L/step2", "2 latents"], ["L/x0", "2 latents"],
+    ]  # fmt: skip
+    command = shlex.split(lines[0].split("  ")[2])
+    assert command == ["qa", "run", *prompts, "decoder=sd3", "latents=stored",
+                       "latents.path=L/step2"]  # fmt: skip
+
+    asked, decode = [], decoders.vae.VAEDecoder.decode
+    monkeypatch.setattr(
+        decoders.vae.VAEDecoder, "decode", lambda self, r: (asked.extend(r), decode(self, r))[1]
+    )
+    more = [f"decoder.source={sd3}", "device=cpu", *SPARSE, "out=R"]
+    assert run([*command[1:], *more]) in (0, 4, 5), "there is no reference to score against"
+    stored = StoredLatents("L/step2")
+    assert {request.sample for request in asked} == {"a", "deep/b"}
+    for request in asked:
+        latent = stored.latent(Sample(request.sample), None)
+        assert torch.equal(request.latent, latent.tensor)
+        assert request.sigma == latent.sigma > 0
+        assert request.prompt == stored.header(request.sample).prompt
+        assert (request.height, request.width) == (32, 48)
+    decoded = pd.read_parquet("R/decoded.parquet")
+    assert decoded["digest"].notna().all()
+
+
+def test_again_nothing_is_made_and_a_dry_run_makes_nothing(sd3, prompts, capsys):
+    assert run([*from_prompts(sd3, prompts), "--dry-run"]) == 0
+    printed = capsys.readouterr()
+    assert "2 samples × 2 = 4 latents of sd3" in printed.out
+    assert "StableDiffusion3Pipeline" in printed.out
+    assert not Path("L").exists()
+    run(from_prompts(sd3, prompts))
+    before = {file: file.stat().st_ino for file in Path("L").rglob("*.safetensors")}
+    capsys.readouterr()
+    assert run(from_prompts(sd3, prompts)) == 0
+    assert "4 there already" in capsys.readouterr().err
+    assert {file: file.stat().st_ino for file in before} == before
+    assert run(from_prompts(sd3, prompts, "pipeline.guidance=9")) == 2
+    assert "is in the way" in capsys.readouterr().err
+
+
+def test_a_noise_level_is_the_one_of_a_run(workdir, capsys):
+    """Stored at sigma 0.3 and decoded, or corrupted by the run: the same pictures."""
+    suite = ["suite=folder", f"suite.path={make_pictures(workdir / 'p', 2)}"]
+    assert run(["latents", "decoder=vae_mini", *suite, "sigmas=[0,0.3]", "device=cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "latents/vae_mini/sigma0", "latents/vae_mini/sigma0.3",
+    ]  # fmt: skip
+    stored = shlex.split(lines[1].split("  ")[2])[1:]
+    own = ["run", *suite, "decoder=vae_mini"]
+    for name, arguments in (
+        ("stored", stored), ("own", [*own, "knobs.sigma=0.3"]), ("clean", own),
+    ):  # fmt: skip
+        assert run([*arguments, "device=cpu", *SPARSE, f"out={name}"]) == 0
+    pictures = {
+        name: list(pd.read_parquet(f"{name}/decoded.parquet")["digest"])
+        for name in ("stored", "own", "clean")
+    }
+    assert pictures["stored"] == pictures["own"]
+    assert not set(pictures["clean"]) & set(pictures["own"])
+
+
+def test_stored_latents_get_noise_too(sd3, prompts, capsys):
+    run(from_prompts(sd3, prompts))
+    noisy = ["latents", "decoder=sd3", *prompts, "latents=stored", "sigmas=[0,0.5]", "out=N"]
+    assert run([*noisy, "latents.path=L/x0"]) == 0
+    clean, more = StoredLatents("N/sigma0"), StoredLatents("N/sigma0.5")
+    assert torch.equal(clean.latent(Sample("a"), None).tensor,
+                       StoredLatents("L/x0").latent(Sample("a"), None).tensor)  # fmt: skip
+    assert more.latent(Sample("a"), None).sigma == 0.5
+    assert run([*noisy[:-1], "out=M", "latents.path=L/step2"]) == 5
+    assert "already carries noise" in capsys.readouterr().err
+
+
+def test_a_damaged_picture_is_named_and_the_rest_is_written(workdir, capsys):
+    folder = make_pictures(workdir / "p", 2)
+    (folder / "bad.png").write_bytes(b"no picture")
+    (folder / "gone.png").symlink_to(folder / "nowhere")
+    arguments = ["latents", "decoder=vae_mini", "suite=folder", f"suite.path={folder}",
+                 "sigmas=[0]", "out=L"]  # fmt: skip
+    assert run(arguments) == 5
+    printed = capsys.readouterr()
+    assert "failed  bad: the file is not a picture in a known format" in printed.err
+    assert "failed  gone: gone.png" in printed.err
+    assert "2 samples have no latents" in printed.err
+    assert printed.out.startswith("L/sigma0  2 latents")
+    assert sorted(f.name for f in Path("L/sigma0").iterdir()) == [
+        "p00.safetensors", "p01.safetensors",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Neither pipeline nor decoder is set"),
+        (["pipeline=flux", "decoder=flux1"], "Both pipeline and decoder are set"),
+        (["pipeline=flux", "sigmas=[0]"], "takes neither sigmas nor latents"),
+        (["decoder=vae_mini"], "sigmas is not set"),
+        (["decoder=vae_mini", "sigmas=[0]", "capture=[x0]"], "no steps to look at"),
+        (["decoder=vae_mini", "sigmas=[0]", "encoder=null"], "no encoder"),
+        (["decoder=vae_mini", "sigmas=[2]"], "no noise levels"),
+        (["decoder=vae_mini", "sigmas=[soft]"], "could not be converted to Float"),
+        (["decoder=vae_mini", "sigmas=[0]", "seed=-1"], "at least 0"),
+        (["pipeline=nothing"], "Could not find 'pipeline/nothing'"),
+        (["pipeline=flux", "captur=[2]"], "captur"),
+        (["pipeline=flux", "capture=[28]", "offline=true"], "is the end: x0"),
+        (["pipeline=flux", "offline=true"], "hf download black-forest-labs/FLUX.1-dev"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_starts(
+    prompts, capsys, monkeypatch, tmp_path, arguments, said
+):
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    suite = [] if "decoder=vae_mini" in arguments else prompts
+    assert run(["latents", *suite, *arguments]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.startswith("error: ")
+    assert "fix:" in printed.err or "seed" in printed.err
+    assert not Path("latents").exists()
+
+
+def test_a_sample_without_what_is_needed_is_named_before_weights_are_looked_for(prompts, capsys):
+    Path("prompts.jsonl").write_text('{"id": "a", "prompt": "x"}\n{"id": "b", "image": "b.png"}')
+    make_pictures(Path("p"), 1)
+    Path("p/p00.png").rename("b.png")
+    assert run(["latents", "pipeline=flux", *prompts, "offline=true"]) == 2
+    assert "samples have no prompt. The first without is b" in capsys.readouterr().err
+    assert run(["latents", "decoder=flux1", "sigmas=[0]", *prompts, "offline=true"]) == 2
+    assert "samples have no image. The first without is a" in capsys.readouterr().err
+
+
+def test_the_configuration_is_printed(capsys):
+    assert run(["latents", "pipeline=zimage_turbo", "--cfg"]) == 0
+    printed = OmegaConf.create(capsys.readouterr().out)
+    assert (printed.pipeline.steps, list(printed.capture)) == (8, ["x0"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_packaged_pipeline_composes_and_is_in_the_table(name):
+    """Defaults bind, the space exists, and docs/latents.md says the same."""
+    import inspect
+
+    from decoders.capture.pipelines import Pipeline, folders
+
+    tree = OmegaConf.to_container(compose([f"pipeline={name}"], root=ROOT).tree, resolve=True)
+    node = tree["pipeline"]
+    assert set(inspect.signature(Pipeline).parameters) == set(node) - {"_target_"}
+    family = FAMILIES[node["family"]]
+    assert family.space in SPACES
+    assert (ROOTS / "conf" / "decoder" / f"{family.decoder}.yaml").is_file()
+    folders(node["capture"], node["steps"])
+    row = next(
+        line
+        for line in (ROOTS / "docs" / "latents.md").read_text().splitlines()
+        if line.startswith(f"| `{name}`")
+    )
+    wanted = [node["repo"], family.space, node["steps"], node["guidance"], node["capture"][0]]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == list(map(str, wanted))
+
+
+def test_there_are_pipelines():
+    assert {"flux", "flux2", "flux2_klein", "sd3", "sdxl", "qwenimage", "zimage"} <= set(NAMES)
+    composed = compose(["pipeline=flux", "capture=[3,x0]"], root=ROOT)
+    assert composed.group("pipeline")["capture"] == [3, "x0"], "the command line wins"
+
+
+def test_the_loop_of_the_documentation_stores_the_same_latent(sd3, prompts):
+    """Its code block runs as it stands; with our noise it stores what `qa latents` stores."""
+    import functools
+
+    import diffusers
+
+    from qa import seeds
+    from qa.plan import content
+
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOTS / "docs" / "latents.md").read_text(), re.S)
+    loaded = diffusers.DiffusionPipeline.from_pretrained(sd3, local_files_only=True)
+    key = content(Sample("a", prompt="a red cat"))
+    generator = torch.Generator().manual_seed(seeds.generator_seed("diffusion-noise", key, 0))
+    pipe = functools.partial(loaded, height=32, width=48, guidance_scale=4.0, generator=generator)
+    exec(code, {"pipe": pipe, "PROMPT": "a red cat"})
+    theirs = StoredLatents("LATENTS/step2").latent(Sample("cat"), None)
+    run(from_prompts(sd3, prompts))
+    ours = StoredLatents("L/step2").latent(Sample("a"), None)
+    assert torch.equal(theirs.tensor, ours.tensor)
+    assert theirs.sigma == ours.sigma > 0

@@ -16,7 +16,6 @@ and `steps`. Files whose names begin as `qa.files.PARTIAL` does are being writte
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,12 +24,13 @@ from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from decoders.spaces import space as find_space
+from decoders.weights import to_bytes
 from qa.errors import QaError, UsageError
-from qa.files import PARTIAL, canonical, sha256, write_bytes
+from qa.files import PARTIAL, sha256, write_bytes
 from qa.types import Latent, LatentSpace, Sample
 
 SUFFIX = ".safetensors"
@@ -145,19 +145,7 @@ def write(
     """
     said = {**facts, "space": space, "sigma": repr(float(sigma))}
     said |= {key: text for key, text in (("prompt", prompt), ("source", source)) if text}
-    write_bytes(path, _sorted(save({TENSOR: latent.detach().to("cpu").contiguous()}, said)))
-
-
-def _sorted(data: bytes) -> bytes:
-    """The same safetensors file with its header's entries in order.
-
-    The library writes metadata in an order that changes from process to process, and a file's
-    hash is part of what a run is planned with.
-    """
-    length = int.from_bytes(data[:8], "little")
-    header = canonical(json.loads(data[8 : 8 + length])).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+    write_bytes(path, to_bytes({TENSOR: latent.detach().to("cpu").contiguous()}, said))
 
 
 def _headers(folder: Path) -> dict[str, Header]:

@@ -7,6 +7,7 @@ or foreign checkpoint that loads silently decodes to something plausible.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from qa.errors import QaError, UsageError
+from qa.files import canonical
 
 Network = TypeVar("Network", bound=nn.Module)
 SHOWN = 3
@@ -43,6 +45,21 @@ def read_state(file: Path) -> dict[str, Tensor]:
     ):
         raise QaError(f"{file} is no state dict.", "It holds something else than named tensors.")
     return dict(weights)
+
+
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file whose bytes depend on nothing but the arguments.
+
+    The library writes metadata in an order that changes from process to process, and files are
+    known by their hashes.
+    """
+    from safetensors.torch import save
+
+    data = save(dict(tensors), dict(metadata))
+    length = int.from_bytes(data[:8], "little")
+    header = canonical(json.loads(data[8 : 8 + length])).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
 def strip_prefix(state: Mapping[str, Tensor], prefixes: Iterable[str]) -> dict[str, Tensor]:

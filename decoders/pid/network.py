@@ -35,6 +35,8 @@ from decoders.pid.layers import (
     text_angles,
 )
 
+CPU_PATCHES, GPU_PATCHES = 256, 4096
+"""Patches that the pixel stage has in hand at a time."""
 FREQUENCIES = 128
 MAX_PERIOD = 10.0
 
@@ -262,12 +264,26 @@ class PixelBlock(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.Linear(config.hidden, area * 6 * d))
 
     def forward(self, u: Tensor, s: Tensor, angles: Tensor) -> Tensor:
-        modulation = self.adaLN_modulation(s).unflatten(-1, (u.shape[2], 6, u.shape[3]))
-        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.unbind(-2)
-        flat = modulate(self.norm1(u), shift1, scale1).flatten(2)
-        attended = self.expand_from_attn(self.attn(self.compress_to_attn(flat), angles))
-        u = u + gate1 * attended.view_as(u)
-        return u + gate2 * self.mlp(modulate(self.norm2(u), shift2, scale2))
+        # A few patches at a time: only attention mixes them, and what lies between the steps for
+        # all patches is many times the picture. On a CPU it then stays in its caches.
+        parts = u.split(CPU_PATCHES if u.device.type == "cpu" else GPU_PATCHES, 1)
+        modulations, compressed, start = [], [], 0
+        for part in parts:
+            tokens = s[:, start : start + part.shape[1]]
+            start += part.shape[1]
+            modulation = self.adaLN_modulation(tokens).unflatten(-1, (part.shape[2], 6, -1))
+            modulations.append(modulation.unbind(-2))
+            shift, scale = modulations[-1][:2]
+            flat = modulate(self.norm1(part), shift, scale).flatten(2)
+            compressed.append(self.compress_to_attn(flat))
+        attended = self.attn(torch.cat(compressed, 1), angles).split([p.shape[1] for p in parts], 1)
+        done = []
+        for part, rows, (_, _, gate1, shift, scale, gate2) in zip(
+            parts, attended, modulations, strict=True
+        ):
+            part = part + gate1 * self.expand_from_attn(rows).view_as(part)
+            done.append(part + gate2 * self.mlp(modulate(self.norm2(part), shift, scale)))
+        return torch.cat(done, 1)
 
 
 class PixelMLP(nn.Module):

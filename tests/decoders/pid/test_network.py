@@ -9,7 +9,7 @@ import pytest
 import tiny_pid
 import torch
 
-from decoders.pid import layers, registry
+from decoders.pid import layers, network, registry
 from decoders.pid.adapter import Adapter, Gate
 from decoders.pid.layers import image_angles, rotate, text_angles
 from decoders.pid.network import PiD, _sinusoids
@@ -94,6 +94,18 @@ def test_a_batch_equals_its_pictures_one_at_a_time(adapter):
         alone = model(x[part], t[part], model.condition(text[part], 32, 64, one, sigma[part]))
         torch.testing.assert_close(alone[0], whole[i], rtol=0, atol=1e-6)  # norms are float32
     assert (whole[0] - whole[1]).abs().max() > 0.1
+
+
+def test_the_pixel_stage_may_take_its_patches_in_any_portions(monkeypatch):
+    model = tiny_pid.network(tiny_pid.V15).double()
+    condition = model.condition(
+        torch.randn(2, 4, 12).double(), 48, 80, torch.randn(2, 16, 2, 3).double()
+    )
+    x, t = torch.randn(2, 3, 48, 80).double(), torch.tensor([500.0, 900.0])
+    whole = model(x, t, condition)
+    for patches in (1, 4, 15):
+        monkeypatch.setattr(network, "CPU_PATCHES", patches)
+        torch.testing.assert_close(model(x, t, condition), whole, rtol=0, atol=1e-6)
 
 
 def test_sigma_reaches_the_gates_and_nothing_else():

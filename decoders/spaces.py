@@ -121,7 +121,7 @@ AFFINE: Mapping[str, Affine] = MappingProxyType(
         "mini": Affine(),
     }
 )
-"""The spaces whose normalisation is known without weights. `flux2` and `rae_dinov2` are not here:
+"""The spaces whose normalisation is known without weights. `flux2` and the `rae_` are not here:
 their statistics come with the network."""
 
 

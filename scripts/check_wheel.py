@@ -20,6 +20,7 @@ FILES = {
     "decoders/mini/vae_mini.safetensors",
     "decoders/mini/vae_mini.md",
     "decoders/mini/vae_mini.json",
+    *(f"decoders/{name}/checkpoints.toml" for name in ("l2p", "pid")),
 }
 
 

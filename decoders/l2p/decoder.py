@@ -156,7 +156,5 @@ def _notes(own: Checkpoint, size: tuple[int, int], text: TextFeatures) -> tuple[
         *own.notes,
     ]
     if not own.trained(*size):
-        notes.append(
-            f"{size[1]}x{size[0]} pixels were not trained: {own.name} is for {own.size}"
-        )
+        notes.append(f"{size[1]}x{size[0]} pixels were not trained: {own.name} is for {own.size}")
     return tuple(notes)

@@ -21,7 +21,7 @@ from qa.errors import UsageError
 def test_the_spaces_that_share_a_shape_are_still_different():
     assert len(set(SPACES.values())) == len(SPACES)
     assert [name for name, entry in SPACES.items() if entry.noise == "vp"] == ["sdxl"]
-    assert set(SPACES) - set(AFFINE) == {"flux2", "rae_dinov2"}
+    assert set(SPACES) - set(AFFINE) == {"flux2", "rae_dinov2", "rae_siglip2"}
 
 
 @pytest.mark.parametrize(

@@ -16,24 +16,18 @@ from qa.types import Decoder, Knobs, LatentSource, Metric, Sample, traits
 
 
 def check_assets(nodes: Sequence[Any], decoder: str) -> None:
-    """AssetMissing naming every file that the parts need and that cannot be fetched unasked.
+    """AssetMissing naming every file that is missing, if one of them cannot be fetched unasked.
 
     A part names an asset as `asset`, unless its `source` or `path` says where its files are.
     """
     names = dict.fromkeys(name for node in nodes for name in _assets(node))
-    here = assets.store()
-    absent = [
-        status
-        for status in map(here.status, names)
-        if status.state in ("missing", "damaged") and (status.asset.ask or assets.offline())
-    ]
-    if absent:
-        some = "1 file or folder" if len(absent) == 1 else f"{len(absent)} files or folders"
-        raise AssetMissing(
-            f"decoder={decoder} needs {some} that are not on this machine.",
-            "".join(f"\n  {_described(status)}" for status in absent),
-            f"qa assets fetch {' '.join(status.asset.name for status in absent)}",
-        )
+    found = map(assets.store().status, names)
+    absent = [status for status in found if status.state in ("missing", "damaged")]
+    if absent and (assets.offline() or any(status.asset.ask for status in absent)):
+        some = "an asset that is" if len(absent) == 1 else f"{len(absent)} assets that are"
+        lines = [f"decoder={decoder} needs {some} not on this machine.", *map(_described, absent)]
+        fetch = f"qa assets fetch {' '.join(status.asset.name for status in absent)}"
+        raise AssetMissing("\n  ".join(lines), "", fetch)
 
 
 def check_knobs(knobs: Knobs, decoder: Decoder) -> None:
@@ -126,7 +120,9 @@ def _described(status: Status) -> str:
     told = "size not published" if size is None else f"{size / 1e9:.2f} GB"
     if asset.size is None and size is not None:
         told = f"about {told}"
-    files = ", ".join(file.origin for file in asset.files)
-    note = f"; {asset.note}" if asset.note else ""
-    wrong = f"; {status.why}" if status.state == "damaged" else ""
-    return f"{asset.name}: {files} of {asset.origin}; {told}; {asset.licence}{note}{wrong}"
+    place = asset.origin
+    if asset.repo:
+        place += f": {', '.join(file.origin for file in asset.files)}"
+    damage = status.why if status.state == "damaged" else ""
+    remarks = "; ".join(remark for remark in (place, asset.note, damage) if remark)
+    return f"{asset.name}  {told}  {asset.licence}\n    {remarks}"

@@ -47,6 +47,7 @@ def asset_row(status: Any) -> dict[str, Any]:
         "state": status.state,
         "path": None if status.path is None else str(status.path),
         "bytes": asset.size,
+        "about": asset.about,
         "licence": asset.licence,
         "needed_by": list(asset.needed_by),
         "origin": asset.origin,
@@ -62,7 +63,8 @@ def print_assets(found: Iterable[Any]) -> None:
 
     table = Table("asset", "state", "MB", "licence", "needed for", box=None, pad_edge=False)
     for row in map(asset_row, found):
-        size = f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else "?"
+        about = f"~{row['about'] / 1e6:.0f}" if row["about"] else "?"
+        size = f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else about
         table.add_row(row["name"], row["state"], size, row["licence"], ", ".join(row["needed_by"]))
     Console().print(table)
 

@@ -113,9 +113,11 @@ def test_without_weights_everything_needed_is_said(pictures, workdir, capsys, mo
     assert code == 2
     said = capsys.readouterr().err
     for part in (
-        "pid_flux_2k.pth: checkpoints/PiD_res2k_sr4x_official_flux_distill_4step/model_ema_bf16",
-        "huggingface.co/nvidia/PiD", "about 2.72 GB", "NON-COMMERCIAL",
-        "text-gemma-2-2b-it", "Gemma", "qa assets fetch", "pid_flux_2k.pth",
+        "needs 3 assets", "vae-zimage  0.17 GB  Apache-2.0",
+        "pid_flux_2k.pth  about 2.72 GB  NVIDIA",
+        "NON-COMMERCIAL", "text-gemma-2-2b-it  about 5.23 GB  Gemma Terms of Use",
+        "nvidia/PiD at main: checkpoints/PiD_res2k_sr4x_official_flux_distill_4step/model_ema_bf16",
+        "fix: qa assets fetch vae-zimage pid_flux_2k.pth text-gemma-2-2b-it",
     ):  # fmt: skip
         assert part in said, part
     assert not list(workdir.glob("runs/*"))

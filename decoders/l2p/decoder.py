@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,14 +20,13 @@ from decoders.l2p.checkpoints import Checkpoint, checkpoint, load
 from decoders.l2p.config import Convention
 from decoders.l2p.sampler import Velocity, guided, sample, schedule
 from decoders.l2p.sizes import check_size
+from decoders.text import TextFeatures
+from decoders.text import note as text_note
 from qa import assets, seeds
 from qa.errors import QaError, UsageError
 from qa.files import sha256
 from qa.numerics import pick_device
 from qa.types import DecodeRequest, Knobs
-
-if TYPE_CHECKING:
-    from decoders.text import TextFeatures
 
 CONVENTIONS = ("official", "diffusers")
 
@@ -151,7 +149,7 @@ def _file(own: Checkpoint, path: str | None, asset: str | None) -> Path:
 
 def _notes(own: Checkpoint, size: tuple[int, int], text: TextFeatures) -> tuple[str, ...]:
     notes = [
-        f"text features: {text.label} ({text.licence})",
+        text_note(text),
         f"where knobs are left open: {own.steps} steps, cfg {own.cfg:g}, shift {own.shift:g}",
         *own.notes,
     ]

@@ -16,6 +16,7 @@ from decoders.frame import pick_dtype, settings_digest
 from decoders.pid import registry, samplers
 from decoders.pid.network import Condition
 from decoders.text import TextFeatures
+from decoders.text import note as text_note
 from qa import seeds
 from qa.errors import QaError, UsageError
 from qa.files import sha256
@@ -67,7 +68,7 @@ class PiD:
         teacher = self.checkpoint.sampler == "teacher"
         self.knobs = frozenset({"steps", "cfg", "shift"} if teacher else {"steps"})
         self.licence = self.checkpoint.licence
-        self.notes = (f"text features: {text.label} ({text.licence})", *self._notes())
+        self.notes = (text_note(text), *self._notes())
         settings = (self.checkpoint.name, dtype, str(self.device), negative, str(untrained_sizes))
         self.digest = settings_digest(("pid", *settings, text.digest, sha256(file)))
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from decoders.text.encoders import Gemma, Qwen3
 from decoders.text.stored import NoText, Stored
 
-__all__ = ["Gemma", "NoText", "Qwen3", "Stored", "TextFeatures"]
+__all__ = ["Gemma", "NoText", "Qwen3", "Stored", "TextFeatures", "note"]
 
 
 class TextFeatures(Protocol):
@@ -39,3 +39,9 @@ class TextFeatures(Protocol):
     def __call__(self, prompt: str | None) -> Tensor:
         """The prompt's features, float32 [T,width] on the CPU."""
         ...
+
+
+def note(text: TextFeatures) -> str:
+    """What a report says of a decoder's text features."""
+    terms = f" ({text.licence})" if text.licence else ""
+    return f"text features: {text.label}{terms}"

@@ -89,7 +89,7 @@ class NoText:
     """Zeros [tokens,width] whatever the prompt."""
 
     needs_prompt = False
-    licence = "Apache-2.0"
+    licence = ""
     label = "none (zeros; not what the network was trained with)"
 
     def __init__(self, width: int = 2304, tokens: int = 300) -> None:

@@ -54,6 +54,12 @@ def check_knobs(knobs: Knobs, decoder: Decoder) -> None:
 def check_spaces(latents: LatentSource | None, decoder: Decoder) -> None:
     """Refuse latents that the decoder does not take; both spaces are named."""
     if decoder.space is None:
+        if latents is not None:
+            raise UsageError(
+                "This decoder takes no latents.",
+                f"The configuration gives it some of {latents.space}.",
+                "leave latents= and encoder away",
+            )
         return
     if latents is None:
         raise UsageError(

@@ -190,7 +190,7 @@ def _system(config: Config) -> tuple[LatentSource | None, Decoder]:
     latents = None if node is None else _complete(build(node, "latents"), LATENT_SOURCE)
     decoder: Decoder = _complete(build(config.group("decoder"), "decoder"), DECODER)
     check_spaces(latents, decoder)
-    return (None if decoder.space is None else latents), decoder
+    return latents, decoder
 
 
 def _source(config: Config) -> Any:

@@ -81,6 +81,12 @@ def test_scales_must_fit():
         checks.check_spaces(Full(), Enlarging())
 
 
+def test_a_decoder_without_a_latent_space_takes_no_latents():
+    checks.check_spaces(None, FromWords())
+    with pytest.raises(UsageError, match="takes no latents"):
+        checks.check_spaces(Pool(), FromWords())
+
+
 def test_prompts_must_be_there():
     samples = [Sample("a", prompt="x"), Sample("b"), Sample("c", prompt="")]
     checks.check_samples(samples, Sampler())

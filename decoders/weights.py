@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TypeVar
 
 import torch
@@ -19,6 +20,7 @@ from qa.errors import QaError, UsageError
 from qa.files import canonical
 
 Network = TypeVar("Network", bound=nn.Module)
+FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 SHOWN = 3
 """Keys named in a refusal, of each kind."""
 
@@ -37,11 +39,14 @@ def read_state(file: Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged pickle fails in any way whatever
         raise QaError(
             f"{file} cannot be read as weights.",
-            str(error).splitlines()[0] if str(error) else type(error).__name__,
+            # A pickle's own message would advise to load it with code and all.
+            "It is damaged, or holds more than tensors."
+            if isinstance(error, UnpicklingError)
+            else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
             "fetch it again; a file that needs more than tensors is never loaded",
         ) from error
     if not isinstance(weights, Mapping) or not all(
-        isinstance(value, Tensor) for value in weights.values()
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
     ):
         raise QaError(f"{file} is no state dict.", "It holds something else than named tensors.")
     return dict(weights)
@@ -84,17 +89,27 @@ def load_strict(
     source: str,
     dtype: torch.dtype,
     device: torch.device | str = "cpu",
+    hint: str = "",
 ) -> None:
     """Fill `model` with exactly the tensors of `state`, cast to `dtype` on `device`.
 
     Works for a network on the meta device, one tensor at a time, so that weights lie in memory
-    once. Raises UsageError naming the first keys that do not fit; `what` and `source` say in it
-    which network was wanted and where the tensors came from.
+    once. Raises UsageError naming the first keys that do not fit, and for quantised weights; `what`
+    and `source` say in it which network was wanted and where the tensors came from, `hint` what it
+    might be instead.
     """
+    quantised = [key for key, value in state.items() if value.dtype not in FLOATS]
+    if quantised:
+        raise UsageError(
+            f"{source} holds quantised weights.",
+            f"{quantised[0]} is {str(state[quantised[0]].dtype).removeprefix('torch.')}, and "
+            f"{len(quantised) - 1} more tensors are no plain floats.",
+            "use the released file: measure what was released, not its repack",
+        )
     problem = misfit(model, state)
     if problem:
         raise UsageError(
-            f"{source} holds no {what}.",
+            f"{source} holds no {what}{': ' + hint if hint else ''}.",
             problem,
             "name the checkpoint that the file really is, or fetch the file again",
         )

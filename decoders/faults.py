@@ -10,7 +10,7 @@ from torch import Tensor
 from decoders.frame import NO_KNOBS, settings_digest
 from decoders.spaces import space as find_space
 from qa.errors import UsageError
-from qa.types import Decoder, DecodeRequest
+from qa.types import Decoder, DecodeRequest, traits
 
 
 class Flat:
@@ -49,6 +49,9 @@ class Shifted:
         self.space = decoder.space
         self.licence = decoder.licence
         self.knobs = decoder.knobs
+        inner = traits(decoder)
+        self.scale, self.size = inner.scale, inner.size
+        self.needs_prompt, self.notes = inner.needs_prompt, inner.notes
         self.digest = settings_digest(("shifted", str(by), decoder.digest))
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:

@@ -68,10 +68,15 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byte
 
 
 def strip_prefix(state: Mapping[str, Tensor], prefixes: Iterable[str]) -> dict[str, Tensor]:
-    """The state dict without a prefix that every key has; the first that fits is taken off."""
+    """The state dict without a prefix that most of its keys have.
+
+    Keys without it stay as they are, so that a stray one is what a refusal names.
+    """
     for prefix in prefixes:
-        if state and all(key.startswith(prefix) for key in state):
-            return {key[len(prefix) :]: value for key, value in state.items()}
+        having = sum(key.startswith(prefix) for key in state)
+        plain = {key.removeprefix(prefix): value for key, value in state.items()}
+        if 2 * having > len(state) == len(plain):
+            return plain
     return dict(state)
 
 

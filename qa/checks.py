@@ -40,15 +40,8 @@ def check_knobs(knobs: Knobs, decoder: Decoder) -> None:
                 f"This decoder reads {', '.join(sorted(read)) or 'no knob'}.",
                 f"leave knobs.{name} away",
             )
-    check = getattr(decoder, "check_knobs", None)
-    if check is None:
-        return
-    try:
-        check(knobs)
-    except ValueError as error:
-        raise UsageError(
-            "The dial cannot be set like this.", f"{error}.", "change knobs"
-        ) from error
+    if hasattr(decoder, "check_knobs"):
+        decoder.check_knobs(knobs)
 
 
 def check_spaces(latents: LatentSource | None, decoder: Decoder) -> None:
@@ -79,35 +72,49 @@ def check_spaces(latents: LatentSource | None, decoder: Decoder) -> None:
             f"The encoder sees pictures at 1/{source} of their size, "
             f"the decoder makes them {target} times larger.",
             "The output would not have the size of the reference.",
-            f"wrap the encoder in decoders.reduced.Reduced with by={target}",
+            "decoder=NAME sets both; in a YAML file of your own, encoder: "
+            f"{{_target_: decoders.reduced.Reduced, by: {target}, encoder: …}}",
         )
 
 
-def check_samples(samples: Sequence[Sample], decoder: Decoder) -> None:
-    """Refuse a suite without prompts for a decoder that cannot do without."""
-    if not traits(decoder).needs_prompt:
-        return
+def check_samples(
+    samples: Sequence[Sample], latents: LatentSource | None, decoder: Decoder
+) -> None:
+    """Refuse a suite that lacks what every picture is made from: prompts, or pictures to encode."""
     silent = sorted(sample.id for sample in samples if sample.prompt is None)
-    if silent:
+    if silent and traits(decoder).needs_prompt:
         raise UsageError(
             f"{len(silent)} of {len(samples)} samples have no prompt.",
             f"This decoder needs one for each; the first without is {silent[0]}.",
-            "use a manifest with prompts (an empty one counts), or text=none where it is allowed",
+            'use a manifest with a "prompt" in each line ("" counts), or text=none',
         )
-
-
-def check_metrics(metrics: Mapping[str, Metric], decoder: Decoder) -> None:
-    """Refuse to compare pictures made from words alone with a reference picture."""
-    if decoder.space is not None or not traits(decoder).needs_prompt:
-        return
-    paired = sorted(name for name, metric in metrics.items() if metric.facts.paired)
-    if paired:
+    encodes = getattr(latents, "scale", None) is not None
+    if encodes and samples and all(sample.image is None for sample in samples):
         raise UsageError(
-            f"{', '.join(paired)} cannot score this decoder.",
-            "They compare with a reference picture; it makes pictures from prompts alone, and has "
-            "no latent.",
-            "choose metrics without a reference, e.g. metric=[piqe]",
+            "None of the samples has a picture.",
+            "The latents would come from an encoder.",
+            "latents=stored latents.path=DIR, or a suite with pictures",
         )
+
+
+def check_metrics(
+    metrics: Mapping[str, Metric], samples: Sequence[Sample], decoder: Decoder
+) -> None:
+    """Refuse metrics that compare with a reference where there is none."""
+    paired = sorted(name for name, metric in metrics.items() if metric.facts.paired)
+    if not paired:
+        return
+    if decoder.space is None and traits(decoder).size is not None:
+        why = "It draws pictures of its own: none of them has a reference."
+    elif all(sample.image is None for sample in samples):
+        why = "None of the samples has a reference picture."
+    else:
+        return
+    raise UsageError(
+        f"{', '.join(paired)} cannot score this run.",
+        why,
+        "choose metrics without a reference, e.g. metric=[piqe]",
+    )
 
 
 def _assets(node: Any) -> Iterator[str]:

@@ -90,8 +90,8 @@ def prepare(config: Config) -> Job:
         metrics, unavailable = _metrics(config.group("metric"))
         latents, decoder = _system(config)
     check_knobs(knobs, decoder)
-    check_samples(samples, decoder)
-    check_metrics(metrics, decoder)
+    check_samples(samples, latents, decoder)
+    check_metrics(metrics, samples, decoder)
     plan = make_plan(
         samples,
         seeds=tree.seeds,

@@ -84,7 +84,7 @@ def code_digest(parts: Sequence[Any]) -> str:
         for module in sorted(modules):
             if module.partition(".")[0] == "decoders":
                 root = Path(str(files("decoders")))
-                for path in sorted(root.rglob("*.py")):
+                for path in sorted([*root.rglob("*.py"), *root.rglob("*.toml")]):
                     sources[path.relative_to(root).as_posix()] = sha256(path)
             else:
                 sources[module] = [sha256(_file(module)), part]

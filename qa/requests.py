@@ -67,13 +67,15 @@ def corrupt(latent: Tensor, noise: Tensor, sigma: float, space: LatentSpace) -> 
 
 
 def note(request: DecodeRequest, decoder: Decoder) -> str:
-    """What is cut off because whole latent cells cover more than the picture, or ""."""
-    if request.latent is None or decoder.space is None:
-        return ""
-    height, width = _covered(request.latent, decoder)
-    if (height, width) == (request.height, request.width):
-        return ""
-    return f"decoded as {width}x{height}, cropped to {request.width}x{request.height}"
+    """What was done to fit the picture's size, and what its decoder remarks, or ""."""
+    told = []
+    if request.latent is not None and decoder.space is not None:
+        height, width = _covered(request.latent, decoder)
+        if (height, width) != (request.height, request.width):
+            told.append(f"decoded as {width}x{height}, cropped to {request.width}x{request.height}")
+    if hasattr(decoder, "remark"):
+        told.append(decoder.remark(request))
+    return "; ".join(filter(None, told))
 
 
 def _size(

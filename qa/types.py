@@ -210,7 +210,8 @@ class Decoder(Protocol):
 class Traits:
     """What a decoder may say about itself beyond its role, and what holds where it says nothing.
 
-    It may also have `check_knobs(knobs)`, which raises ValueError for a dial that it cannot take.
+    It may also have `check_knobs(knobs)`, which raises UsageError for a dial that it cannot take,
+    and `remark(request)`, a text to keep beside one picture, or "".
     """
 
     scale: int = 1

@@ -11,7 +11,7 @@ import torch
 
 from decoders.pid import registry
 from decoders.pid.adapter import AdapterConfig
-from decoders.pid.network import PiD, PiDConfig
+from decoders.pid.network import PiDConfig, PiDNetwork
 
 SIZES = {
     "hidden": 32, "heads": 2, "depth": 3, "patch": 16, "pixel_hidden": 4, "pixel_depth": 2,
@@ -21,9 +21,9 @@ V1 = AdapterConfig(16, 8, 4, 8, "channel", "zeros", blocks=2)
 V15 = replace(V1, width=12, gate="token", padding="replicate", pixel_stage=True)
 
 
-def network(adapter: AdapterConfig | None = V1, seed: int = 0, **sizes) -> PiD:
+def network(adapter: AdapterConfig | None = V1, seed: int = 0, **sizes) -> PiDNetwork:
     """A network in which every parameter is random: zeros and ones would hide paths."""
-    model = PiD(PiDConfig(adapter, (64, 64), **{**SIZES, **sizes}))
+    model = PiDNetwork(PiDConfig(adapter, (64, 64), **{**SIZES, **sizes}))
     randomise(model, seed)
     return model.eval().requires_grad_(False)
 
@@ -56,7 +56,7 @@ def save(path: Path, checkpoint: registry.Checkpoint, prefix: str = "net.", seed
     """A checkpoint file of that row, bfloat16 as released; returns its path."""
     from safetensors.torch import save_file
 
-    model = PiD(checkpoint.config())
+    model = PiDNetwork(checkpoint.config())
     randomise(model, seed)
     state = {
         prefix + key: value.detach().to(torch.bfloat16) for key, value in model.state_dict().items()
@@ -70,8 +70,16 @@ def save(path: Path, checkpoint: registry.Checkpoint, prefix: str = "net.", seed
 
 def golden(*parts: str) -> Path:
     """A golden file among the assets; skips where there are none."""
-    root = os.environ.get("QA_ASSETS", "")
-    path = Path(root, "parity", *parts)
-    if not root or not path.exists():
-        pytest.skip(f"QA_ASSETS has no parity/{'/'.join(parts)}")
-    return path
+    for root in filter(None, os.environ.get("QA_ASSETS", "").split(os.pathsep)):
+        if Path(root, "parity", *parts).exists():
+            return Path(root, "parity", *parts)
+    pytest.skip(f"QA_ASSETS has no parity/{'/'.join(parts)}")
+
+
+def goldens(folder: str) -> list[str]:
+    """Names of all golden files in a folder of the assets; one that is not there if there are none,
+    so that the tests over them say why they skip.
+    """
+    roots = filter(None, os.environ.get("QA_ASSETS", "").split(os.pathsep))
+    files = (file for root in roots for file in Path(root, "parity", folder).glob("*.safetensors"))
+    return sorted(file.name for file in files) or ["(no golden file)"]

@@ -1,4 +1,4 @@
-"""Systems under test that take no time: average pooling as a latent space, and decoders for it."""
+"""Parts that take no time: average pooling as a latent space, decoders for it, and a metric."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from qa import images, seeds
-from qa.types import DecodeRequest, Latent, LatentSpace, Sample
+from qa.types import DecodeRequest, Latent, LatentSpace, MetricFacts, Sample
 
 POOLED = LatentSpace("pooled", 3, 8, "8x8 means")
 
@@ -83,3 +83,18 @@ class Breaks(Sampler):
             pixels[0, 0, 0] = float("inf")
             return pixels
         return pixels[:, 1:]
+
+
+class Brightness:
+    """A metric without a reference: mean level of a picture."""
+
+    better = "higher"
+    unit = ""
+
+    def __init__(self) -> None:
+        self.facts = MetricFacts(
+            "brightness", "higher", "", "test", "test", {"version": 1}, paired=False
+        )
+
+    def __call__(self, pictures: torch.Tensor, reference: torch.Tensor | None) -> list[float]:
+        return [picture.float().mean().item() for picture in pictures]

@@ -4,9 +4,10 @@ Golden files are safetensors written by the official code on tiny networks. Thre
 by their content:
 
     network   weights.*, inputs.{x,t,y,lq_latent,degrade_sigma}, output
-    student   the same file's sampler.noise.{0..3}, sampler.output
-    teacher   null_y, output and steps, cfg_scale, shift; `net_golden` names its network file, which
-              is looked for among the arguments, beside it and in the folders beside that
+    student   the same file's sampler.noise (all steps stacked, or sampler.noise.0, .1, …) and
+              sampler.output
+    teacher   null_y, output, times and steps, cfg_scale, shift; `net_golden` names its network
+              file, looked for among the arguments, beside it and in the folders beside that
 
 The metadata `config` holds the official constructor's arguments as JSON. One line is printed for
 each file: the largest |difference| of network and sampler, in float32 on the CPU. Sampled pictures
@@ -17,27 +18,22 @@ Exit code: 0 all within tolerance, 1 not, 2 no file given.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from decoders import weights
+from decoders.golden import Golden, difference, read, report
 from decoders.pid import samplers
 from decoders.pid.adapter import AdapterConfig
-from decoders.pid.network import Condition, PiD, PiDConfig
+from decoders.pid.network import Condition, PiDConfig, PiDNetwork
 from decoders.pid.registry import clean
-from qa.errors import QaError
 
-NETWORK_TOLERANCE = 2e-5
-SAMPLER_TOLERANCE = 1e-5
+TOLERANCES = {"network": 2e-5, "student": 1e-5, "teacher": 1e-5, "times": 1e-6}
 GATES = {"sigma_aware_per_token_per_dim": "channel", "sigma_aware_per_token": "token"}
 CHOICES: Mapping[str, Sequence[Any]] = {
     "in_channels": (3,),
@@ -50,34 +46,6 @@ CHOICES: Mapping[str, Sequence[Any]] = {
     "lq_conv_padding_mode": ("zeros", "replicate"),
 }
 """Arguments of which the official code knows more values than any released network uses."""
-
-
-@dataclass(frozen=True)
-class Golden:
-    """A golden file in memory."""
-
-    path: Path
-    metadata: Mapping[str, Any]
-    tensors: Mapping[str, Tensor]
-
-    def network(self) -> PiD:
-        """The tiny network with the file's weights."""
-        state = {
-            key.removeprefix("weights."): value
-            for key, value in self.tensors.items()
-            if key.startswith("weights.")
-        }
-        model = weights.on_meta(lambda: PiD(config(self.metadata["config"])))
-        weights.load_strict(
-            model, clean(state), what="PiD", source=str(self.path), dtype=torch.float32
-        )
-        return model
-
-    def condition(self, network: PiD, text: Tensor) -> Condition:
-        """The file's latent and sigma with some text features [B,L,width]."""
-        height, width = self.tensors["inputs.x"].shape[-2:]
-        latent, sigma = map(self.tensors.get, ("inputs.lq_latent", "inputs.degrade_sigma"))
-        return network.condition(text, height, width, latent, sigma)
 
 
 def config(official: Mapping[str, Any]) -> PiDConfig:
@@ -120,69 +88,76 @@ def _adapter(official: Mapping[str, Any]) -> AdapterConfig:
 def check(path: Path, others: Sequence[Path] = ()) -> dict[str, float]:
     """Largest |difference| of each thing that a golden file holds: network, student, teacher.
 
-    Raises ValueError or KeyError for a file that is no golden file of PiD.
+    Raises one of `decoders.golden.PROBLEMS` for a file that is no golden file of PiD.
     """
     golden = read(path)
     with torch.inference_mode():
         if "net_golden" in golden.metadata:
-            return {"teacher": _teacher(golden, read(_network_of(golden, others)))}
+            return _teacher(golden, read(_network_of(golden, others)))
         return _network(golden)
 
 
-@cache
-def read(path: Path) -> Golden:
-    """A golden file; those metadata values that are JSON are parsed."""
-    with safe_open(path, framework="pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        metadata = {key: _parsed(text) for key, text in (file.metadata() or {}).items()}
-    return Golden(path, metadata, tensors)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """One line for each file; the exit code."""
-    paths = [Path(argument) for argument in arguments]
-    if not paths:
-        print("usage: python -m decoders.pid.check FILE...", file=sys.stderr)
-        return 2
-    good = True
-    for path in paths:
-        try:
-            found = check(path, paths)
-            fine = all(value <= _tolerance(kind) for kind, value in found.items())
-            told = "  ".join(f"{kind} {value:.1e}" for kind, value in found.items())
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, QaError) as error:
-            fine, told = False, f"no golden file of PiD: {type(error).__name__}: {error}"
-        print(f"{'ok  ' if fine else 'FAIL'}  {path.name}  {told}")
-        good &= fine
-    return 0 if good else 1
+def network(golden: Golden) -> PiDNetwork:
+    """The tiny network with a file's weights."""
+    state = {
+        key.removeprefix("weights."): value
+        for key, value in golden.tensors.items()
+        if key.startswith("weights.")
+    }
+    model = weights.on_meta(lambda: PiDNetwork(config(golden.metadata["config"])))
+    weights.load_strict(
+        model, clean(state), what="PiD", source=str(golden.path), dtype=torch.float32
+    )
+    return model
 
 
 def _network(golden: Golden) -> dict[str, float]:
-    network, tensors = golden.network(), golden.tensors
-    condition = golden.condition(network, tensors["inputs.y"])
-    output = network(tensors["inputs.x"], tensors["inputs.t"], condition)
-    found = {"network": _difference(output, tensors["output"])}
-    steps = sum(key.startswith("sampler.noise.") for key in tensors)
-    if steps:
-        noise = [tensors[f"sampler.noise.{k}"] for k in range(steps)]
-        sampled = samplers.student(lambda x, t: network(x, t, condition), noise)
-        found["student"] = _difference(sampled.clamp(-1, 1), tensors["sampler.output"])
+    model, tensors = network(golden), golden.tensors
+    condition = _condition(golden, model, tensors["inputs.y"])
+    output = model(tensors["inputs.x"], tensors["inputs.t"], condition)
+    found = {"network": difference(output, tensors["output"])}
+    if "sampler.output" in tensors:
+        noise = _noise(tensors)
+        sampled = samplers.student(lambda x, t: model(x, t, condition), noise)
+        found["student"] = difference(sampled.clamp(-1, 1), tensors["sampler.output"])
     return found
 
 
-def _teacher(golden: Golden, base: Golden) -> float:
-    network = base.network()
-    given = base.condition(network, base.tensors["inputs.y"])
-    null = base.condition(network, golden.tensors["null_y"])
+def _teacher(golden: Golden, base: Golden) -> dict[str, float]:
+    model = network(base)
+    given = _condition(base, model, base.tensors["inputs.y"])
+    steps, shift = int(golden.metadata["steps"]), float(golden.metadata["shift"])
+    guidance = float(golden.metadata["cfg_scale"])
+    null = given if guidance == 1 else model.with_text(given, golden.tensors["null_y"])
     sampled = samplers.teacher(
-        lambda x, t: network(x, t, given),
-        base.tensors["sampler.noise.0"],
-        steps=int(golden.metadata["steps"]),
-        shift=float(golden.metadata["shift"]),
-        guidance=float(golden.metadata["cfg_scale"]),
-        unconditional=lambda x, t: network(x, t, null),
+        lambda x, t: model(x, t, given),
+        _noise(base.tensors)[0],
+        steps=steps,
+        shift=shift,
+        guidance=guidance,
+        negative=lambda x, t: model(x, t, null),
     )
-    return _difference(sampled.clamp(-1, 1), golden.tensors["output"])
+    found = {"teacher": difference(sampled.clamp(-1, 1), golden.tensors["output"])}
+    if "times" in golden.tensors:
+        found["times"] = difference(samplers.teacher_times(steps, shift), golden.tensors["times"])
+    return found
+
+
+def _condition(golden: Golden, model: PiDNetwork, text: Tensor) -> Condition:
+    """The file's latent and sigma with some text features [B,L,width]."""
+    height, width = golden.tensors["inputs.x"].shape[-2:]
+    latent, sigma = map(golden.tensors.get, ("inputs.lq_latent", "inputs.degrade_sigma"))
+    return model.condition(text, height, width, latent, sigma)
+
+
+def _noise(tensors: Mapping[str, Tensor]) -> list[Tensor]:
+    """The student's noise, step by step; ValueError for a file without."""
+    if "sampler.noise" in tensors:
+        return list(tensors["sampler.noise"])
+    steps = sum(key.startswith("sampler.noise.") for key in tensors)
+    if not steps:
+        raise ValueError("it has no sampler.noise")
+    return [tensors[f"sampler.noise.{k}"] for k in range(steps)]
 
 
 def _network_of(golden: Golden, others: Sequence[Path]) -> Path:
@@ -195,22 +170,9 @@ def _network_of(golden: Golden, others: Sequence[Path]) -> Path:
     raise ValueError(f"its network file {name} is not given and not beside it")
 
 
-def _difference(found: Tensor, wanted: Tensor) -> float:
-    if found.shape != wanted.shape:
-        raise ValueError(f"output is {list(found.shape)}, the file has {list(wanted.shape)}")
-    largest = float((found - wanted).abs().max())
-    return largest if largest == largest else float("inf")  # NaN compares as fine
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _tolerance(kind: str) -> float:
-    return NETWORK_TOLERANCE if kind == "network" else SAMPLER_TOLERANCE
+def main(arguments: Sequence[str]) -> int:
+    """One line for each file; the exit code."""
+    return report("PiD", check, TOLERANCES, arguments)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ quantising clamps, and counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -28,13 +29,15 @@ class PiD:
     """A Decoder.
 
     checkpoint       name in checkpoints.toml; None only with a `path` whose hash is known
-    asset            its row in the asset table, used when `path` is None
-    path             a local file (.pth or .safetensors)
     text             features of the prompt (decoders.text)
+    asset            a row of the asset table; None: the checkpoint's own
+    path             a local file (.pth or .safetensors) instead of the asset
     negative         what a teacher's guidance moves away from
     dtype            float32, or bfloat16: float32 weights under bfloat16 autocast, as released
     untrained_sizes  decode sizes outside the trained range too; the report says so
     size             [height, width] of the text-to-image PixelDiT, which has no latent
+
+    Raises UsageError for settings that do not fit the checkpoint, before its weights are read.
     """
 
     def __init__(
@@ -49,87 +52,114 @@ class PiD:
         size: Sequence[int] | None = None,
         device: str = "auto",
     ) -> None:
-        self.checkpoint, file = registry.locate(checkpoint, asset, path)
         self.device, self.precision = torch.device(pick_device(device)), pick_dtype(dtype)
         if self.precision == torch.float16:
             raise UsageError("PiD does not run in float16.", "", "decoder.dtype=bfloat16")
-        self.network = registry.load(file, self.checkpoint, self.device)
+        self.checkpoint, file = registry.locate(checkpoint, asset, path)
         self.text, self.negative, self.untrained_sizes = text, negative, untrained_sizes
-        wanted = self.network.config.text_width
-        if text.width != wanted:
-            raise UsageError(
-                f"The text features ({text.label}) have width {text.width}.",
-                f"{self.checkpoint.name} takes {wanted}.",
-                "text=gemma, text=none, or features stored with gemma-2-2b-it",
-            )
         self.space, self.scale = self.checkpoint.space, self.checkpoint.scale
         self.size = self._size(size)
+        self._check_text()
         self.needs_prompt = text.needs_prompt
-        teacher = self.checkpoint.sampler == "teacher"
-        self.knobs = frozenset({"steps", "cfg", "shift"} if teacher else {"steps"})
+        self.knobs = frozenset({"steps"} if self._student else {"steps", "cfg", "shift"})
         self.licence = self.checkpoint.licence
         self.notes = (text_note(text), *self._notes())
-        settings = (self.checkpoint.name, dtype, str(self.device), negative, str(untrained_sizes))
-        self.digest = settings_digest(("pid", *settings, text.digest, sha256(file)))
+        settings = (repr(self.checkpoint), dtype, str(self.device), negative, str(self.size))
+        self.digest = settings_digest(
+            ("pid", *settings, str(untrained_sizes), text.digest, sha256(file))
+        )
+        self.network = registry.load(file, self.checkpoint, self.device)
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,height,width], nominal [0,1], not clamped, one request at a time."""
         return [self._decode(request) for request in requests]
 
     def check_knobs(self, knobs: Knobs) -> None:
-        """ValueError for a step count or shift that the sampler does not have."""
-        if self.checkpoint.sampler == "student":
-            samplers.student_times(_student_steps(knobs))
-        else:
-            assert self.checkpoint.defaults is not None
-            steps = self.checkpoint.defaults.steps if knobs.steps is None else knobs.steps
-            samplers.teacher_times(steps, 1.0 if knobs.shift is None else knobs.shift)
+        """UsageError for a dial that the sampler does not have."""
+        steps, guidance, shift = self._dial(knobs, 1, 1)
+        try:
+            if self._student:
+                samplers.student_times(steps)
+            else:
+                samplers.teacher_times(steps, shift)
+            if not math.isfinite(guidance):
+                raise ValueError(f"cfg {guidance}: it is a number")
+        except ValueError as error:
+            raise UsageError(
+                f"{self.checkpoint.name} cannot be set like this.", f"{error}.", "change knobs.*"
+            ) from error
+
+    def remark(self, request: DecodeRequest) -> str:
+        """What is special about one picture: a size that training never saw."""
+        try:
+            self.checkpoint.check_size(*self._full_size(request))
+        except QaError as error:
+            return error.what
+        return ""
+
+    @property
+    def _student(self) -> bool:
+        return self.checkpoint.sampler == "student"
+
+    def _dial(self, knobs: Knobs, height: int, width: int) -> tuple[int, float, float]:
+        """Steps, guidance and shift: the knob's value, else the checkpoint's."""
+        own = self.checkpoint.defaults
+        if own is None:
+            steps = samplers.STUDENT_STEPS[-1] if knobs.steps is None else knobs.steps
+            return steps, 1.0, 1.0
+        return (
+            own.steps if knobs.steps is None else knobs.steps,
+            own.cfg if knobs.cfg is None else knobs.cfg,
+            own.shift_at(height, width) if knobs.shift is None else knobs.shift,
+        )
 
     def _decode(self, request: DecodeRequest) -> Tensor:
         height, width = self._full_size(request)
+        if not self.untrained_sizes:
+            self.checkpoint.check_size(height, width)
+        self.check_knobs(request.knobs)
         with torch.autocast(
             self.device.type, self.precision, enabled=self.precision != torch.float32
         ):
-            sample = self._student if self.checkpoint.sampler == "student" else self._teacher
-            x0 = sample(request, height, width)
+            x0 = self._sample(request, height, width)
         return ((x0.float() + 1) / 2)[0, :, : request.height, : request.width]
 
-    def _student(self, request: DecodeRequest, height: int, width: int) -> Tensor:
-        steps = _student_steps(request.knobs)
-        samplers.student_times(steps)  # refuses before any work
-        condition = self._condition(request, request.prompt, height, width)
-        streams = [seeds.INITIAL_NOISE, *(seeds.renoise(k) for k in range(steps - 1))]
-        noise = [self._noise(stream, request, height, width) for stream in streams]
-        return samplers.student(lambda x, t: self.network(x, t, condition), noise)
-
-    def _teacher(self, request: DecodeRequest, height: int, width: int) -> Tensor:
-        defaults, knobs = self.checkpoint.defaults, request.knobs
-        assert defaults is not None
-        guidance = defaults.cfg if knobs.cfg is None else knobs.cfg
-        condition = self._condition(request, request.prompt, height, width)
-        unconditional = None
+    def _sample(self, request: DecodeRequest, height: int, width: int) -> Tensor:
+        condition = self._condition(request, height, width)
+        steps, guidance, shift = self._dial(request.knobs, height, width)
+        first = self._noise(seeds.INITIAL_NOISE, request, height, width)
+        if self._student:
+            later = [
+                self._noise(seeds.renoise(k), request, height, width) for k in range(steps - 1)
+            ]
+            return samplers.student(self._velocity(condition), [first, *later])
+        negative = None
         if guidance != 1:
-            null = self._condition(request, self.negative, height, width)
-            unconditional = lambda x, t: self.network(x, t, null)  # noqa: E731
+            null = self.network.with_text(condition, self._features(self.negative))
+            negative = self._velocity(null)
         return samplers.teacher(
-            lambda x, t: self.network(x, t, condition),
-            self._noise(seeds.INITIAL_NOISE, request, height, width),
-            steps=defaults.steps if knobs.steps is None else knobs.steps,
-            shift=defaults.shift_at(height, width) if knobs.shift is None else knobs.shift,
+            self._velocity(condition),
+            first,
+            steps=steps,
+            shift=shift,
             guidance=guidance,
-            unconditional=unconditional,
+            negative=negative,
         )
 
-    def _condition(
-        self, request: DecodeRequest, prompt: str | None, height: int, width: int
-    ) -> Condition:
-        # The release feeds text and latent in its own precision, also where autocast would not.
-        text = self.text(prompt)[None].to(self.device, self.precision)
+    def _velocity(self, condition: Condition) -> samplers.Velocity:
+        return lambda x, t: self.network(x, t, condition)
+
+    def _condition(self, request: DecodeRequest, height: int, width: int) -> Condition:
         latent = sigma = None
         if request.latent is not None:
             latent = request.latent[None].to(self.device, self.precision)
             sigma = torch.tensor([request.sigma], dtype=torch.float32, device=self.device)
+        text = self._features(request.prompt)
         return self.network.condition(text, height, width, latent, sigma)
+
+    def _features(self, prompt: str | None) -> Tensor:
+        # The release feeds text and latent in its own precision, also where autocast would not.
+        return self.text(prompt)[None].to(self.device, self.precision)
 
     def _noise(self, stream: str, request: DecodeRequest, height: int, width: int) -> Tensor:
         drawn = seeds.noise(stream, request.content, request.seed, (3, height, width))
@@ -138,12 +168,8 @@ class PiD:
     def _full_size(self, request: DecodeRequest) -> tuple[int, int]:
         """Height and width that the latent stands for; the request may be cropped from them."""
         if self.space is None:
-            height, width = request.height, request.width
-        else:
-            height, width = self._latent_size(request)
-        if not self.untrained_sizes:
-            self.checkpoint.check_size(height, width)
-        return height, width
+            return request.height, request.width
+        return self._latent_size(request)
 
     def _latent_size(self, request: DecodeRequest) -> tuple[int, int]:
         assert self.space is not None
@@ -163,21 +189,40 @@ class PiD:
         return rows * cell, columns * cell
 
     def _size(self, size: Sequence[int] | None) -> tuple[int, int] | None:
-        if (self.space is None) != (size is not None):
-            raise UsageError(
-                f"{self.checkpoint.name} {'needs' if size is None else 'takes no'} size.",
-                "A latent says how large the picture is; without one the configuration does.",
-                "decoder.size=[2048,2048]" if size is None else "decoder.size=null",
-            )
-        if size is None:
+        name, patch = self.checkpoint.name, self.checkpoint.config().patch
+        if self.space is not None:
+            if size is not None:
+                raise UsageError(
+                    f"{name} takes no size.", "Its latent has one.", "decoder.size=null"
+                )
             return None
-        height, width = size
-        if height % self.network.config.patch or width % self.network.config.patch:
+        sides = list(size) if isinstance(size, Sequence) else []
+        if len(sides) != 2 or not all(
+            isinstance(side, int) and side > 0 and side % patch == 0 for side in sides
+        ):
             raise UsageError(
-                f"decoder.size={[height, width]} does not fit.",
-                f"Sides are multiples of {self.network.config.patch}.",
+                f"decoder.size={size} is no size of {name}.",
+                f"It is [height, width], both multiples of {patch}.",
+                "decoder.size=[2048,2048]",
             )
-        return height, width
+        if not self.untrained_sizes:
+            self.checkpoint.check_size(*sides)
+        return sides[0], sides[1]
+
+    def _check_text(self) -> None:
+        wanted = self.checkpoint.config().text_width
+        if self.text.width != wanted:
+            raise UsageError(
+                f"The text features ({self.text.label}) have width {self.text.width}.",
+                f"{self.checkpoint.name} takes {wanted}.",
+                "text=gemma, text=none, or features stored with gemma-2-2b-it",
+            )
+        if not isinstance(self.negative, str) or (self._student and self.negative):
+            raise UsageError(
+                f"decoder.negative={self.negative} changes nothing.",
+                f"{self.checkpoint.name} has no guidance." if self._student else "It is a text.",
+                'decoder.negative=""',
+            )
 
     def _notes(self) -> list[str]:
         notes = []
@@ -188,7 +233,3 @@ class PiD:
         if self.checkpoint.withdrawn:
             notes.append(f"withdrawn checkpoint: {self.checkpoint.withdrawn}")
         return notes
-
-
-def _student_steps(knobs: Knobs) -> int:
-    return samplers.STUDENT_STEPS[-1] if knobs.steps is None else knobs.steps

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from decoders import weights
 from decoders.pid.adapter import AdapterConfig
-from decoders.pid.network import PiD, PiDConfig
+from decoders.pid.network import PiDConfig, PiDNetwork
 from decoders.spaces import space as find_space
 from qa import assets
 from qa.errors import QaError, UsageError
@@ -62,7 +62,10 @@ class Checkpoint:
 
     name: str
     experiment: str
+    type: str
+    """Training of its outputs as the release names it: 2k, 2kto4k or 2kto4k_v1pt5."""
     backbones: tuple[str, ...]
+    """Tags of the latent models that it decodes, the official one first."""
     generation: Literal["v1", "v1.5", "base"]
     scale: int
     rope: int | None
@@ -77,9 +80,9 @@ class Checkpoint:
     licence: str = LICENCE
 
     @property
-    def asset(self) -> str:
-        """Its row in the asset table."""
-        return f"{self.name}.pth"
+    def asset(self) -> str | None:
+        """Its row in the asset table, or None if it is no longer published."""
+        return None if self.withdrawn else f"{self.name}.pth"
 
     def config(self) -> PiDConfig:
         """The network's sizes."""
@@ -126,20 +129,21 @@ def find(name: str) -> Checkpoint:
 
 
 def locate(name: str | None, asset: str | None, path: str | None) -> tuple[Checkpoint, Path]:
-    """Which checkpoint is meant and where its file lies: at `path`, or in the asset table.
+    """Which checkpoint is meant and where its file lies: at `path`, or an asset (its own if None).
 
     Raises UsageError where neither a name nor a known hash says what the file is, and where the
     hash is known to be another checkpoint's; AssetMissing where the file cannot be had.
     """
-    if path is None and name is not None and find(name).withdrawn:
-        raise UsageError(
-            f"{name} is no longer published.", f"{find(name).withdrawn}.", "decoder.path=FILE"
-        )
-    if path is None and asset is None:
-        raise UsageError("It is not said where PiD's weights are.", "", "decoder.path=FILE")
-    if path is not None and not Path(path).is_file():
+    named = None if name is None else find(name)
+    if path is None:
+        asset = asset or (None if named is None else named.asset)
+        if asset is None:
+            raise UsageError("It is not said where PiD's weights are.", "", "decoder.path=FILE")
+        file = assets.resolve(asset)
+    elif not Path(path).is_file():
         raise UsageError(f"There is no file {path}.", "", "decoder.path=FILE")
-    file = assets.resolve(str(asset)) if path is None else Path(path)
+    else:
+        file = Path(path)
     known = identify(file)
     if name is None and known is None:
         raise UsageError(
@@ -161,20 +165,20 @@ def identify(file: Path) -> str | None:
     hashes = {
         assets.known_hash(checkpoint.asset): name
         for name, checkpoint in checkpoints().items()
-        if not checkpoint.withdrawn
+        if checkpoint.asset is not None
     }
     hashes.pop(None, None)
     return hashes.get(sha256(file)) if hashes else None
 
 
-def load(file: Path, checkpoint: Checkpoint, device: torch.device) -> PiD:
+def load(file: Path, checkpoint: Checkpoint, device: torch.device) -> PiDNetwork:
     """The network of a file, float32; strict.
 
     Keys may start with `net.`, `core.` or nothing; a training-only RGB head is dropped. Raises
     UsageError naming the first keys that do not fit.
     """
     state = clean(weights.read_state(file))
-    network = weights.on_meta(lambda: PiD(checkpoint.config()))
+    network = weights.on_meta(lambda: PiDNetwork(checkpoint.config()))
     weights.load_strict(
         network,
         state,
@@ -197,6 +201,7 @@ def _parse(name: str, row: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(
         name=name,
         experiment=row["experiment"],
+        type=row["type"],
         backbones=tuple(row["backbones"]),
         generation=row["generation"],
         scale=row["scale"],

@@ -53,8 +53,8 @@ def teacher_times(steps: int, shift: float) -> Tensor:
     """float32 [steps+1] from s·0.999/(1 + (s−1)·0.999) down to 0; ValueError for steps < 1."""
     if steps < 1:
         raise ValueError(f"{steps} steps: at least one is needed")
-    if shift <= 0:
-        raise ValueError(f"shift {shift}: it is greater than 0")
+    if not 0 < shift < float("inf"):
+        raise ValueError(f"shift {shift}: it is a number greater than 0")
     q = 1 - torch.linspace(1, LEAST_BETA, steps + 1)
     return (shift * q / (1 + (shift - 1) * q)).flip(0)
 
@@ -66,18 +66,18 @@ def teacher(
     steps: int,
     shift: float,
     guidance: float = 1.0,
-    unconditional: Velocity | None = None,
+    negative: Velocity | None = None,
 ) -> Tensor:
     """Noise float32 [B,3,H,W] → x0 [B,3,H,W], nominal [-1,1].
 
-    `unconditional` is the same network with the negative prompt; it is not called for guidance 1.
+    `negative` is the same network with the negative prompt; it is not called for guidance 1.
     """
     times = teacher_times(steps, shift).to(noise.device)
     log_alpha = (1 - times).log()
     lam = log_alpha - times.log()
     x, before = noise, None
     for k, (now, then) in enumerate(pairwise(times)):
-        e = _guided(velocity, unconditional, guidance, x, now)
+        e = _guided(velocity, negative, guidance, x, now)
         # Near t = 1 rounding grows by 1 / (1 - t), some 5000 times: the order of operations here
         # is the official one, and so is taking α from its logarithm in the step but not in x̂0.
         x0 = (x - now * e) / (1 - now)
@@ -92,16 +92,16 @@ def teacher(
 
 
 def _guided(
-    velocity: Velocity, unconditional: Velocity | None, guidance: float, x: Tensor, t: Tensor
+    velocity: Velocity, negative: Velocity | None, guidance: float, x: Tensor, t: Tensor
 ) -> Tensor:
     """The predicted noise, e_u + w (e_c − e_u)."""
     model_time = (1000 * t).expand(len(x))
     e = (1 - t) * velocity(x, model_time).float() + x
     if guidance == 1:
         return e
-    if unconditional is None:
+    if negative is None:
         raise ValueError(f"guidance {guidance} needs the network with a negative prompt")
-    e_u = (1 - t) * unconditional(x, model_time).float() + x
+    e_u = (1 - t) * negative(x, model_time).float() + x
     return e_u + guidance * (e - e_u)
 
 

@@ -1,6 +1,7 @@
 """What is refused before anything is decoded, and what a decoder's traits change in a run."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ class Picky(Sampler):
 
     def check_knobs(self, knobs):
         if knobs.steps == 5:
-            raise ValueError("5 steps: there are 1 to 4")
+            raise UsageError("5 steps: there are 1 to 4")
 
 
 class Plain:
@@ -89,17 +90,29 @@ def test_a_decoder_without_a_latent_space_takes_no_latents():
 
 def test_prompts_must_be_there():
     samples = [Sample("a", prompt="x"), Sample("b"), Sample("c", prompt="")]
-    checks.check_samples(samples, Sampler())
+    checks.check_samples(samples, Pool(), Sampler())
     with pytest.raises(UsageError, match=r"1 of 3 samples have no prompt.*is b"):
-        checks.check_samples(samples, FromWords())
-    checks.check_samples([samples[0], samples[2]], FromWords())
+        checks.check_samples(samples, None, FromWords())
+    checks.check_samples([samples[0], samples[2]], None, FromWords())
 
 
-def test_pictures_from_words_are_not_compared_with_a_reference():
-    with pytest.raises(UsageError, match="m cannot score"):
-        checks.check_metrics({"m": Plain(True), "n": Plain(False)}, FromWords())
-    checks.check_metrics({"n": Plain(False)}, FromWords())
-    checks.check_metrics({"m": Plain(True)}, Sampler())
+def test_an_encoder_needs_pictures():
+    silent, pictured = Sample("a", prompt="x"), Sample("b", image=Path("b.png"))
+    with pytest.raises(UsageError, match="None of the samples has a picture"):
+        checks.check_samples([silent], Full(), Sampler())
+    checks.check_samples([silent, pictured], Full(), Sampler())
+    checks.check_samples([silent], Pool(), Sampler())  # it does not say that it encodes
+
+
+def test_without_a_reference_nothing_is_compared_with_one():
+    words, pictured = [Sample("a", prompt="x")], [Sample("b", image=Path("b.png"))]
+    both = {"m": Plain(True), "n": Plain(False)}
+    with pytest.raises(UsageError, match=r"m cannot score this run.*draws pictures of its own"):
+        checks.check_metrics(both, pictured, FromWords())
+    with pytest.raises(UsageError, match=r"m cannot score this run.*has a reference picture"):
+        checks.check_metrics(both, words, Sampler())
+    checks.check_metrics({"n": Plain(False)}, words, FromWords())
+    checks.check_metrics(both, [*words, *pictured], Sampler())
 
 
 def test_a_decoder_may_refuse_a_dial():

@@ -43,6 +43,9 @@ REQUIRED = {
     ("latents", "stored"): "latents.path=x",
     ("text", "stored"): "text.path=x",
     ("decoder", "pictures"): "decoder.path=x",
+    ("decoder", "pid_flux_2kto4k"): "decoder.path=x",
+    ("decoder", "pid_flux2_2kto4k"): "decoder.path=x",
+    ("decoder", "pid_qwenimage_2kto4k"): "decoder.path=x",
     ("decoder", "cascade_flux1_sdx4"): "decoder.upsampler.source=x",
 }
 """What has no default and must be given."""

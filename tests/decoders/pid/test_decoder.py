@@ -6,6 +6,7 @@ import pytest
 import tiny_pid
 import torch
 
+from decoders.pid import registry
 from decoders.pid.decoder import PiD
 from decoders.text import NoText
 from qa import seeds
@@ -156,6 +157,38 @@ def test_a_latent_of_another_size_is_refused(build, change, said):
         build().decode([replace(request(), **change)])
 
 
+def test_a_picture_of_an_untrained_size_carries_a_remark(build):
+    assert (
+        build().remark(request())
+        == "96x64 pixels are outside the sizes pid_flux_2k was trained on."
+    )
+    large = replace(request(), height=2048, width=2048, latent=torch.zeros(16, 64, 64))
+    assert build().remark(large) == ""
+
+
+@pytest.mark.parametrize(("name", "negative"), [("pid_flux_2k", "ugly"), ("pid_flux_2k", None)])
+def test_a_negative_prompt_that_changes_nothing_is_refused(build, name, negative):
+    with pytest.raises(UsageError, match="changes nothing"):
+        build(name, negative=negative)
+
+
+def test_what_can_be_refused_is_refused_before_the_weights_are_read(build, monkeypatch):
+    build()
+    monkeypatch.setattr(registry, "load", lambda *_: pytest.fail("the weights were read"))
+    for arguments in ({"text": NoText(99, 7)}, {"size": [64, 64]}, {"negative": "ugly"}):
+        with pytest.raises(UsageError):
+            build(**arguments)
+
+
+def test_guidance_asks_the_adapter_once(build):
+    decoder = build("pid_flux_v1pt5_teacher", text=Words())
+    calls = []
+    decoder.network.lq_proj.register_forward_hook(lambda *_: calls.append(1))
+    with torch.inference_mode():
+        decoder.decode([request(knobs=Knobs(steps=2))])
+    assert len(calls) == 1
+
+
 def test_untrained_sizes_are_refused_unless_allowed(build):
     with pytest.raises(QaError, match="outside the sizes pid_flux_2k was trained on"):
         build(untrained_sizes=False).decode([request()])
@@ -166,13 +199,17 @@ def test_knobs_are_checked_before_anything_runs(build):
     for steps in (1, 2, 3, 4, None):
         student.check_knobs(Knobs(steps=steps))
     for steps in (0, 5, 8):
-        with pytest.raises(ValueError, match="the student has 1 to 4"):
+        with pytest.raises(UsageError, match="the student has 1 to 4"):
             student.check_knobs(Knobs(steps=steps))
-        with pytest.raises(ValueError, match="the student has 1 to 4"):
+        with pytest.raises(UsageError, match="the student has 1 to 4"):
             student.decode([request(knobs=Knobs(steps=steps))])
     teacher.check_knobs(Knobs(steps=8))
-    for knobs in (Knobs(steps=0), Knobs(shift=0.0)):
-        with pytest.raises(ValueError, match=r"steps|shift"):
+    nan, inf = float("nan"), float("inf")
+    for knobs in (
+        Knobs(steps=0), Knobs(shift=0.0), Knobs(shift=nan), Knobs(shift=inf), Knobs(cfg=nan),
+        Knobs(cfg=inf),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=r"steps|shift|cfg"):
             teacher.check_knobs(knobs)
 
 
@@ -201,9 +238,22 @@ def test_the_base_model_makes_pictures_from_words(build):
         (other,) = decoder.decode([replace(asked, prompt="a dog")])
     assert found.shape == (3, 32, 64)
     assert not torch.equal(found, other)
-    for arguments in ({}, {"size": [30, 64]}):
-        with pytest.raises(UsageError, match="size"):
-            build("pixeldit_2kto4k", **arguments)
+    for size in (
+        None,
+        [30, 64],
+        [64],
+        [64, 64, 64],
+        64,
+        ["a", "b"],
+        [0, 0],
+        [-16, -16],
+        [64.0, 64],
+    ):
+        with pytest.raises(UsageError, match="is no size of pixeldit_2kto4k"):
+            build("pixeldit_2kto4k", size=size)
+    with pytest.raises(QaError, match="outside the sizes"):
+        build("pixeldit_2kto4k", size=[64, 64], untrained_sizes=False)
+    assert build("pixeldit_2kto4k", size=[64, 64]).digest != decoder.digest
     with pytest.raises(UsageError, match="takes no size"):
         build(size=[64, 64])
 

@@ -1,6 +1,7 @@
 """PiD through `qa run`: from pictures, from stored latents, and without its weights."""
 
 import json
+from pathlib import Path
 
 import pytest
 import tiny_pid
@@ -11,12 +12,16 @@ import qa
 from decoders.latents import write
 from decoders.pid.decoder import PiD
 from decoders.text import NoText
+from decoders.text.stored import write as write_text
+from qa import images
 from qa.cli import run
 from qa.errors import UsageError
 from qa.images import digest, quantise
 from qa.plan import content
 from qa.types import DecodeRequest, Sample
 
+CONF = Path(__file__).parents[2] / "conf"
+UNPAIRED = (f"hydra.searchpath=[file://{CONF}]", "metric=[brightness]")
 QUIET = ("tracking=none", "report=null", "seeds=2", "metric=[psnr]")
 
 
@@ -44,8 +49,9 @@ def test_from_pictures(tiny, pictures, workdir):
     assert decoded["file"].notna().all(), decoded["why"].unique()
     assert decoded["digest"].nunique() == 12
     notes = dict(zip(decoded["sample"], decoded["note"], strict=True))
-    assert notes["p00"] == "decoded as 64x64, cropped to 64x48"
-    assert notes["p02"] == ""  # 64x64 is a whole number of cells
+    untrained = "64x64 pixels are outside the sizes pid_flux_2k was trained on."
+    assert notes["p00"] == f"decoded as 64x64, cropped to 64x48; {untrained}"
+    assert notes["p02"] == untrained  # 64x64 is a whole number of cells
     record = done.folder.record()
     assert "NON-COMMERCIAL" in record["licence"]
     assert any("none (zeros" in note for note in record["notes"])
@@ -65,7 +71,7 @@ def test_from_stored_latents_with_their_sigma(tiny, workdir, tmp_path):
     manifest.write_text(json.dumps({"id": "a", "prompt": "a red cat"}))
     stored = [
         "latents=stored", f"latents.path={tmp_path / 'latents'}",
-        "suite=folder", f"suite.path={manifest}", *QUIET,
+        "suite=folder", f"suite.path={manifest}", *QUIET, *UNPAIRED,
     ]  # fmt: skip
     done = qa.evaluate(*tiny, *stored)
     decoded = done.folder.decoded()
@@ -88,6 +94,41 @@ def test_from_stored_latents_with_their_sigma(tiny, workdir, tmp_path):
     )
     assert plain.folder.decoded()["file"].notna().all()
     assert done.folder.record()["latents_digest"] == plain.folder.record()["latents_digest"]
+
+
+def test_a_size_is_part_of_what_a_picture_is(tmp_path, monkeypatch, workdir):
+    """Text to pictures: another size means other units, not the pictures of the first run."""
+    row = tiny_pid.row("pixeldit_2kto4k")
+    tiny_pid.register(monkeypatch, row)
+    file = tiny_pid.save(tmp_path / "base.pth", row)
+    manifest = tmp_path / "prompts.jsonl"
+    manifest.write_text(json.dumps({"id": "a", "prompt": "a red cat"}))
+    base = [
+        "decoder=pixeldit_2kto4k", f"decoder.path={file}", "decoder.untrained_sizes=true",
+        "text=none", "text.width=12", "text.tokens=7", "knobs.steps=1",
+        "suite=folder", f"suite.path={manifest}", *QUIET, *UNPAIRED,
+    ]  # fmt: skip
+    small = qa.evaluate(*base, "decoder.size=[32,64]")
+    large = qa.evaluate(*base, "decoder.size=[64,64]")
+    assert small.folder.path != large.folder.path
+    pictures = [
+        images.read(done.folder.path / done.folder.decoded()["file"][0]) for done in (small, large)
+    ]
+    assert [tuple(picture.shape) for picture in pictures] == [(3, 32, 64), (3, 64, 64)]
+    with pytest.raises(UsageError, match="It draws pictures of its own"):
+        qa.evaluate(*base, "decoder.size=[32,64]", "metric=[psnr]")
+
+
+def test_a_suite_that_does_not_fit_is_refused_before_decoding(tiny, tmp_path, pictures, workdir):
+    manifest = tmp_path / "prompts.jsonl"
+    manifest.write_text(json.dumps({"id": "a", "prompt": "a red cat"}))
+    with pytest.raises(UsageError, match="None of the samples has a picture"):
+        qa.evaluate(*tiny, "suite=folder", f"suite.path={manifest}", *QUIET)
+    stored = [f"text.path={tmp_path / 'text'}", "text=stored"]
+    write_text(tmp_path / "text" / "a.safetensors", torch.zeros(7, 12), prompt="x", encoder="e")
+    words = [o for o in tiny if not o.startswith("text")]
+    with pytest.raises(UsageError, match="6 of 6 samples have no prompt"):
+        qa.evaluate(*words, *stored, "suite=folder", f"suite.path={pictures}", *QUIET)
 
 
 def test_steps_that_do_not_exist_are_refused_before_decoding(tiny, pictures, workdir):

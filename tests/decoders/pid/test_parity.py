@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import tiny_pid
@@ -12,33 +13,30 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from decoders.pid import adapter, check, layers, network, samplers
+from decoders.golden import read
+from decoders.pid import adapter, blocks, check, layers, network, samplers
 
-NETWORKS = ("v1_16ch", "v15_16ch", "v1_siglip")
-TEACHERS = ("teacher_v15_16ch_s2_c5_f6", "teacher_v15_16ch_s5_c5_f6")
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    check.read.cache_clear()
+NETWORKS = tiny_pid.goldens("pid")
+TEACHERS = tiny_pid.goldens("pid_teacher")
+BASE, TEACHER = "v15_16ch.safetensors", "teacher_v15_16ch_s5_c5_f6.safetensors"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_and_student(name):
-    found = check.check(tiny_pid.golden("pid", f"{name}.safetensors"))
+    found = check.check(tiny_pid.golden("pid", name))
     assert set(found) == {"network", "student"}
-    assert found["network"] <= check.NETWORK_TOLERANCE
-    assert found["student"] <= check.SAMPLER_TOLERANCE
+    assert found["network"] <= check.TOLERANCES["network"]
+    assert found["student"] <= check.TOLERANCES["student"]
 
 
 @pytest.mark.parametrize("name", TEACHERS)
 def test_teacher(name):
-    found = check.check(tiny_pid.golden("pid_teacher", f"{name}.safetensors"))
-    assert found["teacher"] <= check.SAMPLER_TOLERANCE
+    found = check.check(tiny_pid.golden("pid_teacher", name))
+    assert found["teacher"] <= check.TOLERANCES["teacher"]
 
 
 def test_the_teachers_times():
-    golden = check.read(tiny_pid.golden("pid_teacher", f"{TEACHERS[1]}.safetensors"))
+    golden = read(tiny_pid.golden("pid_teacher", TEACHER))
     assert torch.equal(samplers.teacher_times(5, 6.0), golden.tensors["times"])
 
 
@@ -59,10 +57,10 @@ interpolate, sinusoids = adapter.interpolate, network._sinusoids
 
 MUTATIONS = {
     "RMS norm eps 1e-5": (layers, "EPS", 1e-5),
-    "tanh GELU": (network, "gelu", lambda x: functional.gelu(x, approximate="tanh")),
+    "tanh GELU": (blocks, "gelu", lambda x: functional.gelu(x, approximate="tanh")),
     "ReLU for SiLU in the gated MLP": (layers, "silu", functional.relu),
     "no SiLU on time": (network, "silu", lambda x: x),
-    "period 10000": (network, "MAX_PERIOD", 10_000.0),
+    "period 10000": (blocks, "MAX_PERIOD", 10_000.0),
     "span 15": (layers, "SPAN", 15.0),
     "theta 5000": (layers, "THETA", 5_000.0),
     "no NTK": (network, "image_angles", lambda r, c, h, _, d: image_angles(r, c, h, None, d)),
@@ -71,8 +69,8 @@ MUTATIONS = {
     "text positions from 1": (network, "text_angles", lambda n, h, d: text_angles(n + 1, h, d)[1:]),
     "rotation of halves": (layers, "rotate", plain_rotate),
     "rotation backwards": (layers, "rotate", lambda x, a, f=layers.rotate: f(x, -a)),
-    "scale and shift swapped": (network, "modulate", lambda x, a, b: modulate(x, b, a)),
-    "scale without 1": (network, "modulate", lambda x, a, b: x * b + a),
+    "scale and shift swapped": (blocks, "modulate", lambda x, a, b: modulate(x, b, a)),
+    "scale without 1": (blocks, "modulate", lambda x, a, b: x * b + a),
     "bilinear latent": (
         adapter, "interpolate", lambda x, size, mode: interpolate(x, size, mode="bilinear")),
     "pixel positions off by one": (
@@ -88,9 +86,9 @@ MUTATIONS = {
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_single_wrong_fact_is_seen(mutation, name, monkeypatch):
-    path = tiny_pid.golden("pid", f"{name}.safetensors")
+    path = tiny_pid.golden("pid", name)
     monkeypatch.setattr(*MUTATIONS[mutation])
-    assert check.check(path)["network"] > 10 * check.NETWORK_TOLERANCE
+    assert check.check(path)["network"] > 10 * check.TOLERANCES["network"]
 
 
 def edit(model, mutation):
@@ -100,72 +98,69 @@ def edit(model, mutation):
         case "GroupNorm eps 1e-3":
             for block in inside[3:]:
                 block.block[0].eps = block.block[3].eps = 1e-3
-        case "the other padding":
-            for module in inside.modules():
-                if isinstance(module, torch.nn.Conv2d):
-                    other = {"zeros": "replicate", "replicate": "zeros"}[module.padding_mode]
-                    new = torch.nn.Conv2d(*module.weight.shape[1::-1], 3, padding=1,
-                                          padding_mode=other)  # fmt: skip
-                    module.__dict__.update(
-                        padding_mode=other,
-                        _reversed_padding_repeated_twice=new._reversed_padding_repeated_twice,
-                    )
         case "injection one block late":
             model.lq_proj.gate_modules = model.lq_proj.gate_modules[::-1]
         case "sigma with the other sign":
             gates = [*model.lq_proj.gate_modules, getattr(model, "pit_lq_gate", None)]
             for gate in filter(None, gates):
-                alpha = gate.log_alpha.exp().detach()
-                gate.register_forward_pre_hook(
-                    lambda g, a: (a[0], a[1], -a[2]) if alpha > 0 else None  # noqa: B023
-                )
+                gate.register_forward_pre_hook(lambda _, inputs: (*inputs[:2], -inputs[2]))
         case "temb not added":
             model.t_embedder.register_forward_hook(lambda m, a, out: out * 0)
 
 
-FAULTS = ("GroupNorm eps 1e-3", "the other padding", "injection one block late",
+FAULTS = ("GroupNorm eps 1e-3", "injection one block late",
           "sigma with the other sign", "temb not added")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("mutation", FAULTS)
 def test_a_wrong_module_is_seen(mutation, name, monkeypatch):
-    path = tiny_pid.golden("pid", f"{name}.safetensors")
-    build = check.Golden.network
+    path = tiny_pid.golden("pid", name)
+    build = check.network
 
     def faulty(golden):
         model = build(golden)
         edit(model, mutation)
         return model
 
-    monkeypatch.setattr(check.Golden, "network", faulty)
-    assert check.check(path)["network"] > 10 * check.NETWORK_TOLERANCE
+    monkeypatch.setattr(check, "network", faulty)
+    assert check.check(path)["network"] > 10 * check.TOLERANCES["network"]
 
 
-@pytest.mark.parametrize(
-    ("attribute", "value"),
-    [
-        ("STUDENT_TIMES", (1.0, 0.866, 0.634, 0.342, 0.0)),
-        ("STUDENT_TIMES", (0.999, 0.75, 0.5, 0.25, 0.0)),
-    ],
-)
-def test_other_times_are_seen(attribute, value, monkeypatch):
-    path = tiny_pid.golden("pid", "v15_16ch.safetensors")
-    monkeypatch.setattr(samplers, attribute, value)
-    assert check.check(path)["student"] > 10 * check.SAMPLER_TOLERANCE
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_other_padding_is_seen(name, monkeypatch):
+    path = tiny_pid.golden("pid", name)
+    sizes = check.config
+
+    def other(official):
+        config = sizes(official)
+        padding = {"zeros": "replicate", "replicate": "zeros"}[config.adapter.padding]
+        return replace(config, adapter=replace(config.adapter, padding=padding))
+
+    monkeypatch.setattr(check, "config", other)
+    assert check.check(path)["network"] > 10 * check.TOLERANCES["network"]
+
+
+@pytest.mark.parametrize("times", [(1.0, 0.866, 0.634, 0.342, 0.0), (0.999, 0.75, 0.5, 0.25, 0.0)])
+def test_other_times_are_seen(times, monkeypatch):
+    path = tiny_pid.golden("pid", BASE)
+    monkeypatch.setattr(samplers, "STUDENT_TIMES", times)
+    assert check.check(path)["student"] > 10 * check.TOLERANCES["teacher"]
 
 
 def test_other_times_of_the_teacher_are_seen(monkeypatch):
-    path = tiny_pid.golden("pid_teacher", f"{TEACHERS[1]}.safetensors")
+    path = tiny_pid.golden("pid_teacher", TEACHER)
     monkeypatch.setattr(samplers, "LEAST_BETA", 0.002)
-    assert check.check(path)["teacher"] > 10 * check.SAMPLER_TOLERANCE
+    assert check.check(path)["teacher"] > 10 * check.TOLERANCES["teacher"]
 
 
 # The command ------------------------------------------------------------------------------------
 
 
-def write_golden(folder, change=0.0, name="own"):
-    """A golden file of this very implementation; `change` is added to one value of its output."""
+def write_golden(folder, change=0.0, name="own", more=None):
+    """A golden file of this very implementation; `change` is added to one value of its output,
+    `more` are further tensors or others in the place of its own.
+    """
     model = tiny_pid.network(tiny_pid.V15, patch=8)
     model.final_layer.linear.weight.mul_(0.1)  # rounding differs a little between processes
     official = {
@@ -190,6 +185,7 @@ def write_golden(folder, change=0.0, name="own"):
     tensors = {f"weights.{key}": value for key, value in model.state_dict().items()}
     tensors |= {f"inputs.{key}": value for key, value in inputs.items()} | {"output": output}
     tensors["weights.lq_proj.lq_aux_rgb_head.0.weight"] = torch.ones(12)
+    tensors |= more or {}
     path = folder / f"{name}.safetensors"
     save_file(tensors, path, metadata={"config": json.dumps(official), "made": "by hand"})
     return path
@@ -207,12 +203,58 @@ def test_the_command_tells_good_from_bad(tmp_path):
     assert done.stdout.startswith("ok    own.safetensors  network ")
     done = run(good, bad)
     assert done.returncode == 1
-    assert done.stdout.splitlines()[1].startswith("FAIL  bad.safetensors  network 1.0e-03")
+    assert done.stdout.splitlines()[1].startswith("FAIL  bad.safetensors  network 1.0e-03 (up to")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_golden_that_is_not_finite_fails(tmp_path, value):
     assert check.main([str(write_golden(tmp_path, value))]) == 1
+
+
+def test_the_samplers_noise_may_be_stacked_and_must_be_there(tmp_path, capsys):
+    noise = torch.randn(4, 1, 3, 32, 64, generator=torch.Generator().manual_seed(4))
+    model = tiny_pid.network(tiny_pid.V15, patch=8)
+    model.final_layer.linear.weight.mul_(0.1)
+    inputs = read(write_golden(tmp_path)).tensors
+    condition = model.condition(
+        inputs["inputs.y"], 32, 64, inputs["inputs.lq_latent"], inputs["inputs.degrade_sigma"]
+    )
+    with torch.no_grad():
+        sampled = samplers.student(lambda x, t: model(x, t, condition), list(noise)).clamp(-1, 1)
+    wrong = sampled.clone()
+    wrong[0, 0, 0, 0] += 0.5
+    stacked = {"sampler.noise": noise, "sampler.output": sampled}
+    apart = {f"sampler.noise.{k}": noise[k] for k in range(4)} | {"sampler.output": sampled}
+    cases = {
+        "stacked": (stacked, "ok"), "apart": (apart, "ok"),
+        "wrong": (stacked | {"sampler.output": wrong}, "FAIL"),
+        "without": ({"sampler.output": sampled}, "FAIL"),
+    }  # fmt: skip
+    for name, (more, verdict) in cases.items():
+        code = check.main([str(write_golden(tmp_path, 0.0, name, more))])
+        said = capsys.readouterr().out
+        assert said.startswith(verdict), said
+        assert code == (verdict == "FAIL")
+        assert ("student" in said) == (name != "without")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"inputs.y": torch.zeros(1, 6, 13)},
+        {"inputs.lq_latent": torch.zeros(1, 15, 1, 2)},
+        {"inputs.x": torch.zeros(1, 3, 33, 64)},
+        {"output": torch.zeros(1, 3, 32, 32)},
+        {"weights.final_layer.norm.weight": torch.ones(5)},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_half_a_golden_file_is_one_line_and_the_next_is_still_checked(tmp_path, more, capsys):
+    broken, good = write_golden(tmp_path, 0.0, "broken", more), write_golden(tmp_path)
+    assert check.main([str(broken), str(good)]) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("FAIL  broken.safetensors  no golden file of PiD: ")
+    assert second.startswith("ok    own.safetensors")
 
 
 def test_what_is_no_golden_file_fails_with_a_reason(tmp_path, capsys):
@@ -228,8 +270,8 @@ def test_what_is_no_golden_file_fails_with_a_reason(tmp_path, capsys):
 
 
 def test_a_teacher_finds_its_network_beside_it_or_says_that_it_does_not(tmp_path, capsys):
-    teacher = tiny_pid.golden("pid_teacher", f"{TEACHERS[0]}.safetensors")
-    base = tiny_pid.golden("pid", "v15_16ch.safetensors")
+    teacher = tiny_pid.golden("pid_teacher", TEACHER)
+    base = tiny_pid.golden("pid", BASE)
     alone = shutil.copy(teacher, tmp_path / teacher.name)
     assert check.main([str(alone)]) == 1
     assert "v15_16ch.safetensors is not given and not beside it" in capsys.readouterr().out
@@ -241,7 +283,7 @@ def test_a_teacher_finds_its_network_beside_it_or_says_that_it_does_not(tmp_path
 
 
 def test_a_network_that_is_not_released_is_refused(tmp_path):
-    golden = check.read(write_golden(tmp_path))
+    golden = read(write_golden(tmp_path))
     for name, value in (("lq_gate_type", "plain"), ("rope_mode", "linear")):
         with pytest.raises(ValueError, match=name):
             check.config({**golden.metadata["config"], name: value})

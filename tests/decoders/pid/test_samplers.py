@@ -131,7 +131,7 @@ def test_guidance_is_applied_to_the_noise():
     start = noises(1)[0].double()
     a, b, w = 0.3, 0.1, 5.0
     guided = teacher(
-        lambda x, t: a * x, start, steps=6, shift=3.0, guidance=w, unconditional=lambda x, t: b * x
+        lambda x, t: a * x, start, steps=6, shift=3.0, guidance=w, negative=lambda x, t: b * x
     )
     plain = teacher(lambda x, t: (b + w * (a - b)) * x, start, steps=6, shift=3.0)
     torch.testing.assert_close(guided, plain, rtol=1e-5, atol=1e-5)
@@ -144,7 +144,7 @@ def test_guidance_one_asks_once_and_more_needs_a_negative():
         raise AssertionError("called")
 
     start = noises(1)[0]
-    teacher(one_point(0.0), start, steps=2, shift=6.0, guidance=1.0, unconditional=never)
+    teacher(one_point(0.0), start, steps=2, shift=6.0, guidance=1.0, negative=never)
     with pytest.raises(ValueError, match="negative prompt"):
         teacher(one_point(0.0), start, steps=2, shift=6.0, guidance=2.0)
 

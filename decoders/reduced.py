@@ -29,6 +29,7 @@ class Reduced:
         self.encoder, self.by = encoder, by
         self.space = encoder.space
         self.scale = by * getattr(encoder, "scale", 1)
+        self.licence = getattr(encoder, "licence", "")
         self.digest = settings_digest(("reduced", str(by), encoder.digest))
 
     def latent(self, sample: Sample, picture: Tensor | None) -> Latent:

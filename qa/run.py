@@ -137,7 +137,7 @@ def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
         "space": None if space is None else str(space),
         "knobs": asdict(knobs_of(job.config)),
         "licence": job.decoder.licence,
-        "notes": list(traits(job.decoder).notes),
+        "notes": _notes(job),
         "facts": {
             name: asdict(metric.facts) | {"fingerprint": fingerprint(metric.facts)}
             for name, metric in job.metrics.items()
@@ -149,6 +149,13 @@ def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
         "finished": finished,
         "command": ["qa", "run", *job.config.overrides],
     }
+
+
+def _notes(job: Job) -> list[str]:
+    """What a reader has to know: the decoder's own notes, and terms of what made the latents."""
+    licence = getattr(job.latents, "licence", "")
+    terms = [f"latents: {licence}"] if licence and licence != job.decoder.licence else []
+    return [*traits(job.decoder).notes, *terms]
 
 
 def _claim(folder: RunFolder, plan: Plan) -> str:

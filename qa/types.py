@@ -174,7 +174,8 @@ class MetricFacts:
 class LatentSource(Protocol):
     """Turns a sample's picture into a latent: an encoder, a folder, or a diffusion model.
 
-    It may have `scale`: the picture's pixels per pixel that it encodes (1 for a plain encoder).
+    It may have `scale`, the picture's pixels per pixel that it encodes (1 for a plain encoder), and
+    `licence`, the terms of what it makes.
     """
 
     space: LatentSpace

@@ -118,7 +118,7 @@ Both at every step would take {_spread(saved, ".2f")} times as long as `forward`
 
 ## GPU
 
-Not measured: no GPU was at hand.
+Not measured.
 """
 
 

@@ -64,7 +64,7 @@ def report(
     """
     paths = [Path(argument) for argument in arguments]
     if not paths:
-        print("usage: python -m decoders.NAME.check FILE...", file=sys.stderr)
+        print(f"usage: python -m decoders.{what.lower()}.check FILE...", file=sys.stderr)
         return 2
     good = True
     for path in paths:

@@ -9,13 +9,12 @@ A golden file holds one forward pass of a tiny network and no weights: they foll
     tensors   inputs.image [3,H,W], inputs.text [T,cap_feat_dim], output [3,H,W], the velocity
     metadata  config (the trunk's, as diffusers names it), patch, variant, sigma, shapes
 
-Everything runs in float32 on the CPU. One line for each file; exit 0 where all agree within the
-tolerance, 1 where one does not or is no such file, 2 without a file.
+Everything runs in float32 on the CPU. One line is printed for each file: the largest |difference|
+of the velocity. Exit code: 0 all within tolerance, 1 not, 2 no file given.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import zlib
@@ -25,70 +24,46 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from decoders.golden import Golden, difference, read, report
 from decoders.l2p.config import VARIANTS, L2PConfig, Level
 from decoders.l2p.network import L2PNetwork
 from decoders.weights import load_strict, on_meta
-from qa.errors import QaError
 
-TOLERANCE = 2e-4
-"""Largest difference of a velocity; those of a golden file have a spread of a few units."""
-Shapes = Mapping[str, Sequence[int]]
-
-
-def main(files: Sequence[str]) -> int:
-    """Checks each file and prints a line for it; returns the exit code."""
-    if not files:
-        print("usage: python -m decoders.l2p.check FILE...", file=sys.stderr)
-        return 2
-    worst = 0
-    for file in files:
-        try:
-            variant, difference = check(Path(file))
-        except QaError as error:
-            print(f"{file}  {' '.join(str(error).split())}")
-            worst = 1
-            continue
-        passed = difference <= TOLERANCE
-        verdict = "ok" if passed else f"FAIL, above {TOLERANCE:g}"
-        print(f"{Path(file).name}  {variant}  max |difference| {difference:.1e}  {verdict}")
-        worst = worst if passed else 1
-    return worst
+TOLERANCES = {"velocity": 2e-4}
+"""Largest difference; the velocities of a golden file have a spread of a few units."""
+PARTS = (("enc", 0), ("up", 1), ("dec", 0))
+"""Convolutions of a level and their places inside their blocks, as Level lists them."""
 
 
-def check(file: Path) -> tuple[str, float]:
-    """The file's variant and the largest difference from its output, NaN where there is one.
+def main(arguments: Sequence[str]) -> int:
+    """One line for each file; the exit code."""
+    return report("L2P", check, TOLERANCES, arguments)
 
-    Raises QaError for a file that is no golden file of L2P.
+
+def check(path: Path, others: Sequence[Path] = ()) -> dict[str, float]:
+    """Largest |difference| of the velocity; infinite where one is not finite.
+
+    Raises one of `decoders.golden.PROBLEMS` for a file that is no golden file of L2P.
     """
-    metadata, tensors = _read(file)
-    try:
-        output, found = tensors["output"], _velocity(file, metadata, tensors)
-        if found.shape != output.shape:
-            raise ValueError(f"its output has shape {list(output.shape)}")
-        return metadata["variant"], (found - output).abs().max().item()
-    except KeyError as error:
-        raise _no_golden(file, f"It lacks {error}.") from error
-    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise _no_golden(file, f"{type(error).__name__}: {error}") from error
+    golden = read(path)
+    with torch.inference_mode():
+        return {"velocity": difference(_velocity(golden), golden.tensors["output"])}
 
 
-@torch.inference_mode()
-def _velocity(file: Path, metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Tensor:
-    shapes = {key: tuple(shape) for key, shape in json.loads(metadata["shapes"]).items()}
-    image, text = tensors["inputs.image"], tensors["inputs.text"]
-    config = config_of(metadata, shapes, image)
+def _velocity(golden: Golden) -> Tensor:
+    image, text = golden.tensors["inputs.image"], golden.tensors["inputs.text"]
+    config = config_of(golden.metadata, image)
     network = on_meta(lambda: L2PNetwork(config))
     load_strict(
         network,
-        {key: weight(key, shape) for key, shape in shapes.items()},
-        what=f"L2P {config.variant}",
-        source=str(file),
+        {key: weight(key, shape) for key, shape in golden.metadata["shapes"].items()},
+        what=f"L2P {config.variant} network",
+        source=str(golden.path),
         dtype=torch.float32,
     )
-    return network.velocity(image, float(metadata["sigma"]), text)
+    return network.velocity(image, float(golden.metadata["sigma"]), text)
 
 
 def weight(key: str, shape: Sequence[int]) -> Tensor:
@@ -102,12 +77,12 @@ def weight(key: str, shape: Sequence[int]) -> Tensor:
     return 0.1 * w
 
 
-def config_of(metadata: Mapping[str, str], shapes: Shapes, image: Tensor) -> L2PConfig:
+def config_of(metadata: Mapping[str, Any], image: Tensor) -> L2PConfig:
     """The network of a golden file: its trunk from the metadata, the head's widths from the shapes.
 
     The grid to which the 10k head resizes features is the one that the picture asks for.
     """
-    trunk: dict[str, Any] = json.loads(metadata["config"])
+    trunk, shapes = metadata["config"], metadata["shapes"]
     released = VARIANTS[metadata["variant"]]
     levels = tuple(
         Level(level.name, *(shapes[_key(part, level, at)][0] for part, at in PARTS))
@@ -134,25 +109,8 @@ def config_of(metadata: Mapping[str, str], shapes: Shapes, image: Tensor) -> L2P
     )
 
 
-PARTS = (("enc", 0), ("up", 1), ("dec", 0))
-"""Convolutions of a level and their places inside their blocks, as Level lists them."""
-
-
 def _key(part: str, level: Level, at: int) -> str:
     return f"local_decoder.{part}{level.name}.{at}.weight"
-
-
-def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safe_open(file, framework="pt") as opened:
-            keys = list(opened.keys())
-            return opened.metadata() or {}, {key: opened.get_tensor(key) for key in keys}
-    except (SafetensorError, OSError) as error:
-        raise _no_golden(file, f"It cannot be read: {error}.") from error
-
-
-def _no_golden(file: Path, why: str) -> QaError:
-    return QaError(f"{file.name} is no golden file of L2P.", why)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from decoders.frame import pick_dtype, settings_digest
-from decoders.l2p.checkpoints import Checkpoint, checkpoint, load
+from decoders.l2p import registry
 from decoders.l2p.config import Convention
+from decoders.l2p.registry import Checkpoint
 from decoders.l2p.sampler import Velocity, guided, sample, schedule
 from decoders.l2p.sizes import check_size
 from decoders.text import TextFeatures
@@ -34,12 +35,18 @@ CONVENTIONS = ("official", "diffusers")
 class L2P:
     """A Decoder from text. Knobs that a request leaves open are the checkpoint's defaults.
 
-    `checkpoint` names a row of checkpoints.toml; `path` is its file, or None for `asset` of the
-    asset table, which is the checkpoint's own unless another is named. `size` is [height, width],
-    or None for the size it was trained for. `negative` is the prompt that guidance leads away from.
-    `rounding` and `timestep` choose the arithmetic of the release (`official`) or of diffusers'
-    Z-Image (`diffusers`); in float32 they agree. Raises UsageError where size, text features or
-    file do not fit the checkpoint.
+    checkpoint       name in checkpoints.toml
+    text             features of the prompt (decoders.text)
+    asset            a row of the asset table; None: the checkpoint's own
+    path             a local file (.safetensors) instead of the asset
+    negative         what guidance moves away from
+    dtype            float32, bfloat16 as released, or float16
+    untrained_sizes  draw a possible size that training never saw; the report says so
+    size             [height, width] of the pictures; None: the size that it was trained for
+    rounding         RMSNorm of the release (official) or of diffusers' Z-Image (diffusers)
+    timestep         time likewise; in float32 both agree
+
+    Raises UsageError for settings that do not fit the checkpoint, before its weights are read.
     """
 
     space = None
@@ -48,24 +55,30 @@ class L2P:
     def __init__(
         self,
         checkpoint: str,
-        path: str | None,
         text: TextFeatures,
         asset: str | None = None,
-        size: Sequence[int] | None = None,
+        path: str | None = None,
         negative: str = "",
+        dtype: str = "bfloat16",
+        untrained_sizes: bool = False,
+        size: Sequence[int] | None = None,
         rounding: Convention = "official",
         timestep: Convention = "official",
-        dtype: str = "bfloat16",
         device: str = "auto",
     ) -> None:
-        self.checkpoint = _find(checkpoint, text, rounding, timestep)
-        self.size = _size(self.checkpoint, size)
+        self.checkpoint = registry.find(checkpoint)
+        self.size = _size(self.checkpoint, size, untrained_sizes)
+        _check_text(self.checkpoint, text, negative)
+        _check_convention("rounding", rounding)
+        _check_convention("timestep", timestep)
+        self.device, precision = torch.device(pick_device(device)), pick_dtype(dtype)
         self.text, self.negative, self.needs_prompt = text, negative, text.needs_prompt
-        self.device = torch.device(pick_device(device))
-        precision, file = pick_dtype(dtype), _file(self.checkpoint, path, asset)
-        self.network = load(file, self.checkpoint, precision, self.device, rounding, timestep)
         self.licence = self.checkpoint.licence
         self.notes = _notes(self.checkpoint, self.size, text)
+        file = _file(self.checkpoint, asset, path)
+        self.network = registry.load(
+            file, self.checkpoint, self.device, precision, rounding, timestep
+        )
         defaults = (self.checkpoint.steps, self.checkpoint.cfg, self.checkpoint.shift)
         settings = (checkpoint, *self.size, *defaults, negative, rounding, timestep, dtype)
         self.digest = settings_digest(
@@ -73,11 +86,11 @@ class L2P:
         )
 
     def check_knobs(self, knobs: Knobs) -> None:
-        """Raises UsageError for a dial that the sampler cannot take."""
+        """UsageError for a dial that the sampler does not have."""
         steps, cfg, shift = self._dial(knobs)
         schedule(steps, shift)
         if not math.isfinite(cfg):
-            raise UsageError(f"knobs.cfg={cfg} cannot work.", "It is a number.", "knobs.cfg=2")
+            raise UsageError(f"knobs.cfg={cfg} cannot work.", "It is finite.", "knobs.cfg=2")
 
     @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
@@ -115,36 +128,58 @@ class L2P:
         return steps, cfg, shift
 
 
-def _find(name: str, text: TextFeatures, rounding: str, timestep: str) -> Checkpoint:
-    found = checkpoint(name)
-    for setting, value in (("rounding", rounding), ("timestep", timestep)):
-        if value not in CONVENTIONS:
-            raise UsageError(
-                f"decoder.{setting}={value} is unknown.", "", f"choose {' or '.join(CONVENTIONS)}"
-            )
-    if text.width != found.config.cap_feat_dim:
-        raise UsageError(
-            f"The text features ({text.label}) have width {text.width}.",
-            f"{name} was trained with {found.config.cap_feat_dim}.",
-            "text=qwen3",
-        )
-    return found
-
-
-def _size(own: Checkpoint, size: Sequence[int] | None) -> tuple[int, int]:
+def _size(own: Checkpoint, size: Sequence[int] | None, untrained: bool) -> tuple[int, int]:
     if size is None:
         return own.size
-    if len(size) != 2:
+    sides = list(size) if isinstance(size, Sequence) else []
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
         raise UsageError(
-            f"decoder.size={list(size)} is no size.", "", "decoder.size=[HEIGHT,WIDTH]"
+            f"decoder.size={size} is no size.",
+            "It is [height, width], two whole numbers above 0.",
+            f"decoder.size=[{own.size[0]},{own.size[1]}]",
         )
-    height, width = size
+    height, width = sides
     check_size(own.config, height, width)
+    if not untrained and not own.trained(height, width):
+        smaller = " and for smaller ones" if own.smaller else ""
+        raise UsageError(
+            f"{own.name} was not trained on pictures of height {height} and width {width}.",
+            f"It was trained for {list(own.size)}{smaller}.",
+            f"decoder.size=[{own.size[0]},{own.size[1]}], or decoder.untrained_sizes=true",
+        )
     return height, width
 
 
-def _file(own: Checkpoint, path: str | None, asset: str | None) -> Path:
-    return Path(path) if path is not None else assets.resolve(asset or own.asset) / own.file
+def _check_text(own: Checkpoint, text: TextFeatures, negative: str) -> None:
+    wanted = own.config.cap_feat_dim
+    if text.width != wanted:
+        raise UsageError(
+            f"The text features ({text.label}) have width {text.width}.",
+            f"{own.name} takes {wanted}.",
+            f"text=qwen3, or text=none text.width={wanted}",
+        )
+    if not isinstance(negative, str):
+        raise UsageError(
+            f"decoder.negative={negative} is no text.",
+            "Guidance moves away from a prompt, which may be empty.",
+            'decoder.negative=""',
+        )
+
+
+def _check_convention(setting: str, value: str) -> None:
+    if value not in CONVENTIONS:
+        raise UsageError(
+            f"decoder.{setting}={value} is unknown.",
+            "",
+            f"choose decoder.{setting}={' or '.join(CONVENTIONS)}",
+        )
+
+
+def _file(own: Checkpoint, asset: str | None, path: str | None) -> Path:
+    file = Path(path) if path is not None else assets.resolve(asset or own.asset) / own.file
+    if not file.is_file():
+        raise UsageError(f"There is no file {file}.", "", "decoder.path=FILE")
+    return file
 
 
 def _notes(own: Checkpoint, size: tuple[int, int], text: TextFeatures) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ ABSENT = [
 MODULES = [
     "decoders.pid.network", "decoders.pid.samplers", "decoders.pid.registry", "decoders.pid.check",
     "decoders.pid.decoder", "decoders.l2p.network", "decoders.l2p.sampler", "decoders.l2p.check",
-    "decoders.l2p.checkpoints", "decoders.l2p.decoder", "decoders.mini.vae", "decoders.text",
+    "decoders.l2p.registry", "decoders.l2p.decoder", "decoders.mini.vae", "decoders.text",
     "decoders.weights", "decoders.cascade", "decoders.reduced",
 ]  # fmt: skip
 
@@ -40,12 +40,12 @@ def test_the_check_can_fail(name):
 def test_a_network_of_each_kind_can_be_built_there():
     done = bare(
         "from decoders.pid import network, registry\n"
-        "from decoders.l2p import checkpoints\n"
+        "from decoders.l2p import registry as l2p\n"
         "from decoders.l2p.network import L2PNetwork\n"
         "from decoders.weights import on_meta\n"
         "row = registry.find('pid_flux_2k')\n"
-        "print(len(on_meta(lambda: network.PiD(row.config())).state_dict()))\n"
-        "row = checkpoints.checkpoint('l2p_1k')\n"
+        "print(len(on_meta(lambda: network.PiDNetwork(row.config())).state_dict()))\n"
+        "row = l2p.find('l2p_1k')\n"
         "print(len(on_meta(lambda: L2PNetwork(row.config)).state_dict()))\n"
     )
     assert done.stdout.split() == ["456", "545"], done.stderr

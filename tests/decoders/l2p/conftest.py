@@ -1,12 +1,7 @@
-"""Puts this folder's helper, l2p_reference.py, within reach; tiny networks run on one thread."""
-
-import sys
-from pathlib import Path
+"""Tiny networks run on one thread."""
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ Each fact of the reference, made wrong, must be seen by the same comparison.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -13,11 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 from l2p_reference import SIGMA, Facts, answer, inputs_of, shapes_of, tiny, velocity, write_golden
-from safetensors import safe_open
 from safetensors.torch import save_file
 
+from decoders.golden import read
 from decoders.l2p import check
 
+TOLERANCE = check.TOLERANCES["velocity"]
 VARIANTS = ("1k", "4k", "8k", "10k")
 WRONG = {
     "theta": 10000.0, "text_start": 0, "scale_power": 0.0, "chunks": (1, 0, 3, 2), "eps": 1e-2,
@@ -48,36 +50,37 @@ def test_the_golden_files_at_hand(golden, capsys):
     assert check.main([str(file) for file in goldens()]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(goldens())
-    assert all(line.endswith("  ok") for line in lines)
+    assert all(line.startswith("ok    l2p_") for line in lines)
 
 
 def test_the_reference_agrees_with_the_golden_file_too(golden):
-    assert of_golden(golden, Facts()) < check.TOLERANCE
+    assert of_golden(golden, Facts()) < TOLERANCE
 
 
 @pytest.mark.parametrize(
     "name", [f.name for f in fields(Facts) if f.name not in NEEDS_IMAGE_PADDING]
 )
 def test_no_wrong_fact_agrees_with_the_golden_file(golden, name):
-    assert of_golden(golden, wrong(name)) > 10 * check.TOLERANCE
+    assert of_golden(golden, wrong(name)) > 10 * TOLERANCE
 
 
 def of_golden(file: Path, facts: Facts) -> float:
-    with safe_open(file, framework="pt") as opened:
-        metadata = opened.metadata()
-        image, text, output = map(opened.get_tensor, ("inputs.image", "inputs.text", "output"))
-    shapes = json.loads(metadata["shapes"])
-    config = check.config_of(metadata, shapes, image)
-    weights = {key: check.weight(key, shape) for key, shape in shapes.items()}
-    found = velocity(config, weights, image, float(metadata["sigma"]), text, facts)
-    return (found - output).abs().max().item()
+    golden = read(file)
+    image, text = golden.tensors["inputs.image"], golden.tensors["inputs.text"]
+    config = check.config_of(golden.metadata, image)
+    weights = {key: check.weight(key, shape) for key, shape in golden.metadata["shapes"].items()}
+    found = velocity(config, weights, image, golden.metadata["sigma"], text, facts)
+    return (found - golden.tensors["output"]).abs().max().item()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_golden_files_of_every_variant(tmp_path, variant, capsys):
     file = write_golden(tmp_path / f"{variant}.safetensors", tiny(variant))
     assert check.main([file]) == 0
-    assert capsys.readouterr().out.startswith(f"{variant}.safetensors  {variant}  max |difference|")
+    assert re.fullmatch(
+        rf"ok    {variant}\.safetensors  velocity \d\.\de-\d+ \(up to 0\.0002\)\n",
+        capsys.readouterr().out,
+    )
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Facts)])
@@ -85,38 +88,39 @@ def test_every_wrong_fact_is_seen(tmp_path, name):
     """3 x 5 patches and 33 tokens of text, so both kinds of padding are there."""
     file = write_golden(tmp_path / "wrong.safetensors", tiny("4k"), wrong(name))
     assert check.main([file]) == 1
-    assert check.check(Path(file))[1] > 10 * check.TOLERANCE
+    assert check.check(Path(file))["velocity"] > 10 * TOLERANCE
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("damage", [2 * check.TOLERANCE, float("nan")])
+@pytest.mark.parametrize("damage", [2 * TOLERANCE, float("nan")])
 def test_one_corrupted_value_fails(tmp_path, variant, damage, capsys):
     config, file = tiny(variant), tmp_path / "a.safetensors"
     output = answer(config, Facts()).clone()
     output[1, 3, 5] += damage
     write_golden(file, config, output=output)
     assert check.main([str(file)]) == 1
-    assert "FAIL" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("FAIL  a.safetensors  velocity ")
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"variant": "2k"}, "lacks '2k'"),
+        ({"variant": "2k"}, "KeyError: '2k'"),
         ({"patch": "64"}, "Missing: all_x_embedder.64-1.weight"),
         ({"sigma": "much"}, "could not convert"),
-        ({"shapes": "{}"}, "lacks"),
-        ({"config": json.dumps({"dim": 48})}, "lacks 'n_heads'"),
-        ({"config": "no JSON"}, "JSONDecodeError"),
+        ({"shapes": "{}"}, "KeyError: 'local_decoder.enc1.0.weight'"),
+        ({"config": json.dumps({"dim": 48})}, "KeyError: 'n_heads'"),
+        ({"config": "no JSON"}, "TypeError"),
         ({"inputs.text": torch.zeros(4, 9)}, "text features have shape"),
         ({"inputs.image": torch.zeros(3, 48, 48)}, "no multiple of 32"),
-        ({"output": torch.zeros(1)}, "output has shape"),
+        ({"output": torch.zeros(1)}, "the output is [3, 64, 128], the file has [1]"),
     ],
 )
 def test_a_file_that_is_no_golden_file_gives_one_line(tmp_path, change, says, capsys):
     file = write_golden(tmp_path / "a.safetensors", tiny("1k"), **change)
     assert check.main([file]) == 1
     (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("FAIL  a.safetensors  no golden file of L2P: ")
     assert says in line
 
 
@@ -136,9 +140,9 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path, capsys):
     good = write_golden(tmp_path / "good.safetensors", tiny("1k"))
     bad = write_golden(tmp_path / "bad.safetensors", tiny("1k"), wrong("sign"))
     assert check.main([bad, good]) == 1
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
-        "bad.safetensors",
-        "good.safetensors",
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["FAIL", "bad.safetensors"],
+        ["ok", "good.safetensors"],
     ]
 
 
@@ -147,7 +151,7 @@ def test_the_command_needs_a_file():
         [sys.executable, "-m", "decoders.l2p.check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "usage: python -m decoders.l2p.check FILE..." in done.stderr
+    assert "usage: python -m decoders." in done.stderr
 
 
 def test_weights_follow_the_documented_rule():

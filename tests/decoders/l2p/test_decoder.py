@@ -1,7 +1,7 @@
 """L2P in the role of a decoder, with tiny networks and text features that are made up."""
 
 import inspect
-from dataclasses import replace
+import sys
 from importlib import resources
 from itertools import pairwise
 
@@ -10,51 +10,28 @@ import torch
 import yaml
 from l2p_reference import tiny, weights_of
 from safetensors.torch import save_file
+from tiny_l2p import NAME, SIZE, Letters, register, row, save
 
-from decoders.l2p.checkpoints import CHECKPOINTS
+from decoders.l2p import registry
 from decoders.l2p.decoder import L2P
-from qa import seeds
+from qa import assets, seeds
 from qa.errors import AssetMissing, QaError, UsageError
 from qa.types import DecodeRequest, Knobs
-
-SIZE = [64, 128]
-
-
-class Letters:
-    """Text features from the letters of a prompt."""
-
-    width = 10
-    label = "letters"
-    licence = "none"
-    digest = "letters-1"
-    needs_prompt = True
-
-    def __init__(self):
-        self.asked = []
-
-    def __call__(self, prompt):
-        self.asked.append(prompt)
-        rows = [[ord(letter) * (n + 1) / 100 % 1 for n in range(10)] for letter in f"<{prompt}>"]
-        return torch.tensor(rows)
 
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    """Weights of a tiny network under the name of a checkpoint with two steps."""
-    config = tiny("1k")
-    row = replace(CHECKPOINTS["l2p_1k"], name="tiny", config=config, steps=2)
-    monkeypatch.setitem(CHECKPOINTS, "tiny", row)
-    path = tmp_path / "tiny.safetensors"
-    save_file(weights_of(config), path)
-    return str(path)
+    """Weights of a tiny network, whose row stands in the place of the released one."""
+    register(monkeypatch, row())
+    return str(save(tmp_path / "tiny.safetensors", row()))
 
 
 def build(file, text=None, **changes):
-    given = {"size": SIZE, "dtype": "float32", "device": "cpu", **changes}
-    return L2P("tiny", file, text or Letters(), **given)
+    given = {"path": file, "dtype": "float32", "device": "cpu", **changes}
+    return L2P(NAME, text or Letters(), **given)
 
 
-def request(prompt="a cat", seed=0, size=tuple(SIZE), content="c", **knobs):
+def request(prompt="a cat", seed=0, size=SIZE, content="c", **knobs):
     return DecodeRequest("s", seed, content, *size, prompt=prompt, knobs=Knobs(**knobs))
 
 
@@ -135,26 +112,86 @@ def test_another_size_than_was_built_for_is_refused(file):
         build(file).decode([request(size=(128, 64))])
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"size": [720, 720]}, "cannot draw"),
-        ({"size": [64]}, r"is no size"),
-        ({"rounding": "other"}, r"decoder\.rounding=other"),
-        ({"timestep": "other"}, r"decoder\.timestep=other"),
-        ({"dtype": "int8"}, "is no precision"),
-    ],
-)
-def test_what_cannot_work_is_refused_at_once(file, changes, says):
+REFUSED = [
+    ({"size": [48, 80]}, "cannot draw a picture of height 48 and width 80.*no multiple of 32"),
+    ({"rounding": "other"}, r"decoder\.rounding=other"),
+    ({"timestep": "other"}, r"decoder\.timestep=other"),
+    ({"dtype": "int8"}, "is no precision"),
+    ({"device": "tpu"}, "is no device"),
+    ({"size": [128, 64]}, "not trained on pictures of height 128 and width 64"),
+    ({"negative": None}, r"decoder\.negative=None is no text"),
+    ({"negative": 5}, r"decoder\.negative=5 is no text"),
+    *(
+        ({"size": size}, r"decoder\.size=.* is no size.*two whole numbers above 0")
+        for size in (64, [64], [64, 64, 3], [64.5, 64], ["a", "b"], "ab", [0, 0], [-64, -128],
+                     [], [None, 64], [True, 64])
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "says"), REFUSED, ids=str)
+@pytest.mark.parametrize("place", ["path", "asset"])
+def test_what_cannot_work_is_refused_before_weights_are_touched(
+    file, changes, says, place, monkeypatch
+):
+    touched = untouchable(monkeypatch)
     with pytest.raises(UsageError, match=says):
-        build(file, **changes)
+        build(file if place == "path" else None, **changes)
+    assert touched == []
+    build(file)
+    assert touched == ["load", "sha256"]
 
 
-def test_text_features_of_another_width_are_refused(file):
-    text = Letters()
+def untouchable(monkeypatch):
+    """A list that fills when weights are looked for, read or hashed."""
+    touched = []
+    modules = {"resolve": assets, "load": registry, "sha256": sys.modules[L2P.__module__]}
+    for name, module in modules.items():
+        monkeypatch.setattr(module, name, lambda *args, name=name: touched.append(name) or "")
+    return touched
+
+
+def test_an_untrained_size_must_be_allowed_and_is_noted(file):
+    with pytest.raises(UsageError) as raised:
+        build(file, size=[128, 64])
+    assert "trained for [64, 128]" in raised.value.why
+    assert raised.value.fix == "decoder.size=[64,128], or decoder.untrained_sizes=true"
+    decoder = build(file, size=[128, 64], untrained_sizes=True)
+    assert decoder.size == (128, 64)
+    assert "64x128 pixels were not trained" in "\n".join(decoder.notes)
+
+
+def test_an_impossible_size_is_refused_even_if_untrained_ones_are_allowed(file):
+    with pytest.raises(UsageError, match="cannot draw"):
+        build(file, size=[720, 720], untrained_sizes=True)
+
+
+def test_8k_was_trained_at_smaller_sizes_too(tmp_path, monkeypatch):
+    register(monkeypatch, row("8k", size=(256, 256)))
+    path = str(save(tmp_path / "8k.safetensors", row("8k")))
+    decoder = L2P("l2p_8k", Letters(), path=path, size=[128, 256], device="cpu")
+    assert "not trained" not in "\n".join(decoder.notes)
+    with pytest.raises(UsageError, match=r"trained for \[256, 256\] and for smaller ones"):
+        L2P("l2p_8k", Letters(), path=path, size=[256, 384], device="cpu")
+
+
+def test_text_features_of_another_width_are_refused(file, monkeypatch):
+    touched, text = untouchable(monkeypatch), Letters()
     text.width = 2304
-    with pytest.raises(UsageError, match=r"\(letters\) have width 2304.*trained with 10"):
+    with pytest.raises(UsageError, match=r"\(letters\) have width 2304.*l2p_1k takes 10") as raised:
         build(file, text)
+    assert raised.value.fix == "text=qwen3, or text=none text.width=10"
+    assert registry.find("l2p_4k").config.cap_feat_dim == 2560
+    assert touched == []
+
+
+def test_an_unknown_checkpoint_and_a_file_that_is_not_there_are_refused(file, monkeypatch):
+    touched = untouchable(monkeypatch)
+    with pytest.raises(UsageError, match=r"no L2P checkpoint 'l2p_2k'.*l2p_1k, l2p_4k"):
+        L2P("l2p_2k", Letters(), path=file)
+    with pytest.raises(UsageError, match="There is no file absent"):
+        build("absent.safetensors")
+    assert touched == []
 
 
 def test_the_digest_stands_for_everything_that_changes_pictures(file, tmp_path, monkeypatch):
@@ -168,32 +205,25 @@ def test_the_digest_stands_for_everything_that_changes_pictures(file, tmp_path, 
         build(file).digest,
         build(changed).digest,
         build(file, other).digest,
-        build(file, size=[128, 64]).digest,
+        build(file, size=[128, 64], untrained_sizes=True).digest,
         build(file, negative="blurry").digest,
         build(file, rounding="diffusers").digest,
         build(file, timestep="diffusers").digest,
         build(file, dtype="bfloat16").digest,
     ]
-    monkeypatch.setitem(CHECKPOINTS, "tiny", replace(CHECKPOINTS["tiny"], shift=5.0))
+    register(monkeypatch, row(shift=5.0))
     digests.append(build(file).digest)
     assert len(set(digests)) == len(digests)
-    monkeypatch.setitem(CHECKPOINTS, "tiny", replace(CHECKPOINTS["tiny"], shift=3.0))
+    register(monkeypatch, row(shift=3.0))
     assert build(file).digest == digests[0]
 
 
-def test_notes_say_text_licence_defaults_and_an_untrained_size(file):
+def test_notes_say_text_licence_and_defaults(file):
     notes = "\n".join(build(file).notes)
     assert "letters (none)" in notes
     assert "no licence file" in build(file).licence
     assert "2 steps, cfg 2, shift 3" in notes
-    assert "128x64 pixels were not trained" in notes
-
-
-def test_the_trained_size_is_the_default_and_needs_no_note(file, monkeypatch):
-    monkeypatch.setitem(CHECKPOINTS, "tiny", replace(CHECKPOINTS["tiny"], size=(64, 64 * 2)))
-    decoder = build(file, size=None)
-    assert decoder.size == (64, 128)
-    assert "not trained" not in "\n".join(decoder.notes)
+    assert "not trained" not in notes
 
 
 def test_half_precision_draws_too(file):
@@ -207,8 +237,6 @@ def test_half_precision_draws_too(file):
 
 
 def test_without_a_path_the_asset_table_is_asked(file, tmp_path, monkeypatch):
-    from qa import assets
-
     def resolve(name):
         asked.append(name)
         raise AssetMissing(f"{name} is not at hand.")
@@ -222,17 +250,28 @@ def test_without_a_path_the_asset_table_is_asked(file, tmp_path, monkeypatch):
     assert asked == ["l2p-1k", "other"]
     monkeypatch.setattr(assets, "resolve", lambda name: tmp_path)
     save_file(weights_of(tiny("1k")), tmp_path / "model-1k-merge.safetensors")
-    assert build(None).licence == build(file).licence == CHECKPOINTS["l2p_1k"].licence
+    assert build(None).digest == build(file).digest
 
 
 @pytest.mark.parametrize("name", ["l2p_1k", "l2p_4k", "l2p_8k", "l2p_10k"])
 def test_the_configuration_says_what_the_checkpoint_does(name):
     text = (resources.files("qa.conf") / "decoder" / f"{name}.yaml").read_text()
     node = yaml.safe_load(text)["decoder"]
-    row = CHECKPOINTS[name]
-    assert (node["checkpoint"], node["asset"], tuple(node["size"])) == (name, row.asset, row.size)
-    assert f"{row.steps} steps with guidance {row.cfg:g}" in text
+    own = registry.find(name)
+    assert (node["checkpoint"], node["asset"], tuple(node["size"])) == (name, own.asset, own.size)
+    assert f"{own.steps} steps with guidance {own.cfg:g}" in text
     assert set(node) - {"_target_"} == set(inspect.signature(L2P).parameters)
+    assert node["untrained_sizes"] is False
+
+
+def test_its_arguments_stand_in_the_order_of_pids():
+    from decoders.pid.decoder import PiD
+
+    own = [name for name in inspect.signature(L2P).parameters if name not in CONVENTIONS]
+    assert own == list(inspect.signature(PiD).parameters)
+
+
+CONVENTIONS = ("rounding", "timestep")
 
 
 def test_text_features_that_need_no_prompt_are_believed(file):

@@ -1,6 +1,8 @@
 """Layouts by fingerprint, and what the loader accepts and refuses."""
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,13 +10,20 @@ import torch
 from l2p_reference import shapes_of, tiny, weights_of
 from safetensors.torch import save_file
 
-from decoders.l2p import checkpoints
-from decoders.l2p.checkpoints import CHECKPOINTS, checkpoint, fingerprint, load, split_qkv
 from decoders.l2p.config import VARIANTS
+from decoders.l2p.registry import checkpoints, find, load, split_qkv
 from decoders.l2p.trunk import Trunk
 from decoders.weights import on_meta
+from qa import assets
 from qa.errors import QaError, UsageError
 
+RELEASED = {
+    "l2p_1k": ("577b2d3e0acea1fb784ca600f966805e", 545, 6_166_464_515),
+    "l2p_4k": ("69e8fd5b562ea858b9f864508c1263b3", 557, 6_210_711_491),
+    "l2p_8k": ("df0e4e865d39501e2fe96c7ea8aa40f6", 563, 6_352_274_407),
+    "l2p_10k": ("e6094ba663b7c10011eb47db072ead0b", 557, 6_453_001_959),
+}
+"""Fingerprint, tensors and parameters; by the fingerprint the official loader knows a file."""
 ZIMAGE = replace(VARIANTS["1k"], patch=2, in_channels=16)
 FINAL_LAYER = {
     "all_final_layer.2-1.linear.weight": [64, 3840],
@@ -23,6 +32,12 @@ FINAL_LAYER = {
     "all_final_layer.2-1.adaLN_modulation.1.bias": [3840],
 }
 """What Z-Image has in place of L2P's head."""
+
+
+def fingerprint(shapes):
+    """MD5 over names and shapes: `name:d0_d1_…` and `name` of every tensor, sorted, with commas."""
+    lines = [f"{name}:{'_'.join(map(str, shape))}" for name, shape in shapes.items()]
+    return hashlib.md5(",".join(sorted([*lines, *shapes])).encode()).hexdigest()
 
 
 def zimage_shapes():
@@ -36,11 +51,11 @@ def count(shapes):
 
 def small(variant="1k"):
     """The released checkpoint with a tiny network."""
-    return replace(CHECKPOINTS[f"l2p_{variant}"], config=tiny(variant))
+    return replace(find(f"l2p_{variant}"), config=tiny(variant))
 
 
 def read(file, variant="1k", dtype=torch.float32):
-    return load(file, small(variant), dtype, "cpu")
+    return load(file, small(variant), "cpu", dtype)
 
 
 def stored(tmp_path, weights):
@@ -49,12 +64,10 @@ def stored(tmp_path, weights):
     return file
 
 
-@pytest.mark.parametrize("name", list(CHECKPOINTS))
+@pytest.mark.parametrize("name", list(RELEASED))
 def test_the_layout_is_the_released_one(name):
-    released = checkpoint(name)
-    shapes = shapes_of(released.config)
-    assert fingerprint(shapes) == released.fingerprint
-    assert (len(shapes), count(shapes)) == (released.tensors, released.parameters)
+    shapes = shapes_of(find(name).config)
+    assert (fingerprint(shapes), len(shapes), count(shapes)) == RELEASED[name]
 
 
 def test_the_trunk_is_that_of_zimage():
@@ -80,35 +93,35 @@ def test_a_fingerprint_by_hand_and_its_sensitivity():
 
 
 def test_the_fingerprint_notices_one_width():
-    released = checkpoint("l2p_1k")
-    first = replace(released.config.levels[0], dec=63)
-    changed = replace(released.config, levels=(first, *released.config.levels[1:]))
-    assert fingerprint(shapes_of(changed)) != released.fingerprint
+    released = find("l2p_1k").config
+    first = replace(released.levels[0], dec=63)
+    changed = replace(released, levels=(first, *released.levels[1:]))
+    assert fingerprint(shapes_of(changed)) != RELEASED["l2p_1k"][0]
 
 
 def test_defaults_and_terms_are_those_of_the_release():
-    dial = {name: (row.steps, row.cfg, row.shift, row.size) for name, row in CHECKPOINTS.items()}
+    dial = {name: (row.steps, row.cfg, row.shift, row.size) for name, row in checkpoints().items()}
     assert dial == {
         "l2p_1k": (30, 2.0, 3.0, (1024, 1024)),
         "l2p_4k": (50, 4.0, 3.0, (4096, 4096)),
         "l2p_8k": (50, 4.0, 3.0, (8192, 8192)),
         "l2p_10k": (50, 4.0, 3.0, (10240, 10240)),
     }
-    assert "no licence file" in checkpoint("l2p_1k").licence
-    assert all("CC BY-NC-SA" in row.licence for row in CHECKPOINTS.values())
-    assert all("CC BY-NC 4.0" in CHECKPOINTS[f"l2p_{k}k"].licence for k in (4, 8, 10))
+    assert "no licence file" in find("l2p_1k").licence
+    assert all("CC BY-NC-SA" in row.licence for row in checkpoints().values())
+    assert all("CC BY-NC 4.0" in find(f"l2p_{k}k").licence for k in (4, 8, 10))
 
 
 def test_only_8k_was_trained_at_smaller_sizes():
-    assert checkpoint("l2p_8k").trained(4096, 8192)
-    assert not checkpoint("l2p_8k").trained(8192, 8320)
-    assert not checkpoint("l2p_1k").trained(896, 1152)
-    assert checkpoint("l2p_1k").trained(1024, 1024)
+    assert find("l2p_8k").trained(4096, 8192)
+    assert not find("l2p_8k").trained(8192, 8320)
+    assert not find("l2p_1k").trained(896, 1152)
+    assert find("l2p_1k").trained(1024, 1024)
 
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(UsageError, match=r"l2p_2k.*l2p_1k, l2p_4k"):
-        checkpoint("l2p_2k")
+        find("l2p_2k")
 
 
 @pytest.mark.parametrize("variant", list(VARIANTS))
@@ -137,15 +150,6 @@ def fuse(weights):
     return fused
 
 
-def test_a_fused_and_prefixed_file_loads(tmp_path):
-    weights = weights_of(tiny("1k"))
-    fused = fuse(weights)
-    assert len(fused) == len(weights) - 2 * 4
-    file = stored(tmp_path, {f"model.diffusion_model.{key}": v for key, v in fused.items()})
-    loaded = read(file).state_dict()
-    assert all(torch.equal(loaded[key], weights[key]) for key in weights)
-
-
 def test_the_order_inside_a_fused_tensor_is_q_k_v():
     parts = split_qkv({"layers.0.attention.qkv.weight": torch.arange(6.0)[:, None]})
     values = {key.split(".")[-2]: value.flatten().tolist() for key, value in parts.items()}
@@ -157,18 +161,6 @@ def test_a_fused_tensor_of_another_size_is_refused(tmp_path):
     fused["layers.0.attention.qkv.weight"] = fused["layers.0.attention.qkv.weight"][:-1]
     with pytest.raises(UsageError, match=r"Not expected: layers\.0\.attention\.qkv\.weight"):
         read(stored(tmp_path, fused))
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_mixed_precision_is_cast_to_one(tmp_path, dtype):
-    weights = weights_of(tiny("1k"))
-    mixed = {
-        key: value if key.startswith("layers.1.") else value.bfloat16()
-        for key, value in weights.items()
-    }
-    loaded = read(stored(tmp_path, mixed), dtype=dtype).state_dict()
-    assert {value.dtype for value in loaded.values()} == {dtype}
-    assert all(torch.equal(loaded[key], mixed[key].to(dtype)) for key in weights)
 
 
 def test_zimage_is_named(tmp_path):
@@ -218,16 +210,79 @@ def test_quantised_weights_are_refused(tmp_path, dtype):
         read(stored(tmp_path, weights))
 
 
-def test_a_missing_or_broken_file_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="is not a file"):
-        read(tmp_path / "absent.safetensors")
+def test_a_broken_file_is_refused(tmp_path):
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"broken")
     with pytest.raises(QaError, match="cannot be read"):
         read(broken)
 
 
-def test_every_row_of_the_data_is_read():
-    """The table and the variants name each other."""
-    assert {row.config.variant for row in CHECKPOINTS.values()} == set(VARIANTS)
-    assert checkpoints.CHECKPOINTS["l2p_1k"].file == "model-1k-merge.safetensors"
+def test_table_variants_and_assets_name_each_other():
+    assert {row.config.variant for row in checkpoints().values()} == set(VARIANTS)
+    assert list(checkpoints()) == list(RELEASED)
+    for name, row in checkpoints().items():
+        asset = assets.table()[row.asset]
+        assert row.licence == asset.licence
+        assert [file.path for file in asset.files] == [row.file]
+        assert f"decoder={name}" in asset.needed_by
+
+
+def test_nothing_is_read_before_it_is_asked_for():
+    code = (
+        "from importlib import resources\n"
+        "def refuse(*a): raise AssertionError('read at import')\n"
+        "resources.files = refuse\n"
+        "from decoders.l2p import registry\n"
+        "try: registry.checkpoints()\n"
+        "except AssertionError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "read at import\n", done.stderr
+
+
+def whole(variant):
+    """Every key of a release, with narrow tensors."""
+    return replace(
+        tiny(variant), layers=30, refiner_layers=2, dim=12, axes_dims=(2, 2, 2)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_key_of_a_release_arrives_where_it_belongs(tmp_path, variant, prefix, fused, dtype):
+    """Layers 5 to 24 in float32 and the rest in bfloat16, as the 1k file is."""
+    row = replace(find(f"l2p_{variant}"), config=whole(variant))
+    mixed = {
+        key: value if 5 <= layer(key) <= 24 else value.bfloat16()
+        for key, value in weights_of(row.config).items()
+    }
+    assert set(mixed) == set(shapes_of(VARIANTS[variant]))
+    assert len(mixed) == RELEASED[row.name][1]
+    written = fuse(mixed) if fused else mixed
+    assert len(written) == len(mixed) - fused * 2 * (30 + 2 + 2)
+    file = stored(tmp_path, {prefix + key: value for key, value in written.items()})
+    loaded = load(file, row, "cpu", dtype).state_dict()
+    assert {value.dtype for value in loaded.values()} == {dtype}
+    assert loaded.keys() == mixed.keys()
+    assert all(torch.equal(loaded[key], mixed[key].to(dtype)) for key in mixed)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_tensor_lost_among_all_of_them_is_named(tmp_path, fused):
+    row = replace(find("l2p_8k"), config=whole("8k"))
+    weights = weights_of(row.config)
+    written = fuse(weights) if fused else weights
+    del written["layers.17.attention.norm_k.weight"]
+    file = stored(tmp_path, {f"model.diffusion_model.{key}": v for key, v in written.items()})
+    with pytest.raises(
+        UsageError, match=r"L2P 8k network\. Missing: layers\.17\.attention\.norm_k"
+    ):
+        load(file, row, "cpu", torch.float32)
+
+
+def layer(key):
+    """The layer that a key belongs to, or -1."""
+    parts = key.split(".")
+    return int(parts[1]) if parts[0] == "layers" else -1

@@ -7,11 +7,12 @@ q, k, v in one tensor `attention.qkv.weight`, in this order. Quantised files are
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,11 @@ from torch import Tensor
 
 from decoders.l2p.config import VARIANTS, Convention, L2PConfig
 from decoders.l2p.network import L2PNetwork
-from decoders.weights import load_strict, misfit, on_meta, read_state, strip_prefix
+from decoders.weights import load_strict, on_meta, read_state, strip_prefix
 from qa.errors import UsageError
 
 PREFIXES = ("model.diffusion_model.",)
 FUSED = "attention.qkv.weight"
-FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 EMBEDDER = re.compile(r"all_x_embedder\.(\d+)-1\.weight")
 HEAD = "local_decoder."
 
@@ -47,9 +47,6 @@ class Checkpoint:
     steps: int
     cfg: float
     shift: float
-    fingerprint: str
-    tensors: int
-    parameters: int
     licence: str
     notes: tuple[str, ...]
 
@@ -59,54 +56,52 @@ class Checkpoint:
         return (height, width) == self.size or (self.smaller and fewer)
 
 
-def checkpoint(name: str) -> Checkpoint:
-    """The released checkpoint of this name; UsageError for another."""
-    if name not in CHECKPOINTS:
+@cache
+def checkpoints() -> Mapping[str, Checkpoint]:
+    """All rows of checkpoints.toml by name: l2p_1k, l2p_4k, l2p_8k, l2p_10k."""
+    text = (files("decoders.l2p") / "checkpoints.toml").read_text(encoding="utf-8")
+    return {name: _parse(name, row) for name, row in tomllib.loads(text).items()}
+
+
+def find(name: str) -> Checkpoint:
+    """The checkpoint of that name; UsageError lists the names that exist."""
+    known = checkpoints()
+    if name not in known:
         raise UsageError(
             f"There is no L2P checkpoint {name!r}.",
-            f"Known: {', '.join(CHECKPOINTS)}.",
+            f"Known: {', '.join(known)}.",
             "decoder.checkpoint=l2p_1k",
         )
-    return CHECKPOINTS[name]
+    return known[name]
 
 
 def load(
     file: Path,
-    wanted: Checkpoint,
-    dtype: torch.dtype,
+    checkpoint: Checkpoint,
     device: torch.device | str,
+    dtype: torch.dtype,
     rounding: Convention = "official",
     timestep: Convention = "official",
 ) -> L2PNetwork:
-    """The network of a file, in eval mode, every tensor cast to `dtype` on `device`.
+    """The network of a file, in eval mode, every tensor cast to `dtype` on `device`; strict.
 
     Raises UsageError for a file that is another network, naming what it is and the first keys that
     are wrong, and for quantised weights; QaError for a file that cannot be read.
     """
-    if not file.is_file():
-        raise UsageError(f"{file} is not a file.", "", "decoder.path=FILE.safetensors")
     state = split_qkv(strip_prefix(read_state(file), PREFIXES))
-    quantised = [key for key, value in state.items() if value.dtype not in FLOATS]
-    if quantised:
-        raise UsageError(
-            f"{file} holds quantised weights.",
-            f"{quantised[0]} is {str(state[quantised[0]].dtype).removeprefix('torch.')}, and "
-            f"{len(quantised) - 1} more tensors are no plain floats.",
-            "use the released file: measure what was released, not its repack",
-        )
-    config = replace(wanted.config, rounding=rounding, timestep=timestep)
+    config = replace(checkpoint.config, rounding=rounding, timestep=timestep)
     network = on_meta(lambda: L2PNetwork(config))
-    what = f"L2P {config.variant} network"
-    if misfit(network, state):
-        raise _another(file, what, state, network)
-    load_strict(network, state, what=what, source=str(file), dtype=dtype, device=device)
+    wanted, found = f"L2P {config.variant} network", kind(state)
+    load_strict(
+        network,
+        state,
+        what=wanted,
+        source=str(file),
+        dtype=dtype,
+        device=device,
+        hint="" if found == f"an {wanted}" else f"it looks like {found}",
+    )
     return network
-
-
-def fingerprint(shapes: Mapping[str, Sequence[int]]) -> str:
-    """MD5 over names and shapes: `name:d0_d1_…` and `name` of every tensor, sorted, with commas."""
-    lines = [f"{name}:{'_'.join(map(str, shape))}" for name, shape in shapes.items()]
-    return hashlib.md5(",".join(sorted([*lines, *shapes])).encode()).hexdigest()
 
 
 def split_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -134,31 +129,18 @@ def kind(state: Mapping[str, Tensor]) -> str:
     return f"an L2P {variants[0]} network" if variants else f"an L2P network of patch {patch}"
 
 
-def _another(file: Path, what: str, state: Mapping[str, Tensor], network: L2PNetwork) -> UsageError:
-    return UsageError(
-        f"{file} holds no {what}: it looks like {kind(state)}.",
-        misfit(network, state),
-        "name the checkpoint that the file really is, or fetch the file again",
-    )
-
-
-def _read() -> dict[str, Checkpoint]:
-    text = Path(__file__).with_name("checkpoints.toml").read_text(encoding="utf-8")
-    return {name: _row(name, row) for name, row in tomllib.loads(text).items()}
-
-
-def _row(name: str, row: dict[str, Any]) -> Checkpoint:
-    smaller = {"this one": False, "up to this many pixels": True}[row.pop("sizes")]
-    height, width = row.pop("size")
+def _parse(name: str, row: Mapping[str, Any]) -> Checkpoint:
+    height, width = row["size"]
     return Checkpoint(
         name,
-        VARIANTS[row.pop("variant")],
+        VARIANTS[row["variant"]],
+        asset=row["asset"],
+        file=row["file"],
         size=(height, width),
-        smaller=smaller,
-        notes=tuple(row.pop("notes")),
-        **row,
+        smaller={"this one": False, "up to this many pixels": True}[row["sizes"]],
+        steps=row["steps"],
+        cfg=row["cfg"],
+        shift=row["shift"],
+        licence=row["licence"],
+        notes=tuple(row["notes"]),
     )
-
-
-CHECKPOINTS = _read()
-"""By name: l2p_1k, l2p_4k, l2p_8k, l2p_10k."""

@@ -25,10 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from decoders.checks import check_loading
-from decoders.frame import pick_dtype, settings_digest
+from decoders.checks import load_pretrained, loading
+from decoders.frame import LOCAL_LICENCE, pick_dtype, settings_digest
 from decoders.spaces import cells
-from decoders.vae import LOCAL_LICENCE
 from qa import images, seeds
 from qa.errors import QaError, UsageError
 from qa.files import sha256
@@ -36,10 +35,11 @@ from qa.numerics import pick_device
 from qa.types import Decoder, DecodeRequest, traits
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
-NOISE = "upsample-noise"
-"""Stream of a pipeline's noise; see `qa.seeds`."""
+FIX = "point decoder.upsampler.source at a folder that holds it, in safetensors"
 MODEL_FILES = (".json", ".jinja", ".model", ".safetensors", ".txt")
 """What decides how a pipeline computes."""
+ANY = ("",)
+"""How names begin of tensors that may be left over: published text encoders have some."""
 
 
 class Upsampler(Protocol):
@@ -174,7 +174,7 @@ class DiffusersUpscale:
         right, bottom = -width % self.multiple, -height % self.multiple
         padded = pad(pixels[None], (0, right, 0, bottom), mode="replicate")[0]
         picture = images.quantise(padded).picture.permute(1, 2, 0).numpy()
-        seed = seeds.generator_seed(NOISE, request.content, request.seed)
+        seed = seeds.generator_seed(seeds.UPSAMPLE_NOISE, request.content, request.seed)
         prompt = {"prompt": request.prompt or ""} if self._takes_prompt else {}
         output = self._loaded(
             image=Image.fromarray(picture),
@@ -190,24 +190,17 @@ class DiffusersUpscale:
     def _load(self) -> Any:
         import diffusers
 
-        try:
+        with loading(self.pipeline, Path(self.source), FIX):
             loaded = getattr(diffusers, self.pipeline).from_pretrained(
                 self.source, local_files_only=True, use_safetensors=True, **self._networks()
             )
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise UsageError(
-                f"The {self.pipeline} in {self.source} cannot be loaded.",
-                f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-                "point decoder.upsampler.source at a folder that holds it, in safetensors",
-            ) from error
         loaded.set_progress_bar_config(disable=True)
         return loaded.to(self.device)
 
     def _networks(self) -> dict[str, Any]:
         """The pipeline's networks by name, none of whose tensors is missing.
 
-        Loaded one by one: a pipeline says nothing of tensors that it made up. Tensors that are left
-        over are passed over, as published text encoders have some.
+        Loaded one by one: a pipeline says nothing of tensors that it made up.
         """
         networks = {}
         parts = json.loads((Path(self.source) / "model_index.json").read_text(encoding="utf-8"))
@@ -218,11 +211,7 @@ class DiffusersUpscale:
             if not (inspect.isclass(kind) and issubclass(kind, nn.Module)):
                 continue
             folder = Path(self.source) / name
-            network, info = kind.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-            check_loading(folder, {**info, "unexpected_keys": ()})
-            networks[name] = network.to(self.dtype)
+            networks[name] = load_pretrained(kind, folder, fix=FIX, unused=ANY).to(self.dtype)
         return networks
 
     def _check_arguments(self) -> bool:

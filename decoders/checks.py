@@ -1,4 +1,6 @@
-"""Does a loaded autoencoder say what its latent space says?
+"""Is what was loaded what was asked for?
+
+Networks are loaded strictly: a library fills a tensor that is in no file at random and says little.
 
 A VAE loads without complaint under the wrong scaling and then decodes to something plausible. So
 each family's configuration is compared with the space, and every difference is named with both
@@ -7,16 +9,19 @@ values.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from decoders.spaces import AFFINE, FLUX2_EPS, FLUX2_PATCH
-from qa.errors import UsageError
+from qa.errors import QaError, UsageError
 from qa.types import LatentSpace
 
 Facts = dict[str, tuple[Any, Any]]
@@ -123,6 +128,53 @@ def check_tiny(config: Any, space: LatentSpace) -> None:
             "shift_factor": (config.shift_factor, 0.0),
         },
     )
+
+
+def load_pretrained(
+    kind: Any, folder: Path, *, fix: str, unused: tuple[str, ...] = (), **arguments: Any
+) -> Any:
+    """A network of diffusers or transformers from the safetensors of a local folder.
+
+    `kind` is its class, `arguments` are further ones of `from_pretrained`. Tensors whose names
+    begin with one of `unused` may be left over. Raises UsageError, with `fix`, where it does not
+    load, and without where `check_loading` refuses it.
+    """
+    with loading(kind.__name__, folder, fix):
+        model, info = kind.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **arguments,
+        )
+    left_over = [key for key in info["unexpected_keys"] if not key.startswith(unused)]
+    check_loading(folder, {**info, "unexpected_keys": left_over})
+    return model
+
+
+@contextmanager
+def loading(what: str, folder: Path, fix: str) -> Iterator[None]:
+    """What the libraries raise over a folder that cannot be loaded, as a UsageError."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        raise UsageError(
+            f"The {what} in {folder} cannot be loaded.",
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            fix,
+        ) from error
+
+
+def read_unchanged(file: Path, sha256: str) -> bytes:
+    """The file's bytes; QaError if they are no longer those with the digest `sha256`."""
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise QaError(
+            f"{file.name} changed while it was in use.",
+            "Its content is no longer what the run was planned with.",
+            "start the run again",
+        )
+    return data
 
 
 def check_loading(folder: Path, info: Mapping[str, Sequence[Any]]) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from decoders.checks import (
@@ -25,9 +24,9 @@ from decoders.checks import (
     check_flux2,
     check_frames,
     check_kl,
-    check_loading,
     check_rae,
     check_tiny,
+    load_pretrained,
 )
 from decoders.frame import Network
 from decoders.spaces import AFFINE, Affine, PatchNorm
@@ -222,19 +221,9 @@ def _load_diffusers(family: str, folder: Path) -> nn.Module:
             f"The configuration asks for a {family}.",
             f"decoder.family={declared}, or another folder",
         )
-    try:
-        model, info = getattr(diffusers, family).from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            low_cpu_mem_usage=False,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UsageError(
-            f"The {family} in {folder} cannot be loaded.",
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            "fetch the folder again, or point source at another one",
-        ) from error
-    check_loading(folder, info)
-    return model
+    return load_pretrained(
+        getattr(diffusers, family),
+        folder,
+        fix="fetch the folder again, or point source at another one",
+        low_cpu_mem_usage=False,
+    )

@@ -24,6 +24,7 @@ from qa.types import DecodeRequest, LatentSpace, Sample
 FRAME_VERSION = "1"
 NO_KNOBS: frozenset[str] = frozenset()
 """A deterministic decoder has no dial of its own."""
+LOCAL_LICENCE = "not stated: weights from a local folder"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

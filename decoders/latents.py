@@ -7,6 +7,7 @@
     sigma    noise level left in the latent, in [0, 1]; 0 when absent
     prompt   the text it was made from, if any
     source   what made it, in words, if known
+    licence  terms of the weights that made it, if known
 
 Other entries are kept but not looked at here; `qa latents` adds `identity` (a digest of all that
 shaped the latent, by which a stopped capture continues), `seed`, and for a diffusion model `step`
@@ -27,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor
 
+from decoders.checks import read_unchanged
 from decoders.spaces import space as find_space
 from decoders.weights import to_bytes
 from qa.errors import QaError, UsageError
@@ -48,6 +50,7 @@ class Header:
     sigma: float
     prompt: str | None
     source: str | None
+    licence: str
     sha256: str
 
 
@@ -57,6 +60,9 @@ class StoredLatents:
     The constructor reads and hashes every file, so that `digest` stands for their content; a file
     that changes afterwards is refused when it is used. Raises UsageError for an empty folder, for
     files that disagree on their space and for headers that do not fit it.
+
+    `licence` holds the terms that its files name (`licence` in their metadata), sorted and joined;
+    "" where none does.
     """
 
     def __init__(self, path: str) -> None:
@@ -73,19 +79,15 @@ class StoredLatents:
         self.space: LatentSpace = find_space(next(iter(names)))
         for header in self._headers.values():
             _check_shape(header.path, self.space)
+        terms = {header.licence for header in self._headers.values()} - {""}
+        self.licence = "; ".join(sorted(terms))
         lines = (f"{key}\x1f{header.sha256}" for key, header in sorted(self._headers.items()))
         self.digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def latent(self, sample: Sample, picture: Tensor | None) -> Latent:
         """The stored latent of the sample, float32 [C,h,w]; the picture is not looked at."""
         header = self.header(sample.id)
-        data = header.path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != header.sha256:
-            raise QaError(
-                f"{header.path.name} changed while it was in use.",
-                "Its content is no longer what the run was planned with.",
-                "start the run again",
-            )
+        data = read_unchanged(header.path, header.sha256)
         tensor = load(data)[TENSOR].to(torch.float32)
         bad = int((~torch.isfinite(tensor)).sum())
         if bad:
@@ -109,12 +111,16 @@ class StoredLatents:
 
 
 def file_of(folder: Path, sample: str) -> Path:
-    """Where a sample's latent lies in a folder; QaError for an id that leads outside."""
-    parts = PurePosixPath(sample).parts
-    if not parts or sample.startswith("/") or ".." in parts or "\\" in sample:
-        raise QaError(
+    """Where a sample's latent lies in a folder; UsageError for an id that names no file of its own.
+
+    "./a" would name the file of "a"; a name that begins as unfinished files do would not be read.
+    """
+    path = PurePosixPath(sample)
+    outside = not path.parts or path.is_absolute() or ".." in path.parts or "\\" in sample
+    if outside or path.as_posix() != sample or path.name.startswith(PARTIAL):
+        raise UsageError(
             f"Sample id {sample!r} does not name a file of the folder.",
-            "An id is a relative path without '..'.",
+            f"An id is a plain relative path, without '.', '..' and '//', not begun by {PARTIAL}.",
             "rename the sample",
         )
     return folder / (sample + SUFFIX)
@@ -137,6 +143,7 @@ def write(
     sigma: float = 0.0,
     prompt: str | None = None,
     source: str | None = None,
+    licence: str | None = None,
     facts: Mapping[str, str] = NO_FACTS,
 ) -> None:
     """Stores one latent [C,h,w], whole or not at all, in the form that `StoredLatents` reads.
@@ -144,7 +151,8 @@ def write(
     `facts` are further entries of the metadata. Equal arguments give equal bytes.
     """
     said = {**facts, "space": space, "sigma": repr(float(sigma))}
-    said |= {key: text for key, text in (("prompt", prompt), ("source", source)) if text}
+    words = {"prompt": prompt, "source": source, "licence": licence}
+    said |= {key: text for key, text in words.items() if text is not None}
     write_bytes(path, to_bytes({TENSOR: latent.detach().to("cpu").contiguous()}, said))
 
 
@@ -170,8 +178,15 @@ def _header(file: Path) -> Header:
             f"Its metadata has {sorted(said) or 'no entries'}.",
             "write it with decoders.latents.write(path, latent, space=...)",
         )
-    prompt, source = said.get("prompt"), said.get("source")
-    return Header(file, said["space"], _sigma(file, said), prompt, source, sha256(file))
+    return Header(
+        file,
+        said["space"],
+        _sigma(file, said),
+        said.get("prompt"),
+        said.get("source"),
+        said.get("licence", ""),
+        sha256(file),
+    )
 
 
 def _sigma(file: Path, said: Mapping[str, str]) -> float:

@@ -21,14 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from decoders.checks import check_loading
-from decoders.frame import encode_picture, pick_dtype, settings_digest
+from decoders.checks import load_pretrained
+from decoders.frame import LOCAL_LICENCE, encode_picture, pick_dtype, settings_digest
 from decoders.spaces import space as find_space
-from decoders.vae import LOCAL_LICENCE
 from qa import assets
 from qa.errors import UsageError
 from qa.files import sha256
@@ -90,9 +88,7 @@ class Tower:
                 "take siglip2-so400m-patch14-224",
             )
         self.side = config.image_size
-        # Older transformers have the tower one level down.
-        tower = model if hasattr(model, "post_layernorm") else model.vision_model
-        tower.post_layernorm = nn.LayerNorm(config.hidden_size, EPS, elementwise_affine=False)
+        model.post_layernorm = nn.LayerNorm(config.hidden_size, EPS, elementwise_affine=False)
         self.model = model.eval().requires_grad_(False).to(device, dtype)
 
     def encode(self, pixels: Tensor) -> Tensor:
@@ -118,21 +114,11 @@ def _load(folder: Path) -> Any:
     found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     if found not in ("siglip", "siglip_vision_model"):
         raise UsageError(f"{folder / 'config.json'} describes a {found}.", "A SigLIP is needed.")
-    try:
-        model, info = transformers.SiglipVisionModel.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-        )
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UsageError(
-            f"The vision tower in {folder} cannot be loaded.",
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            "fetch the folder again, or point encoder.source at another one",
-        ) from error
-    left_over = [key for key in info["unexpected_keys"] if not key.startswith(UNUSED)]
-    check_loading(folder, {**info, "unexpected_keys": left_over})
-    return model
+    return load_pretrained(
+        transformers.SiglipVisionModel,
+        folder,
+        fix="fetch the folder again, or point encoder.source at another one",
+        unused=UNUSED,
+        dtype=torch.float32,
+        attn_implementation="sdpa",
+    )

@@ -26,6 +26,7 @@ from torch import Tensor
 from decoders import mini
 from decoders.families import FAMILIES, MINI, load_network, weight_files
 from decoders.frame import (
+    LOCAL_LICENCE,
     NO_KNOBS,
     Network,
     decode_request,
@@ -39,8 +40,6 @@ from qa.errors import UsageError
 from qa.files import sha256
 from qa.numerics import pick_device
 from qa.types import DecodeRequest, Latent, Sample
-
-LOCAL_LICENCE = "not stated: weights from a local folder"
 
 
 class _Half:

@@ -41,10 +41,7 @@ def _run(commands: Any) -> None:
         help="measure a decoder on a suite and judge it",
         description="Overrides are Hydra's: key=value, group=choice, ~group.item. See conf/.",
     )
-    command.add_argument("overrides", nargs="*", metavar="key=value")
-    command.add_argument("--dry-run", action="store_true", help="print the plan and its cost")
-    command.add_argument("--cfg", action="store_true", help="print the resolved configuration")
-    command.add_argument("--config-dir", metavar="DIR", help="a folder of your own conf groups")
+    _configured(command, "print the plan and its cost")
     command.add_argument("--json", action="store_true", help="print the verdict document")
     command.set_defaults(action="run")
 
@@ -56,11 +53,16 @@ def _latents(commands: Any) -> None:
         description="pipeline=NAME capture=[24,x0], or decoder=NAME sigmas=[0,0.2]. "
         "See docs/latents.md.",
     )
+    _configured(command, "print what would be made")
+    command.set_defaults(action="latents")
+
+
+def _configured(command: argparse.ArgumentParser, dry_run: str) -> None:
+    """Options of a command that has a configuration; `dry_run` is that option's help."""
     command.add_argument("overrides", nargs="*", metavar="key=value")
-    command.add_argument("--dry-run", action="store_true", help="print what would be made")
+    command.add_argument("--dry-run", action="store_true", help=dry_run)
     command.add_argument("--cfg", action="store_true", help="print the resolved configuration")
     command.add_argument("--config-dir", metavar="DIR", help="a folder of your own conf groups")
-    command.set_defaults(action="latents")
 
 
 def _judge(commands: Any) -> None:

@@ -3,31 +3,38 @@
 compose   conf/capture.yaml: either a pipeline (prompts) or a decoder with sigmas (pictures)
 prepare   suite, maker, and what is missing; nothing is loaded from a diffusion model yet
 write     one file for each sample and folder; what fails is told, the rest is written
+
+`capture` does all three for a notebook, `latents` for the command line. How latents are made and
+stored is known to the functions that conf/capture.yaml names.
 """
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from omegaconf import MISSING, OmegaConf
 
 from qa import assets, numerics
 from qa.checks import check_assets
-from qa.config import Config, Root, build
+from qa.config import Config, Root, build, compose, function
 from qa.errors import UsageError
 from qa.numerics import Numerics
-from qa.plan import content
-from qa.types import Sample
+from qa.plan import code_digest
+from qa.types import LatentSpace, Sample
 
 INCOMPLETE = 5
 """Exit code where some samples have no latents."""
 CONFLICT = "pipeline=NAME works from prompts, decoder=NAME sigmas=[0,0.2] from pictures"
+KEPT = ("suite", "limit=", "hydra.", "decoder.", "text")
+"""How overrides begin that the run over the latents needs as well."""
+Progress = Callable[[int, int], None]
+"""Called with (latents settled, latents in all) after each sample."""
 
 
 @dataclass
@@ -48,9 +55,40 @@ class CaptureSchema:
     device: str = "auto"
     offline: bool = False
     out: str | None = None
+    levels: str = MISSING
+    loop: str = MISSING
 
 
 ROOT = Root("capture", CaptureSchema, "qa latents")
+
+
+class Maker(Protocol):
+    """What makes the latents, as far as it is shown."""
+
+    space: LatentSpace
+    source: str
+    """What it is, in words."""
+    licence: str
+    """Terms of the weights, or ""."""
+
+
+class Work(Protocol):
+    """What is to be made, from the function `loop` of conf/capture.yaml."""
+
+    maker: Maker
+    out: Path
+    kept: int
+    """Latents that are there already."""
+    count: int
+    """Latents to be made."""
+
+    def folders(self) -> Mapping[Path, int]:
+        """Each folder and how many of the samples' latents it has now."""
+        ...
+
+    def carry_out(self, progress: Progress) -> Mapping[str, str]:
+        """Makes and writes what is missing; returns why samples failed, by id."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,23 +96,49 @@ class Job:
     """A capture that is ready to start."""
 
     config: Config
-    todo: Any
-    """`decoders.capture.loop.Todo`"""
-    problems: dict[str, str]
+    work: Work
+    samples: Sequence[Sample]
+    """Those that can be used."""
+    problems: Mapping[str, str]
     """Sample id → why it cannot be used at all."""
     numerics: Numerics
     decoder: str
     """The configuration in conf/decoder that the latents are for."""
-    licence: str | None
 
 
-def prepare(config: Config) -> Job:
-    """Everything that can be refused before weights of a pipeline are loaded."""
+@dataclass(frozen=True)
+class Capture:
+    """Finished folders of latents, for notebooks and scripts."""
+
+    folders: Mapping[Path, int]
+    """Folder → how many of the samples' latents it has."""
+    failed: Mapping[str, str]
+    """Sample id → why it has no latents."""
+
+
+def capture(
+    *overrides: str, config_dir: str | Path | None = None, progress: Progress | None = None
+) -> Capture:
+    """Store latents: `capture("pipeline=flux", "suite=folder", "suite.path=prompts.jsonl")`.
+
+    `overrides` are those of `qa latents`; `config_dir` adds a folder of configuration groups.
+    Raises UsageError before anything is made if the request cannot work, QaError if the machine
+    fails; a sample that fails is in `failed`.
+    """
+    return write(prepare(compose(overrides, config_dir, ROOT)), progress)
+
+
+def prepare(config: Config, *, dry_run: bool = False) -> Job:
+    """Everything that can be refused before weights of a pipeline are loaded.
+
+    A dry run downloads no encoder: AssetMissing says which one is not here.
+    """
     tree = config.tree
-    assets.set_offline(True if tree.offline else None)
     _check_choice(tree)
     if tree.seed < 0 or (tree.limit is not None and tree.limit < 1):
         raise UsageError("seed must be at least 0, limit at least 1.")
+    fetches = not (tree.offline or (dry_run and tree.pipeline is None))
+    assets.set_offline(None if fetches else True)
     settings: Numerics = OmegaConf.to_object(tree.numerics)  # type: ignore[assignment]
     tree.device = numerics.pick_device(tree.device)
     listed: Sequence[Sample] = build(config.group("suite"), "suite").samples()
@@ -82,37 +146,39 @@ def prepare(config: Config) -> Job:
     problems = {s.id: s.problem for s in samples if s.problem}
     usable = [sample for sample in samples if sample.id not in problems]
     _check_samples(config, usable)
-    loop = import_module("decoders.capture.loop")  # by name: qa does not know decoders
+    plan = function(tree.loop)
     with numerics.applied(settings):
-        maker = _maker(config)
-    items = [loop.Item(sample, content(sample)) for sample in usable]
-    decoder = config.choices["decoder"] if tree.pipeline is None else maker.family.decoder
-    name = config.choices["decoder" if tree.pipeline is None else "pipeline"]
+        maker, parts = _maker(config)
+    pictured = tree.pipeline is None
+    name = config.choices["decoder" if pictured else "pipeline"]
     shaping = {key: value for key, value in asdict(settings).items() if key != "threads"}
-    todo = loop.plan(maker, items, Path(tree.out or Path("latents") / name), shaping)
-    return Job(config, todo, problems, settings, decoder, getattr(maker, "licence", None))
+    shaping["code"] = code_digest([{"_target_": tree.loop}, *parts])
+    out = Path(tree.out or Path("latents") / name)
+    work: Work = plan(maker, usable, out, shaping)
+    return Job(config, work, usable, problems, settings, name if pictured else maker.decoder)
 
 
-def write(job: Job, progress: Callable[[int, int], None]) -> dict[str, str]:
-    """Make what is missing; returns why samples have no latents, by id."""
+def write(job: Job, progress: Progress | None = None) -> Capture:
+    """Make what is missing."""
     with numerics.applied(job.numerics):
-        done = import_module("decoders.capture.loop").carry_out(job.todo, progress)
-    return {**job.problems, **done.failed}
+        failed = job.work.carry_out(progress or (lambda done, wanted: None))
+    return Capture(job.work.folders(), {**job.problems, **failed})
 
 
 def plan_lines(job: Job) -> str:
     """What would be made, in a few lines."""
-    todo = job.todo
-    kept = f", {todo.kept} there already" if todo.kept else ""
+    work = job.work
+    folders = [folder.name for folder in work.folders()]
+    kept = f", {work.kept} there already" if work.kept else ""
     lines = [
-        f"plan  {len(todo.items)} samples × {len(todo.maker.facts)} = "
-        f"{len(todo.items) * len(todo.maker.facts)} latents of {todo.maker.space.name}{kept}",
-        f"      {todo.maker.source}",
-        f"      {', '.join(todo.maker.facts)}  →  {todo.out}",
+        f"plan  {len(job.samples)} samples × {len(folders)} = "
+        f"{len(job.samples) * len(folders)} latents of {work.maker.space.name}{kept}",
+        f"      {work.maker.source}",
+        f"      {', '.join(folders)}  →  {work.out}",
     ]
-    if job.licence:
-        lines.append(f"      licence: {job.licence}")
-    pictured = sum(item.sample.image is not None for item in todo.items)
+    if work.maker.licence:
+        lines.append(f"      licence: {work.maker.licence}")
+    pictured = sum(sample.image is not None for sample in job.samples)
     if pictured and job.config.tree.pipeline is not None:
         lines.append(
             f"      {pictured} samples have a picture; `qa run` will want latents of its size"
@@ -120,39 +186,38 @@ def plan_lines(job: Job) -> str:
     return "\n".join(lines)
 
 
-def folder_lines(job: Job) -> list[str]:
-    """One line for each folder: how many latents it now has, and the run that uses them."""
-    todo = job.todo
-    files = import_module("decoders.latents")
-    suite = [o for o in job.config.overrides if o.startswith(("suite", "limit=", "hydra."))]
-    lines = []
-    for folder in todo.maker.facts:
-        place = todo.out / folder
-        count = sum(files.file_of(place, item.sample.id).exists() for item in todo.items)
-        command = [
-            "qa", "run", *suite, f"decoder={job.decoder}", "latents=stored", f"latents.path={place}"
-        ]  # fmt: skip
-        if count:
-            lines.append(f"{place}  {count} latents  {shlex.join(command)}")
-    return lines
+def run_command(job: Job, folder: Path) -> list[str]:
+    """The `qa run` that decodes a folder of this capture.
+
+    Where no sample has a picture, with a metric that needs none to compare with.
+    """
+    kept = [override for override in job.config.overrides if override.startswith(KEPT)]
+    pictured = any(sample.image is not None for sample in job.samples)
+    return [
+        "qa", "run", *kept, f"decoder={job.decoder}", "latents=stored", f"latents.path={folder}",
+        *([] if pictured else ["metric=[piqe]"]),
+    ]  # fmt: skip
 
 
-def latents(config: Config, *, dry_run: bool, bar: Callable[[str], Any]) -> int:
+def latents(
+    config: Config, *, dry_run: bool, bar: Callable[[str], AbstractContextManager[Progress]]
+) -> int:
     """The command: prints what it will do, does it, prints the folders; returns the exit code."""
-    job = prepare(config)
+    job = prepare(config, dry_run=dry_run)
     if dry_run:
         print(plan_lines(job))
         return 0
     print(plan_lines(job), file=sys.stderr)
     with bar("latents") as progress:
-        failed = write(job, progress)
-    for sample, why in sorted(failed.items()):
+        done = write(job, progress)
+    for sample, why in sorted(done.failed.items()):
         print(f"failed  {sample}: {why}", file=sys.stderr)
-    for line in folder_lines(job):
-        print(line)
-    if failed:
-        print(f"{len(failed)} samples have no latents", file=sys.stderr)
-    return INCOMPLETE if failed else 0
+    for folder, count in done.folders.items():
+        if count:
+            print(f"{folder}  {count} latents  {shlex.join(run_command(job, folder))}")
+    if done.failed:
+        print(f"{len(done.failed)} samples have no latents", file=sys.stderr)
+    return INCOMPLETE if done.failed else 0
 
 
 def _check_choice(tree: Any) -> None:
@@ -189,16 +254,13 @@ def _check_samples(config: Config, samples: Sequence[Sample]) -> None:
         )
 
 
-def _maker(config: Config) -> Any:
+def _maker(config: Config) -> tuple[Any, list[Any]]:
+    """The maker of latents, and the configuration of the parts that it is made of."""
     tree = config.tree
     if tree.pipeline is not None:
-        return build(config.group("pipeline"), "pipeline")
-    source = config.group("latents") or config.group("encoder")
-    check_assets([source], config.choices["decoder"])
-    node = {
-        "_target_": "decoders.capture.levels.Levels",
-        "encoder": source,
-        "sigmas": config.group("sigmas"),
-        "seed": tree.seed,
-    }
-    return build(node, "encoder")
+        node = config.group("pipeline")
+        return build(node, "pipeline"), [node]
+    node = config.group("latents") or config.group("encoder")
+    check_assets([node], config.choices["decoder"])
+    maker = function(tree.levels)(build(node, "encoder"), config.group("sigmas"), tree.seed)
+    return maker, [node, {"_target_": tree.levels}]

@@ -20,6 +20,8 @@ STREAM_VERSION = "1"
 
 LATENT_NOISE = "latent-noise"
 INITIAL_NOISE = "initial-noise"
+DIFFUSION_NOISE = "diffusion-noise"
+UPSAMPLE_NOISE = "upsample-noise"
 
 
 def renoise(step: int) -> str:

@@ -5,7 +5,8 @@ A manifest has one JSON object a line; `image` is relative to the manifest:
     {"image": "a.png", "id": "a", "prompt": "…", "tags": ["photo"],
      "regions": [{"text": "Exit", "box": [10, 20, 60, 40]}]}
 
-Only `image` or `prompt` is needed; a sample's id defaults to the picture's path without its suffix.
+Only `image` or `prompt` is needed, and "" is a prompt too. A sample's id defaults to the picture's
+path without its suffix.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def _from_line(line: str, manifest: Path, number: int) -> Sample:
         row = json.loads(line)
     except ValueError as error:
         raise UsageError(f"{where} is not JSON.", f"{error}.") from error
-    if not isinstance(row, dict) or not (row.get("image") or row.get("prompt")):
+    if not isinstance(row, dict) or not (row.get("image") or row.get("prompt") is not None):
         raise UsageError(f"{where} has neither an image nor a prompt.")
     unknown = sorted(set(row) - MANIFEST_KEYS)
     if unknown:
@@ -111,8 +112,10 @@ def _from_line(line: str, manifest: Path, number: int) -> Sample:
             "",
             f"known keys: {', '.join(sorted(MANIFEST_KEYS))}",
         )
-    if not isinstance(row.get("image") or "", str) or not isinstance(row.get("tags", []), list):
-        raise UsageError(f"{where}: image is a text and tags are a list.")
+    texts = all(isinstance(row.get(key), str | None) for key in ("image", "prompt"))
+    if not texts or not isinstance(row.get("tags", []), list):
+        raise UsageError(f"{where}: image is a text, prompt is a text and tags are a list.")
+    _check_text(row, where)
     try:
         regions = tuple(_region(region) for region in row.get("regions", ()))
         tags = tuple(str(tag) for tag in row.get("tags", ()))
@@ -122,13 +125,27 @@ def _from_line(line: str, manifest: Path, number: int) -> Sample:
             "",
             'write "tags": ["a"], "regions": [{"text": "Exit", "box": [x0, y0, x1, y1]}]',
         ) from error
-    prompt = None if row.get("prompt") is None else str(row["prompt"])
+    prompt = row.get("prompt")
     if not row.get("image"):
         name = str(row.get("id") or hashlib.sha256(str(prompt).encode()).hexdigest()[:16])
         return Sample(name, prompt=prompt, tags=tags, regions=regions)
     file = manifest.parent / str(row["image"])
     name = str(row.get("id") or Path(str(row["image"])).with_suffix("").as_posix())
     return _sample(name, file, prompt, tags, regions)
+
+
+def _check_text(row: dict[str, Any], where: str) -> None:
+    """Refuses half a surrogate pair (JSON can write one), which no file can hold as UTF-8."""
+    for key in sorted(set(row) - {"image"}):  # names of files may be any bytes
+        try:
+            json.dumps(row[key], ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            code = ord(error.object[error.start])
+            raise UsageError(
+                f"{where}: its {key} is no valid text.",
+                f"U+{code:04X} is half of a character that takes two.",
+                "write the whole character, or leave it out",
+            ) from error
 
 
 def _region(region: dict[str, Any]) -> TextRegion:

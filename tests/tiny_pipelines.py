@@ -46,6 +46,7 @@ def settings(family: str, folder: Path, /, **changes: Any) -> dict[str, Any]:
         "source": str(folder),
         "repo": None,
         "revision": None,
+        "download": False,
         "licence": "test",
         "steps": STEPS,
         "guidance": 3.0,

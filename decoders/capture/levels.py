@@ -30,6 +30,7 @@ class Levels:
         self.encoder, self.seed, self.space = encoder, seed, encoder.space
         self.levels = {f"sigma{repr(s).removesuffix('.0')}": s for s in sorted(levels)}
         self.identity = digest(["levels", encoder.digest, str(encoder.space), seed])
+        self.licence: str = getattr(encoder, "licence", "")
         self.source = f"{type(encoder).__name__} in {encoder.space.name}, noise of seed {seed}"
         self.facts: Mapping[str, Mapping[str, str]] = {
             folder: {"seed": str(seed)} for folder in self.levels

@@ -10,6 +10,7 @@ a latent depends neither on its neighbours nor on the device's generator.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,8 @@ from safetensors import safe_open
 from decoders.capture.families import FAMILIES, check_vae, to_space
 from decoders.capture.loop import Item
 from decoders.capture.place import VAE, fetch, find
-from decoders.frame import pick_dtype
+from decoders.checks import loading
+from decoders.frame import LOCAL_LICENCE, pick_dtype
 from decoders.spaces import space as find_space
 from qa import seeds
 from qa.errors import Unavailable, UsageError
@@ -29,7 +31,6 @@ from qa.files import digest
 from qa.numerics import pick_device
 from qa.types import Latent
 
-NOISE = "diffusion-noise"
 END = "x0"
 STRIDE = 16
 """Sides are multiples of it: 8 pixels a latent cell, 2x2 cells a token."""
@@ -49,7 +50,8 @@ class Pipeline:
 
     family     an entry of `decoders.capture.families.FAMILIES`
     source     a local folder in diffusers' layout, or None for `repo` at `revision`
-    licence    of the weights, as shown to the user
+    download   fetch what the cache lacks of `repo`; otherwise AssetMissing says how to
+    licence    of the weights, as shown to the user and written beside the latents
     steps, guidance, negative   as the pipeline takes them
     height, width               of the picture that its VAE would decode
     dtype      float32, bfloat16 or float16
@@ -63,20 +65,22 @@ class Pipeline:
 
     def __init__(
         self, family: str, source: str | None, repo: str | None, revision: str | None,
-        licence: str, steps: int, guidance: float, negative: str | None, height: int, width: int,
-        dtype: str, offload: bool, device: str, capture: int | str | Sequence[int | str], seed: int,
+        download: bool, licence: str, steps: int, guidance: float, negative: str | None,
+        height: int, width: int, dtype: str, offload: bool, device: str,
+        capture: int | str | Sequence[int | str], seed: int,
     ) -> None:  # fmt: skip
         if family not in FAMILIES:
             raise UsageError(f"There is no family {family!r}.", f"Known: {', '.join(FAMILIES)}.")
         self.family, self.space = FAMILIES[family], find_space(FAMILIES[family].space)
+        self.decoder = self.family.decoder
         self.steps, self.guidance, self.negative = steps, guidance, negative
         self.height, self.width, self.seed = height, width, seed
         self.dtype, self.device, self.offload = pick_dtype(dtype), pick_device(device), offload
         self._check_settings()
         self.folders = folders(capture, steps)
-        self.licence = licence if source is None else "not stated: weights from a local folder"
+        self.licence = licence if source is None else LOCAL_LICENCE
         self._expected = {"_class_name": self.family.pipeline, "scheduler": self.family.scheduler}
-        self.place = find(source, repo, revision, self._expected, self.licence)
+        self.place = find(source, repo, revision, self._expected, licence, download)
         if self.place.folder is not None:
             check_vae(self.family, self.place.folder / VAE / "config.json", self.space)
         self.identity = self._identity(dtype)
@@ -95,8 +99,9 @@ class Pipeline:
         import diffusers
 
         kind = getattr(diffusers, self.family.pipeline)
-        folder = fetch(self.place, kind, self._expected, self.licence)
-        try:
+        folder = fetch(self.place, kind, self._expected)
+        fix = "fetch the folder again, or point pipeline.source at another one"
+        with loading(self.family.pipeline, folder, fix):
             pipe = kind.from_pretrained(
                 folder,
                 dtype=self.dtype,
@@ -104,12 +109,6 @@ class Pipeline:
                 use_safetensors=True,
                 vae=None,
             )
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise UsageError(
-                f"The {self.family.pipeline} in {folder} cannot be loaded.",
-                f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-                "fetch the folder again, or point pipeline.source at another one",
-            ) from error
         _check_weights(folder / self.family.denoiser, getattr(pipe, self.family.denoiser))
         pipe.set_progress_bar_config(disable=True)
         if not self.offload:
@@ -144,7 +143,7 @@ class Pipeline:
         return made
 
     def _arguments(self, item: Item) -> dict[str, Any]:
-        seed = seeds.generator_seed(NOISE, item.content, self.seed)
+        seed = seeds.generator_seed(seeds.DIFFUSION_NOISE, item.content, self.seed)
         said = {"negative_prompt": self.negative} if self.negative is not None else {}
         return {
             "prompt": item.sample.prompt,
@@ -180,8 +179,17 @@ class Pipeline:
         })  # fmt: skip
 
     def _check_settings(self) -> None:
-        if self.steps < 1:
-            raise UsageError(f"pipeline.steps={self.steps} cannot work.", "It is 1 or more.")
+        for name in ("steps", "height", "width"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise UsageError(f"pipeline.{name}={value} cannot work.", "It is 1 or more.")
+        guidance = self.guidance
+        if type(guidance) not in (int, float) or not math.isfinite(guidance):
+            raise UsageError(
+                f"pipeline.guidance={guidance} cannot work.",
+                "It is a finite number.",
+                "leave pipeline.guidance away for the pipeline's usual one",
+            )
         for side in (self.height, self.width):
             if side < STRIDE or side % STRIDE:
                 raise UsageError(
@@ -199,7 +207,8 @@ class Pipeline:
 
 def folders(capture: int | str | Sequence[int | str], steps: int) -> dict[int, str]:
     """Step → name of its folder, in order; x0 stands for the last step."""
-    asked = [capture] if isinstance(capture, int | str) else list(capture)
+    listed = isinstance(capture, Sequence) and not isinstance(capture, str)
+    asked = list(capture) if listed else [capture]
     found = {}
     for entry in asked:
         if entry == END:

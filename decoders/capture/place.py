@@ -1,7 +1,7 @@
 """Where a diffusion pipeline's files are: a local folder, or a repository at a commit.
 
-Only the index is looked at here. `Place.folder` is None for a repository: `fetch` brings its files
-when they are needed. Nothing but safetensors is loaded, and no code that comes with the weights.
+A repository is taken from huggingface_hub's cache; only with `download` does `fetch` bring what is
+missing there. Nothing but safetensors is loaded, and no code that comes with the weights.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ INDEX = "model_index.json"
 VAE = "vae"
 """The part that is not loaded: a latent is taken before it."""
 LIBRARIES = ("diffusers", "transformers")
+WEIGHTS, SHARDS = ".safetensors", ".index.json"
 COMMIT = 40
 
 
@@ -36,16 +37,19 @@ class Place:
     repo: str = ""
     revision: str = ""
     commit: str = ""
+    licence: str = ""
+    download: bool = False
+    """Whether `fetch` may use the network."""
 
 
 def find(
     source: str | None, repo: str | None, revision: str | None, expected: Mapping[str, str],
-    licence: str,
+    licence: str, download: bool,
 ) -> Place:  # fmt: skip
     """The place of a pipeline; nothing but a branch's commit is asked of the network.
 
     `expected` is the class of the pipeline (`_class_name`) and of some of its parts. Raises
-    UsageError where they differ, AssetMissing where the files cannot be had.
+    UsageError where they differ, AssetMissing where the files are not here and must not be fetched.
     """
     if source is not None:
         folder = Path(source)
@@ -62,31 +66,26 @@ def find(
             "pipeline.source=FOLDER",
         )
     commit = _commit(repo, revision, licence)
-    if assets.offline() and _cached(repo, commit) is None:
-        raise _missing(repo, commit, licence, "The network is off and the cache does not hold it.")
+    download = download and not assets.offline()
+    if not download:
+        absent = _absent(repo, commit, expected)
+        if absent:
+            off = "the network is off" if assets.offline() else "it is not downloaded unasked"
+            why = f"The cache does not hold {absent}, and {off}."
+            raise _missing(repo, commit, licence, why)
     name = f"{repo}@{commit}"
-    return Place(name, name, None, repo, revision, commit)
+    return Place(name, name, None, repo, revision, commit, licence, download)
 
 
-def fetch(place: Place, kind: Any, expected: Mapping[str, str], licence: str) -> Path:
+def fetch(place: Place, kind: Any, expected: Mapping[str, str]) -> Path:
     """The folder with the files, downloaded if need be; `kind` is the class of the pipeline."""
     if place.folder is not None:
         return place.folder
-    try:
-        folder = kind.download(
-            place.repo,
-            revision=place.commit,
-            use_safetensors=True,
-            local_files_only=assets.offline(),
-            vae=None,
-        )
-    except Exception as error:  # the library has its own tree of network errors
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise _missing(place.repo, place.commit, licence, said) from error
-    check(Path(folder), expected)
+    folder = _download(place, kind) if place.download else _snapshot(place.repo, place.commit)
+    check(folder, expected)
     if place.revision != place.commit:
         assets.store().lock.add({}, {_key(place.repo, place.revision): place.commit})
-    return Path(folder)
+    return folder
 
 
 def check(folder: Path, expected: Mapping[str, str]) -> list[str]:
@@ -121,6 +120,38 @@ def check(folder: Path, expected: Mapping[str, str]) -> list[str]:
     return [name for name in pairs if name != VAE]
 
 
+def _download(place: Place, kind: Any) -> Path:
+    try:
+        return Path(
+            kind.download(place.repo, revision=place.commit, use_safetensors=True, vae=None)
+        )
+    except Exception as error:  # the library has its own tree of network errors
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise _missing(place.repo, place.commit, place.licence, said) from error
+
+
+def _absent(repo: str, commit: str, expected: Mapping[str, str]) -> str:
+    """What of a pipeline the cache lacks, or "".
+
+    A part's folder must have files, a network's weights, a weights' index all that it names.
+    """
+    if _cached(repo, commit) is None:
+        return "it"
+    folder = _snapshot(repo, commit)
+    for part in check(folder, expected):
+        files = {file.name for file in (folder / part).glob("*") if file.is_file()}
+        if not files:
+            return f"its {part}"
+        if "config.json" in files and not any(name.endswith(WEIGHTS) for name in files):
+            return f"the weights of its {part}"
+        for index in (name for name in files if name.endswith(WEIGHTS + SHARDS)):
+            named = json.loads((folder / part / index).read_text(encoding="utf-8"))["weight_map"]
+            lacking = sorted(set(named.values()) - files)
+            if lacking:
+                return f"{part}/{lacking[0]}"
+    return ""
+
+
 def _commit(repo: str, revision: str, licence: str) -> str:
     """The commit that a revision stands for: itself, the locked one, or what the network says."""
     if len(revision) == COMMIT and set(revision) <= set("0123456789abcdef"):
@@ -131,7 +162,7 @@ def _commit(repo: str, revision: str, licence: str) -> str:
     if assets.offline():
         cached = _cached(repo, revision)
         if cached is None:
-            why = "The network is off and the cache does not hold it."
+            why = "The cache does not hold it, and the network is off."
             raise _missing(repo, revision, licence, why)
         return cached.parent.name
     try:
@@ -148,6 +179,12 @@ def _cached(repo: str, revision: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def _snapshot(repo: str, commit: str) -> Path:
+    found = _cached(repo, commit)
+    assert found is not None
+    return found.parent
+
+
 def _key(repo: str, revision: str) -> str:
     return f"{repo}@{revision}"
 
@@ -156,6 +193,7 @@ def _missing(repo: str, revision: str, licence: str, why: str) -> QaError:
     return AssetMissing(
         f"{repo} at {revision} is not at hand.",
         f"{' '.join(why.split())} Its licence: {licence}.",
-        f"accept the terms at https://huggingface.co/{repo} where it asks for that, set HF_TOKEN, "
-        f"then: hf download {repo} --revision {revision}",
+        f'hf download {repo} --revision {revision} --exclude "{VAE}/*" (the VAE is not needed), or '
+        "pipeline.download=true, which fetches only the parts that are used; a gated repository "
+        f"wants its terms accepted at https://huggingface.co/{repo} and HF_TOKEN set",
     )

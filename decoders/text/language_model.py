@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from decoders.checks import check_loading
-from decoders.frame import pick_dtype, settings_digest
+from decoders.checks import load_pretrained
+from decoders.frame import LOCAL_LICENCE, pick_dtype, settings_digest
 from decoders.text import stored
-from decoders.vae import LOCAL_LICENCE
 from qa import assets
 from qa.errors import QaError, UsageError
 from qa.files import sha256
@@ -31,7 +29,7 @@ TOKENIZER_FILES = (
     "chat_template.jinja", "tokenizer.model", "vocab.json", "merges.txt",
 )  # fmt: skip
 """What may decide how text becomes tokens; the first must be there."""
-UNUSED = "lm_head."
+UNUSED = ("lm_head.",)
 """The head that predicts tokens: part of some files, used by no features."""
 
 
@@ -123,24 +121,15 @@ class LanguageModel:
 
         config = transformers.AutoConfig.from_pretrained(self.model_path, local_files_only=True)
         self.adjust(config)
-        try:
-            model, info = getattr(transformers, self.network).from_pretrained(
-                self.model_path,
-                config=config,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                dtype=self.dtype,
-                attn_implementation=self.attention,
-            )
-        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-            raise UsageError(
-                f"The {self.network} in {self.model_path} cannot be loaded.",
-                f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-                "fetch the folder again, or point text.source at another one",
-            ) from error
-        left_over = [key for key in info["unexpected_keys"] if not key.startswith(UNUSED)]
-        check_loading(self.model_path, {**info, "unexpected_keys": left_over})
+        model = load_pretrained(
+            getattr(transformers, self.network),
+            self.model_path,
+            fix="fetch the folder again, or point text.source at another one",
+            unused=UNUSED,
+            config=config,
+            dtype=self.dtype,
+            attn_implementation=self.attention,
+        )
         return model.eval().requires_grad_(False).to(self.device)
 
     def _read_config(self) -> Any:

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor
 
+from decoders.checks import read_unchanged
 from decoders.frame import settings_digest
 from decoders.weights import to_bytes
 from qa.errors import QaError, UsageError
@@ -75,14 +75,7 @@ class Stored:
                 "encode it with text=gemma or text=qwen3, whose cache is such a folder",
             )
         file = self._headers[prompt].path
-        data = file.read_bytes()
-        if hashlib.sha256(data).hexdigest() != self._hashes[prompt]:
-            raise QaError(
-                f"{file.name} changed while it was in use.",
-                "Its content is no longer what the run was planned with.",
-                "start the run again",
-            )
-        return _finite(load(data)[TENSOR], file.name)
+        return _finite(load(read_unchanged(file, self._hashes[prompt]))[TENSOR], file.name)
 
 
 class NoText:

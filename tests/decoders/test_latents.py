@@ -64,10 +64,33 @@ def test_a_file_that_changes_during_the_run_is_refused(folder):
     assert latents.latent(Sample("deep/two"), None).tensor.max() == 1
 
 
-@pytest.mark.parametrize("sample", ["../one", "/one", "deep/../one", "", "deep\\two"])
-def test_ids_that_lead_outside_are_refused(folder, sample):
-    with pytest.raises(QaError, match="does not name a file of the folder"):
+@pytest.mark.parametrize(
+    "sample",
+    ["../one", "/one", "deep/../one", "", ".", "deep\\two", "./one", "deep//two", "one/",
+     "deep/./two", f"{PARTIAL}one"],
+)  # fmt: skip
+def test_ids_that_name_no_file_of_their_own_are_refused(folder, sample):
+    with pytest.raises(UsageError, match="does not name a file of the folder"):
         StoredLatents(str(folder)).latent(Sample(sample), None)
+
+
+def test_the_licences_of_the_files_are_the_folders(tmp_path):
+    for name, licence in (("a", "B 1.0"), ("b", "A 2.0"), ("c", "B 1.0"), ("d", None)):
+        write(tmp_path / f"{name}.safetensors", torch.zeros(16, 1, 1), space="flux1",
+              licence=licence)  # fmt: skip
+    latents = StoredLatents(str(tmp_path))
+    assert latents.licence == "A 2.0; B 1.0"
+    assert (latents.header("a").licence, latents.header("d").licence) == ("B 1.0", "")
+    for name in "abc":
+        (tmp_path / f"{name}.safetensors").unlink()
+    assert StoredLatents(str(tmp_path)).licence == ""
+
+
+def test_an_empty_prompt_is_a_prompt(tmp_path):
+    write(tmp_path / "a.safetensors", torch.zeros(16, 1, 1), space="flux1", prompt="")
+    write(tmp_path / "b.safetensors", torch.zeros(16, 1, 1), space="flux1")
+    latents = StoredLatents(str(tmp_path))
+    assert (latents.header("a").prompt, latents.header("b").prompt) == ("", None)
 
 
 def test_a_missing_latent_names_its_file(folder):
@@ -148,7 +171,7 @@ def test_equal_latents_are_equal_files_in_every_process(tmp_path):
 @pytest.mark.parametrize("length", range(9))
 def test_the_data_stay_where_they_were_whatever_the_header(tmp_path, length):
     """The header is padded to whole words; a tensor read through it must not move."""
-    tensor = torch.randn(16, 2, 3)
+    tensor = torch.randn(16, 2, 3, generator=torch.Generator().manual_seed(length))
     write(tmp_path / "a.safetensors", tensor, space="flux1", prompt="x" * (length + 1))
     assert torch.equal(load_file(tmp_path / "a.safetensors")["latent"], tensor)
     data = (tmp_path / "a.safetensors").read_bytes()

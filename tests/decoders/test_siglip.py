@@ -32,13 +32,13 @@ def folder(tmp_path_factory):
     """A whole SigLIP as it is published, text tower and all."""
     import transformers
 
-    torch.manual_seed(4)
+    generator = torch.Generator().manual_seed(4)
     text = {"hidden_size": WIDTH, "intermediate_size": 20, "num_hidden_layers": 1,
             "num_attention_heads": 2, "vocab_size": 9}  # fmt: skip
     config = transformers.SiglipConfig(text_config=text, vision_config=VISION)
     model = transformers.SiglipModel(config)
     for parameter in model.parameters():
-        parameter.data = 0.3 * torch.randn(parameter.shape)
+        parameter.data = 0.3 * torch.randn(parameter.shape, generator=generator)
     saved = tmp_path_factory.mktemp("siglip")
     model.save_pretrained(saved)
     return saved
@@ -64,8 +64,7 @@ def by_hand(folder, before, *, antialias: bool = True, affine: bool = False):
         pixels, (224, 224), mode="bicubic", antialias=antialias
     )
     caught = []
-    tower = model if hasattr(model, "post_layernorm") else model.vision_model
-    tower.post_layernorm.register_forward_hook(lambda *call: caught.append(call))
+    model.post_layernorm.register_forward_hook(lambda *call: caught.append(call))
     output = model(pixels).last_hidden_state
     (h,) = caught[0][1]
     centred = h - h.mean(-1, keepdim=True)

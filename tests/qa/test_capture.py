@@ -15,14 +15,17 @@ from omegaconf import OmegaConf
 from decoders.capture.families import FAMILIES
 from decoders.latents import StoredLatents
 from decoders.spaces import SPACES
-from qa.capture import ROOT
+from qa import seeds
+from qa.capture import ROOT, Capture, capture, prepare, run_command
 from qa.cli import run
 from qa.config import compose
+from qa.errors import UsageError
+from qa.plan import content
 from qa.types import Sample
 
 ROOTS = Path(__file__).parents[2]
 NAMES = sorted(file.stem for file in (ROOTS / "conf" / "pipeline").glob("*.yaml"))
-SPARSE = ["metric=[gmsd]", "tracking=none", "report=null", "seeds=1", "baseline=none"]
+SPARSE = ["tracking=none", "report=null", "seeds=1", "baseline=none"]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
@@ -67,14 +70,18 @@ def test_from_prompts_to_a_run_of_the_same_vae(sd3, prompts, capsys, monkeypatch
     ]  # fmt: skip
     command = shlex.split(lines[0].split("  ")[2])
     assert command == ["qa", "run", *prompts, "decoder=sd3", "latents=stored",
-                       "latents.path=L/step2"]  # fmt: skip
+                       "latents.path=L/step2", "metric=[piqe]"]  # fmt: skip
 
     asked, decode = [], decoders.vae.VAEDecoder.decode
     monkeypatch.setattr(
         decoders.vae.VAEDecoder, "decode", lambda self, r: (asked.extend(r), decode(self, r))[1]
     )
     more = [f"decoder.source={sd3}", "device=cpu", *SPARSE, "out=R"]
-    assert run([*command[1:], *more]) in (0, 4, 5), "there is no reference to score against"
+    assert run([*command[1:-1], *more]) == 2, "the usual metrics compare with a picture"
+    assert not Path("R").exists()
+    capsys.readouterr()
+    assert run([*command[1:], *more]) in (0, 4, 5), "decoded; piqe may not be installed"
+    assert "error" not in capsys.readouterr().err
     stored = StoredLatents("L/step2")
     assert {request.sample for request in asked} == {"a", "deep/b"}
     for request in asked:
@@ -85,6 +92,7 @@ def test_from_prompts_to_a_run_of_the_same_vae(sd3, prompts, capsys, monkeypatch
         assert (request.height, request.width) == (32, 48)
     decoded = pd.read_parquet("R/decoded.parquet")
     assert decoded["digest"].notna().all()
+    assert stored.licence == "not stated: weights from a local folder"
 
 
 def test_again_nothing_is_made_and_a_dry_run_makes_nothing(sd3, prompts, capsys):
@@ -101,6 +109,81 @@ def test_again_nothing_is_made_and_a_dry_run_makes_nothing(sd3, prompts, capsys)
     assert {file: file.stat().st_ino for file in before} == before
     assert run(from_prompts(sd3, prompts, "pipeline.guidance=9")) == 2
     assert "is in the way" in capsys.readouterr().err
+
+
+def test_latents_of_other_code_are_not_kept(sd3, prompts, capsys, monkeypatch):
+    """A digest of the project's own code is part of every latent's identity."""
+    import qa.capture
+
+    assert run(from_prompts(sd3, prompts)) == 0
+    real = qa.capture.code_digest
+    seen = []
+    monkeypatch.setattr(
+        qa.capture, "code_digest", lambda parts: seen.extend(parts) or real(parts) + "changed"
+    )
+    assert run(from_prompts(sd3, prompts)) == 2
+    assert "is in the way" in capsys.readouterr().err
+    targets = [part["_target_"] for part in seen]
+    assert targets == ["decoders.capture.loop.plan", "decoders.capture.pipelines.Pipeline"]
+
+
+def test_a_notebook_gets_the_folders_and_the_failures(sd3, prompts, capfd):
+    with open("prompts.jsonl", "a") as manifest:
+        manifest.write('\n{"id": "%s", "prompt": "a cat"}' % ("x" * 300))
+    shown = []
+    done = capture(*from_prompts(sd3, prompts)[1:], progress=lambda *counts: shown.append(counts))
+    assert isinstance(done, Capture)
+    assert done.folders == {Path("L/step2"): 2, Path("L/x0"): 2}
+    assert list(done.failed) == ["x" * 300]
+    assert shown == [(0, 6), (2, 6), (4, 6), (6, 6)]
+    assert capfd.readouterr().out == ""
+    assert capture(*from_prompts(sd3, prompts)[1:]).folders == done.folders
+    with pytest.raises(UsageError, match="Neither pipeline nor decoder"):
+        capture()
+
+
+def test_a_sample_that_cannot_be_written_costs_only_itself(sd3, prompts, capsys):
+    Path("prompts.jsonl").write_text(
+        '{"id": "a", "prompt": "a cat"}\n{"id": "a.safetensors/b", "prompt": "a dog"}'
+    )
+    assert run(from_prompts(sd3, prompts)) == 5
+    printed = capsys.readouterr()
+    assert "failed  a.safetensors/b: Cannot write" in printed.err
+    assert printed.out.startswith("L/step2  1 latents")
+    Path("prompts.jsonl").write_text('{"id": "./a", "prompt": "a cat"}')
+    assert run(from_prompts(sd3, prompts)) == 2
+    assert "'./a' does not name a file" in capsys.readouterr().err
+
+
+def test_a_dry_run_downloads_no_encoder(workdir, capsys, monkeypatch):
+    from qa.assets import downloads
+
+    def refuse(*_):
+        raise AssertionError("asked the network")
+
+    monkeypatch.delenv("QA_ASSETS", raising=False)
+    monkeypatch.setenv("QA_OFFLINE", "0")
+    monkeypatch.setattr(downloads, "from_repo", refuse)
+    make_pictures(workdir / "p", 1)
+    asked = ["latents", "decoder=zimage", "suite=folder", "suite.path=p", "sigmas=[0]"]
+    assert run([*asked, "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "vae-zimage  0.17 GB  Apache-2.0" in said
+    assert "qa assets fetch vae-zimage" in said
+    assert run(asked) == 2, "in earnest the small file is fetched"
+    assert "asked the network" in capsys.readouterr().err
+
+
+def test_the_run_has_the_weights_that_the_latents_came_from(workdir, tmp_path):
+    import tiny_vaes
+
+    tiny_vaes.build(tiny_vaes.SD1).save_pretrained(tmp_path / "vae")
+    suite = ["suite=folder", f"suite.path={make_pictures(workdir / 'p', 1)}", "limit=1"]
+    own = [f"decoder.source={tmp_path / 'vae'}", "decoder.subfolder=null"]
+    config = compose(["decoder=sd1", *own, *suite, "sigmas=[0]", "device=cpu"], root=ROOT)
+    command = run_command(prepare(config), Path("F"))
+    assert command == ["qa", "run", *own, *suite, "decoder=sd1", "latents=stored",
+                       "latents.path=F"]  # fmt: skip
 
 
 def test_a_noise_level_is_the_one_of_a_run(workdir, capsys):
@@ -170,6 +253,11 @@ def test_a_damaged_picture_is_named_and_the_rest_is_written(workdir, capsys):
         (["pipeline=flux", "captur=[2]"], "captur"),
         (["pipeline=flux", "capture=[28]", "offline=true"], "is the end: x0"),
         (["pipeline=flux", "offline=true"], "hf download black-forest-labs/FLUX.1-dev"),
+        (["pipeline=flux"], "it is not downloaded unasked"),
+        (["pipeline=flux", "--dry-run"], "--revision 3de623fc3c33e44ffbe2bad470d0f45bccf2eb21"),
+        (["pipeline=flux", "capture=null"], "capture=None is no step to look at"),
+        (["pipeline=flux", "pipeline.guidance=nan"], "pipeline.guidance=nan cannot work"),
+        (["pipeline=flux", "pipeline.guidance=null"], "pipeline.guidance=None cannot work"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_starts(
@@ -178,9 +266,11 @@ def test_what_cannot_work_is_said_before_anything_starts(
     import huggingface_hub.constants as constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("QA_OFFLINE", "0")
     suite = [] if "decoder=vae_mini" in arguments else prompts
     assert run(["latents", *suite, *arguments]) == 2
     printed = capsys.readouterr()
+    assert "Cannot build" not in printed.err, "a plain word, not a wrapped exception"
     assert said in printed.err
     assert printed.err.startswith("error: ")
     assert "fix:" in printed.err or "seed" in printed.err
@@ -232,23 +322,54 @@ def test_there_are_pipelines():
     assert composed.group("pipeline")["capture"] == [3, "x0"], "the command line wins"
 
 
-def test_the_loop_of_the_documentation_stores_the_same_latent(sd3, prompts):
-    """Its code block runs as it stands; with our noise it stores what `qa latents` stores."""
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOTS / "docs" / "latents.md").read_text(), re.S)
+
+
+@pytest.mark.parametrize(
+    ("place", "family"), [(0, "sd3"), (1, "flux"), (1, "qwenimage"), (2, "sdxl")]
+)
+def test_the_callbacks_of_the_documentation_store_the_same_latent(tmp_path, prompts, place, family):
+    """Its code blocks run as they stand; with our noise they store what `qa latents` stores."""
     import functools
 
     import diffusers
 
-    from qa import seeds
-    from qa.plan import content
-
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOTS / "docs" / "latents.md").read_text(), re.S)
-    loaded = diffusers.DiffusionPipeline.from_pretrained(sd3, local_files_only=True)
+    folder = tiny_pipelines.save(family, tmp_path / family)
+    loaded = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    guidance = "true_cfg_scale" if family == "qwenimage" else "guidance_scale"
+    negative = {"negative_prompt": " "} if family == "qwenimage" else {}
     key = content(Sample("a", prompt="a red cat"))
-    generator = torch.Generator().manual_seed(seeds.generator_seed("diffusion-noise", key, 0))
-    pipe = functools.partial(loaded, height=32, width=48, guidance_scale=4.0, generator=generator)
-    exec(code, {"pipe": pipe, "PROMPT": "a red cat"})
+    generator = torch.Generator()
+    pipe = functools.partial(
+        loaded, height=32, width=48, generator=generator, **{guidance: 4.0}, **negative
+    )
+    seed = seeds.generator_seed(seeds.DIFFUSION_NOISE, key, 0)
+    code = BLOCKS[place].replace('space="flux1"', f'space="{FAMILIES[family].space}"')
+    scope = {"pipe": pipe, "PROMPT": "a red cat", "HEIGHT": 32, "WIDTH": 48}
+    generator.manual_seed(seed)
+    if place:  # the first block's imports, names and call go with every other callback
+        exec(BLOCKS[0].partition("def store")[0], scope)
+        code += "\n\n" + BLOCKS[0].rpartition("\n\n\n")[2]
+    exec(code, scope)
     theirs = StoredLatents("LATENTS/step2").latent(Sample("cat"), None)
-    run(from_prompts(sd3, prompts))
+    run([
+        "latents", f"pipeline={family}", *prompts, f"pipeline.source={folder}", "pipeline.steps=4",
+        "pipeline.height=32", "pipeline.width=48", "pipeline.dtype=float32", "device=cpu",
+        "pipeline.guidance=4", "capture=2", "out=L",
+    ])  # fmt: skip
     ours = StoredLatents("L/step2").latent(Sample("a"), None)
     assert torch.equal(theirs.tensor, ours.tensor)
     assert theirs.sigma == ours.sigma > 0
+
+
+def test_the_training_loop_of_the_documentation_stores_its_batch(workdir):
+    assert len(BLOCKS) == 4, "three callbacks and this one"
+    x_t = torch.randn(2, 16, 2, 3, generator=torch.Generator().manual_seed(0))
+    scope = {"names": ["a", "deep/b"], "x_t": x_t.bfloat16(), "t": torch.tensor([0.25, 0.5])}
+    exec(BLOCKS[0].partition("def store")[0] + BLOCKS[3], scope)
+    stored = StoredLatents("LATENTS/train")
+    assert stored.space == SPACES["flux1"]
+    for name, x, sigma in (("a", x_t[0], 0.25), ("deep/b", x_t[1], 0.5)):
+        latent = stored.latent(Sample(name), None)
+        assert torch.equal(latent.tensor, x.bfloat16().float())
+        assert latent.sigma == sigma

@@ -7,7 +7,15 @@ import hashlib
 import pytest
 import torch
 
-from qa.seeds import INITIAL_NOISE, LATENT_NOISE, generator_seed, noise, renoise
+from qa.seeds import (
+    DIFFUSION_NOISE,
+    INITIAL_NOISE,
+    LATENT_NOISE,
+    UPSAMPLE_NOISE,
+    generator_seed,
+    noise,
+    renoise,
+)
 
 
 def test_equal_names_give_equal_noise_and_any_other_name_does_not():
@@ -19,6 +27,8 @@ def test_equal_names_give_equal_noise_and_any_other_name_does_not():
         draw(content="b"),
         draw(seed=1),
         draw(LATENT_NOISE),
+        draw(DIFFUSION_NOISE),
+        draw(UPSAMPLE_NOISE),
         draw(renoise(0)),
         draw(renoise(1)),
     ]
@@ -49,6 +59,14 @@ def test_global_state_neither_matters_nor_changes():
     state = torch.get_rng_state()
     assert torch.equal(noise(INITIAL_NOISE, "a", 0, (4,)), before)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_streams_keep_their_names():
+    """A stream of another name is other noise: stored latents and old runs would not compare."""
+    names = (LATENT_NOISE, INITIAL_NOISE, DIFFUSION_NOISE, UPSAMPLE_NOISE, renoise(2))
+    assert names == (
+        "latent-noise", "initial-noise", "diffusion-noise", "upsample-noise", "renoise-2",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,12 @@ def test_a_manifest_brings_prompts_tags_and_regions(tmp_path):
         ("{", "line 1 is not JSON"),
         ("[]", "neither an image nor a prompt"),
         ("{}", "neither an image nor a prompt"),
+        ('{"image": "", "prompt": null}', "neither an image nor a prompt"),
+        ('{"image": "a.png", "prompt": 0}', "prompt is a text"),
+        ('{"prompt": ["a"]}', "prompt is a text"),
+        ('{"prompt": "a"}\n{"prompt": "\\ud800 x"}', r"line 2: its prompt is no valid.*U\+D800"),
+        ('{"id": "x\\udc00", "prompt": "a"}', r"line 1: its id is no valid text.*U\+DC00"),
+        ('{"image": "a.png", "tags": ["\\ud83d"]}', "line 1: its tags is no valid text"),
         ('{"image": "a.png", "imgae": 1}', "unknown keys: imgae"),
         ('{"image": "a.png", "regions": [{"text": "x"}]}', "not understood"),
         ('{"image": "a.png", "regions": [{"text": "x", "box": [5, 0, 1, 9]}]}', "is empty"),
@@ -79,6 +85,14 @@ def test_manifests_that_cannot_be_understood(tmp_path, line, said):
     (tmp_path / "set.jsonl").write_text(line)
     with pytest.raises(UsageError, match=said):
         Folder(tmp_path / "set.jsonl").samples()
+
+
+def test_an_empty_prompt_counts_and_whole_pairs_are_text(tmp_path):
+    manifest = tmp_path / "set.jsonl"
+    manifest.write_text('{"prompt": ""}\n{"id": "cat", "prompt": "\\ud83d\\udc31"}')
+    cat, empty = sorted(Folder(manifest).samples(), key=lambda sample: sample.id != "cat")
+    assert (empty.prompt, empty.image) == ("", None)
+    assert cat.prompt == "\N{CAT FACE}"
 
 
 def test_a_run_never_measures_its_own_pictures(tmp_path):

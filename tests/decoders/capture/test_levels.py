@@ -69,6 +69,13 @@ def test_noise_is_not_put_on_noise():
         levels.latents(item(), ["sigma0.2"])
 
 
+def test_the_licence_is_the_encoders():
+    encoder = Encoder()
+    assert Levels(encoder, [0], 0).licence == ""
+    encoder.licence = "ask first"
+    assert Levels(encoder, [0], 0).licence == "ask first"
+
+
 @pytest.mark.parametrize("sigmas", [[], [0.2, 0.2], [-0.1], [1.5], [float("nan")]])
 def test_what_is_no_level_is_refused(sigmas):
     with pytest.raises(UsageError, match="no noise levels"):

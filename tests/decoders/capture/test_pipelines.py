@@ -16,7 +16,7 @@ from tiny_pipelines import COLUMNS, FAMILIES, ROWS, STEPS, VAES, settings
 from decoders.capture.families import FAMILIES as KNOWN
 from decoders.capture.families import to_space
 from decoders.capture.loop import Item
-from decoders.capture.pipelines import NOISE, Pipeline, folders
+from decoders.capture.pipelines import Pipeline, folders
 from decoders.spaces import space
 from decoders.vae import VAEDecoder
 from qa import seeds
@@ -70,7 +70,9 @@ def _run(family, folder):
 
     guidance = "true_cfg_scale" if family == "qwenimage" else "guidance_scale"
     negative = {"negative_prompt": " "} if family == "qwenimage" else {}
-    generator = torch.Generator().manual_seed(seeds.generator_seed(NOISE, CAT.content, 0))
+    generator = torch.Generator().manual_seed(
+        seeds.generator_seed(seeds.DIFFUSION_NOISE, CAT.content, 0)
+    )
     picture = pipe(
         prompt=CAT.sample.prompt, height=ROWS, width=COLUMNS, num_inference_steps=STEPS,
         generator=generator, output_type="pt", callback_on_step_end=look, **{guidance: 3.0},
@@ -155,7 +157,7 @@ def test_unconverted_latents_of_sdxl_would_be_seen(capturing, independent):
 
 @pytest.mark.parametrize("sigma", [0.0, 0.3, 1.0, 14.6])
 def test_the_variance_preserving_form(sigma):
-    x0, noise = torch.randn(2, 4, 3, 5)
+    x0, noise = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(1))
     latent = to_space(x0 + sigma * noise, sigma, space("sdxl"))
     wanted = (1 - latent.sigma**2) ** 0.5 * x0 + latent.sigma * noise
     assert torch.allclose(latent.tensor, wanted, atol=1e-6)
@@ -237,15 +239,22 @@ def test_steps_are_named_and_checked():
     assert folders("x0", 4) == {4: "x0"}
     assert folders(2, 4) == {2: "step2"}
     for wrong in (0, 4, 5, -1, "x1", "2", True, 1.5, [], None, [2, 2]):
-        with pytest.raises(UsageError, match=r"no step|one twice"):
-            folders(wrong if isinstance(wrong, list) else [wrong], 4)
+        for given in (wrong, [wrong]) if not isinstance(wrong, list) else (wrong,):
+            with pytest.raises(UsageError, match=r"no step|one twice"):
+                folders(given, 4)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"family": "sora"}, "no family 'sora'"),
-        ({"steps": 0}, "1 or more"),
+        ({"steps": 0}, "pipeline.steps=0 cannot work. It is 1 or more"),
+        ({"steps": None}, "pipeline.steps=None cannot work"),
+        ({"width": "wide"}, "pipeline.width=wide cannot work"),
+        ({"guidance": None}, "pipeline.guidance=None cannot work. It is a finite number"),
+        ({"guidance": float("nan")}, "pipeline.guidance=nan cannot work"),
+        ({"guidance": float("inf")}, "pipeline.guidance=inf cannot work"),
+        ({"capture": None}, "capture=None is no step"),
         ({"height": 40}, "multiples of 16"),
         ({"negative": "ugly"}, "changes nothing"),
         ({"capture": [STEPS]}, "is the end: x0"),

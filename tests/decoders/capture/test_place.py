@@ -1,5 +1,6 @@
 """Repositories without a network: a cache on disk in huggingface_hub's layout."""
 
+import json
 import shutil
 
 import pytest
@@ -70,6 +71,51 @@ def test_what_is_not_at_hand_says_how_to_get_it(cache, change):
         assert part in said
 
 
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("model_index.json", "does not hold it"),
+        ("tokenizer", "does not hold its tokenizer"),
+        ("transformer/diffusion_pytorch_model.safetensors", "weights of its transformer"),
+    ],
+)
+@pytest.mark.parametrize("online", [True, False])
+def test_nothing_is_downloaded_unasked(cache, monkeypatch, lost, said, online):
+    """Not even a part: what the cache lacks is named, with the command that brings it."""
+    import diffusers
+
+    asked = []
+    pipeline = diffusers.StableDiffusion3Pipeline
+    monkeypatch.setattr(pipeline, "download", lambda *a, **k: asked.append(k) or 1 / 0)
+    monkeypatch.setenv("QA_OFFLINE", str(int(not online)))
+    of_repo(revision=COMMIT).load()  # whole, it is loaded from where it is
+    place_of = cache / "snapshots" / COMMIT / lost
+    shutil.rmtree(place_of) if place_of.is_dir() else place_of.unlink()
+    with pytest.raises(AssetMissing, match=said) as caught:
+        of_repo(revision=COMMIT)
+    text = str(caught.value)
+    assert ("unasked" if online else "network is off") in text
+    assert f'hf download {REPO} --revision {COMMIT} --exclude "vae/*"' in text
+    assert "ask first" in text
+    assert not asked
+    if online:
+        with pytest.raises(AssetMissing, match="ZeroDivisionError"):
+            of_repo(revision=COMMIT, download=True).load()
+        assert [(k["revision"], k["vae"]) for k in asked] == [(COMMIT, None)]
+    else:
+        with pytest.raises(AssetMissing, match="network is off"):
+            of_repo(revision=COMMIT, download=True)
+
+
+def test_a_shard_that_is_not_there_is_missed(cache):
+    folder = cache / "snapshots" / COMMIT / "transformer"
+    names = {"a": "one.safetensors", "b": "diffusion_pytorch_model.safetensors"}
+    index = folder / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": names}))
+    with pytest.raises(AssetMissing, match=r"does not hold transformer/one\.safetensors"):
+        of_repo()
+
+
 def test_a_network_that_fails_is_told_the_same_way(cache, monkeypatch):
     def refuse(*_):
         raise ConnectionError("no route to host")
@@ -88,10 +134,10 @@ def test_a_repository_of_another_class_is_refused_when_it_is_there(cache):
 def test_only_the_parts_that_are_used_count(saved, tmp_path):
     folder = shutil.copytree(saved("sd3"), tmp_path / "sd3")
     expected = {"_class_name": "StableDiffusion3Pipeline"}
-    before = place.find(str(folder), None, None, expected, "").identity
+    before = place.find(str(folder), None, None, expected, "", False).identity
     (folder / "README.md").write_text("hello")
     shutil.rmtree(folder / "vae")
-    assert place.find(str(folder), None, None, expected, "").identity == before
+    assert place.find(str(folder), None, None, expected, "", False).identity == before
     weights = next((folder / "transformer").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
-    assert place.find(str(folder), None, None, expected, "").identity != before
+    assert place.find(str(folder), None, None, expected, "", False).identity != before

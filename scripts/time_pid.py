@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from decoders.pid.adapter import AdapterConfig
-from decoders.pid.network import PiD, PiDConfig
+from decoders.pid.network import PiDConfig, PiDNetwork
 from qa.record import environment
 
 ROOT = Path(__file__).parent.parent
@@ -122,9 +122,9 @@ Not measured.
 """
 
 
-def _network(adapter: AdapterConfig) -> PiD:
+def _network(adapter: AdapterConfig) -> PiDNetwork:
     torch.manual_seed(0)
-    return PiD(PiDConfig(adapter, (1024, 1024), **SIZES)).eval()
+    return PiDNetwork(PiDConfig(adapter, (1024, 1024), **SIZES)).eval()
 
 
 def _spread(values: list[float], form: str) -> str:

@@ -32,7 +32,7 @@ from qa import images, seeds
 from qa.errors import QaError, UsageError
 from qa.files import sha256
 from qa.numerics import pick_device
-from qa.types import Decoder, DecodeRequest, traits
+from qa.types import Decoder, DecodeRequest, Knobs, check_knobs, remark, traits
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 FIX = "point decoder.upsampler.source at a folder that holds it, in safetensors"
@@ -73,25 +73,28 @@ class Cascade:
         self.licence = f"{decoder.licence}; upsampler: {upsampler.licence}"
         self.digest = settings_digest(("cascade", decoder.digest, upsampler.digest))
 
-    def check_knobs(self, knobs: Any) -> None:
-        """What the inner decoder says about a dial."""
-        check = getattr(self.decoder, "check_knobs", None)
-        if check is not None:
-            check(knobs)
+    def check_knobs(self, knobs: Knobs) -> None:
+        """As the inner decoder."""
+        check_knobs(self.decoder, knobs)
+
+    def remark(self, request: DecodeRequest) -> str:
+        """As the inner decoder, of the smaller picture."""
+        return remark(self.decoder, self._smaller(request))
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,height,width] on the CPU, clamped only where the upsampler clamps."""
         by = self.upsampler.scale
-        smaller = [
-            replace(one, height=cells(one.height, by), width=cells(one.width, by))
-            for one in requests
-        ]
+        smaller = [self._smaller(request) for request in requests]
         made = []
         for request, pixels in zip(requests, self.decoder.decode(smaller), strict=True):
             larger = self.upsampler(pixels.to("cpu", torch.float32), request)
             _check_larger(larger, pixels, by)
             made.append(larger[:, : request.height, : request.width])
         return made
+
+    def _smaller(self, request: DecodeRequest) -> DecodeRequest:
+        by = self.upsampler.scale
+        return replace(request, height=cells(request.height, by), width=cells(request.width, by))
 
 
 class Resize:

@@ -10,7 +10,7 @@ from torch import Tensor
 from decoders.frame import NO_KNOBS, settings_digest
 from decoders.spaces import space as find_space
 from qa.errors import UsageError
-from qa.types import Decoder, DecodeRequest, traits
+from qa.types import Decoder, DecodeRequest, Knobs, check_knobs, remark, traits
 
 
 class Flat:
@@ -57,6 +57,14 @@ class Shifted:
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,height,width] of the wrapped decoder, shifted."""
         return [self._shift(pixels) for pixels in self.decoder.decode(requests)]
+
+    def check_knobs(self, knobs: Knobs) -> None:
+        """As the wrapped decoder."""
+        check_knobs(self.decoder, knobs)
+
+    def remark(self, request: DecodeRequest) -> str:
+        """As the wrapped decoder."""
+        return remark(self.decoder, request)
 
     def _shift(self, pixels: Tensor) -> Tensor:
         width = pixels.shape[-1]

@@ -21,7 +21,7 @@ from qa.errors import QaError
 
 PROBLEMS = (
     OSError, SafetensorError, QaError, ValueError, KeyError, TypeError, AttributeError,
-    IndexError, RuntimeError,
+    IndexError, ArithmeticError, RuntimeError,
 )  # fmt: skip
 """What a file that is no golden file, or only half of one, may lead to."""
 
@@ -66,6 +66,11 @@ def report(
     if not paths:
         print(f"usage: python -m decoders.{what.lower()}.check FILE...", file=sys.stderr)
         return 2
+    names = [path.name for path in paths]
+
+    def shown(path: Path) -> str:
+        return path.name if path.name and names.count(path.name) == 1 else str(path)
+
     good = True
     for path in paths:
         try:
@@ -77,7 +82,7 @@ def report(
         except PROBLEMS as error:
             why = str(error) if isinstance(error, QaError) else f"{type(error).__name__}: {error}"
             fine, said = False, f"no golden file of {what}: {' '.join(why.split())}"
-        print(f"{'ok  ' if fine else 'FAIL'}  {path.name}  {said}")
+        print(f"{'ok  ' if fine else 'FAIL'}  {shown(path)}  {said}")
         good &= fine
     return 0 if good else 1
 

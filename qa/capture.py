@@ -10,11 +10,12 @@ stored is known to the functions that conf/capture.yaml names.
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ from qa.types import LatentSpace, Sample
 INCOMPLETE = 5
 """Exit code where some samples have no latents."""
 CONFLICT = "pipeline=NAME works from prompts, decoder=NAME sigmas=[0,0.2] from pictures"
-KEPT = ("suite", "limit=", "hydra.", "decoder.", "text")
+KEPT = ("suite", "limit=", "hydra.", "decoder.", "text", "device=", "offline=")
 """How overrides begin that the run over the latents needs as well."""
 Progress = Callable[[int, int], None]
 """Called with (latents settled, latents in all) after each sample."""
@@ -191,10 +192,15 @@ def run_command(job: Job, folder: Path) -> list[str]:
 
     Where no sample has a picture, with a metric that needs none to compare with.
     """
-    kept = [override for override in job.config.overrides if override.startswith(KEPT)]
+    config = job.config
+    kept = [word for word in config.overrides if word.lstrip("+~").startswith(KEPT)]
+    own = replace(config, overrides=tuple(kept)).words()
+    place = str(folder)
+    if not re.fullmatch(r"[\w./-]+", place):  # Hydra's grammar wants it quoted
+        place = "'" + place.replace("'", "\\'") + "'"
     pictured = any(sample.image is not None for sample in job.samples)
     return [
-        "qa", "run", *kept, f"decoder={job.decoder}", "latents=stored", f"latents.path={folder}",
+        "qa", "run", *own, f"decoder={job.decoder}", "latents=stored", f"latents.path={place}",
         *([] if pictured else ["metric=[piqe]"]),
     ]  # fmt: skip
 
@@ -231,6 +237,8 @@ def _check_choice(tree: Any) -> None:
         what, why = "A pipeline takes neither sigmas nor latents.", "It starts from noise alone."
     elif tree.pipeline is None and tree.sigmas is None:
         what, why = "It is not said how much noise the latents get.", "sigmas is not set."
+    elif tree.pipeline is None and not all(0 <= sigma <= 1 for sigma in tree.sigmas):
+        what, why = f"sigmas={list(tree.sigmas)} are no noise levels.", "Each lies in [0, 1]."
     elif tree.pipeline is None and tree.capture is not None:
         what, why = "An encoder has no steps to look at.", f"capture is {tree.capture}."
     elif tree.pipeline is None and not (tree.latents or tree.encoder):

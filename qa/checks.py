@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from qa import assets
 from qa.assets import Status
 from qa.errors import AssetMissing, UsageError
 from qa.types import Decoder, Knobs, LatentSource, Metric, Sample, traits
+from qa.types import check_knobs as ask_about_knobs
 
 
 def check_assets(nodes: Sequence[Any], decoder: str) -> None:
@@ -20,6 +22,9 @@ def check_assets(nodes: Sequence[Any], decoder: str) -> None:
 
     A part names an asset as `asset`, unless its `source` or `path` says where its files are.
     """
+    for key, place in (pair for node in nodes for pair in _places(node)):
+        if not Path(place).exists():
+            raise UsageError(f"{place} does not exist.", f"The configuration gives it as {key}.")
     names = dict.fromkeys(name for node in nodes for name in _assets(node))
     found = map(assets.store().status, names)
     absent = [status for status in found if status.state in ("missing", "damaged")]
@@ -40,8 +45,7 @@ def check_knobs(knobs: Knobs, decoder: Decoder) -> None:
                 f"This decoder reads {', '.join(sorted(read)) or 'no knob'}.",
                 f"leave knobs.{name} away",
             )
-    if hasattr(decoder, "check_knobs"):
-        decoder.check_knobs(knobs)
+    ask_about_knobs(decoder, knobs)
 
 
 def check_spaces(latents: LatentSource | None, decoder: Decoder) -> None:
@@ -115,6 +119,16 @@ def check_metrics(
         why,
         "choose metrics without a reference, e.g. metric=[piqe]",
     )
+
+
+def _places(node: Any) -> Iterator[tuple[str, str]]:
+    """Local files and folders that a configuration node and the nodes in it name."""
+    if not isinstance(node, Mapping):
+        return
+    for key, value in node.items():
+        if key in ("path", "source") and isinstance(value, str):
+            yield key, value
+        yield from _places(value)
 
 
 def _assets(node: Any) -> Iterator[str]:

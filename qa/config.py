@@ -72,6 +72,13 @@ class Config:
     tree: DictConfig
     choices: dict[str, str]
     overrides: tuple[str, ...]
+    config_dir: str | None = None
+    """A folder of the user's own configuration groups."""
+
+    def words(self) -> list[str]:
+        """The configuration as words of a command line."""
+        own = [] if self.config_dir is None else ["--config-dir", self.config_dir]
+        return [*own, *self.overrides]
 
     def resolved(self) -> str:
         """The whole configuration as YAML."""
@@ -123,7 +130,8 @@ def compose(
         raise UsageError(
             f"There is no key {unknown[0]}.", "", f"`{root.command} --cfg` prints every key"
         )
-    return Config(whole, choices, tuple(overrides))
+    folder = None if config_dir is None else str(config_dir)
+    return Config(whole, choices, tuple(overrides), folder)
 
 
 def _schema(kind: type) -> DictConfig:

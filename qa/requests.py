@@ -15,6 +15,7 @@ from qa.types import (
     LatentSource,
     LatentSpace,
     Sample,
+    remark,
     traits,
 )
 
@@ -73,8 +74,7 @@ def note(request: DecodeRequest, decoder: Decoder) -> str:
         height, width = _covered(request.latent, decoder)
         if (height, width) != (request.height, request.width):
             told.append(f"decoded as {width}x{height}, cropped to {request.width}x{request.height}")
-    if hasattr(decoder, "remark"):
-        told.append(decoder.remark(request))
+    told.append(remark(decoder, request))
     return "; ".join(filter(None, told))
 
 

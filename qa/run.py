@@ -147,7 +147,7 @@ def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
         "numerics": job.resolved_numerics,
         "started": started,
         "finished": finished,
-        "command": ["qa", "run", *job.config.overrides],
+        "command": ["qa", "run", *job.config.words()],
     }
 
 

@@ -230,6 +230,17 @@ def traits(decoder: Decoder) -> Traits:
     return Traits(**{name: getattr(decoder, name) for name in names if hasattr(decoder, name)})
 
 
+def check_knobs(decoder: Decoder, knobs: Knobs) -> None:
+    """UsageError for a dial that the decoder cannot take; one that does not say takes all."""
+    if hasattr(decoder, "check_knobs"):
+        decoder.check_knobs(knobs)
+
+
+def remark(decoder: Decoder, request: DecodeRequest) -> str:
+    """What the decoder has to say about one picture, or ""."""
+    return str(decoder.remark(request)) if hasattr(decoder, "remark") else ""
+
+
 class Metric(Protocol):
     """Scores the seeds of one sample. Called from several threads at once."""
 

@@ -89,7 +89,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _from_manifest(manifest: Path) -> list[Sample]:
     try:
-        lines = manifest.read_text(encoding="utf-8-sig").splitlines()
+        lines = manifest.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read the manifest {manifest}.", f"{error}.") from error
     return [
@@ -101,7 +101,7 @@ def _from_line(line: str, manifest: Path, number: int) -> Sample:
     where = f"{manifest}, line {number}"
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON.", f"{error}.") from error
     if not isinstance(row, dict) or not (row.get("image") or row.get("prompt") is not None):
         raise UsageError(f"{where} has neither an image nor a prompt.")
@@ -119,7 +119,7 @@ def _from_line(line: str, manifest: Path, number: int) -> Sample:
     try:
         regions = tuple(_region(region) for region in row.get("regions", ()))
         tags = tuple(str(tag) for tag in row.get("tags", ()))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(
             f"{where}: tags or regions are not understood ({error}).",
             "",
@@ -127,11 +127,16 @@ def _from_line(line: str, manifest: Path, number: int) -> Sample:
         ) from error
     prompt = row.get("prompt")
     if not row.get("image"):
-        name = str(row.get("id") or hashlib.sha256(str(prompt).encode()).hexdigest()[:16])
+        name = _name(row, hashlib.sha256(str(prompt).encode()).hexdigest()[:16])
         return Sample(name, prompt=prompt, tags=tags, regions=regions)
     file = manifest.parent / str(row["image"])
-    name = str(row.get("id") or Path(str(row["image"])).with_suffix("").as_posix())
+    name = _name(row, Path(str(row["image"])).with_suffix("").as_posix())
     return _sample(name, file, prompt, tags, regions)
+
+
+def _name(row: dict[str, Any], default: str) -> str:
+    given = row.get("id")
+    return default if given is None or given == "" else str(given)
 
 
 def _check_text(row: dict[str, Any], where: str) -> None:
@@ -164,12 +169,14 @@ def _sample(
 ) -> Sample:
     # Names that are no valid UTF-8 exist on disk; ids must be text that can be stored.
     name = name.encode("utf-8", "backslashreplace").decode()
-    if file.exists() and not file.is_file():
-        return Sample(name, file, None, prompt, regions, tags, f"{file.name}: not a regular file")
     try:
+        if file.exists() and not file.is_file():
+            problem = f"{file.name}: not a regular file"
+            return Sample(name, file, None, prompt, regions, tags, problem)
         digest = sha256(file)
-    except OSError as error:
-        problem = f"{file.name}: {(error.strerror or 'cannot be read').lower()}"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        why = getattr(error, "strerror", None) or "cannot be read"
+        problem = f"{ascii(file.name)[1:-1]}: {why.lower()}"
         return Sample(name, file, None, prompt, regions, tags, problem)
     return Sample(name, file, digest, prompt, regions, tags)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from qa.errors import UsageError
 
+MOST_STEPS = 10_000
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """(x float32 [3,H,W], sigma float32 scalar) → v [3,H,W] in the network's precision."""
 
@@ -26,10 +27,12 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 def schedule(steps: int, shift: float) -> Tensor:
     """Noise levels, float32 [steps+1] on the CPU, falling from 1 to 0.
 
-    Raises UsageError for steps < 1 and shift <= 0.
+    Raises UsageError for steps outside 1..MOST_STEPS and shift <= 0.
     """
-    if steps < 1:
-        raise UsageError(f"knobs.steps={steps} cannot work.", "It is 1 or more.", "knobs.steps=30")
+    if not 1 <= steps <= MOST_STEPS:
+        raise UsageError(
+            f"knobs.steps={steps} cannot work.", f"It is 1 to {MOST_STEPS}.", "knobs.steps=30"
+        )
     if not 0 < shift < float("inf"):
         raise UsageError(f"knobs.shift={shift} cannot work.", "It is above 0.", "knobs.shift=3")
     u = torch.linspace(1, 0, steps + 1)

@@ -7,7 +7,7 @@ by their content:
     student   the same file's sampler.noise (all steps stacked, or sampler.noise.0, .1, …) and
               sampler.output
     teacher   null_y, output, times and steps, cfg_scale, shift; `net_golden` names its network
-              file, looked for among the arguments, beside it and in the folders beside that
+              file, looked for beside it, among the arguments and in the folders beside its own
 
 The metadata `config` holds the official constructor's arguments as JSON. One line is printed for
 each file: the largest |difference| of network and sampler, in float32 on the CPU. Sampled pictures
@@ -116,7 +116,7 @@ def _network(golden: Golden) -> dict[str, float]:
     condition = _condition(golden, model, tensors["inputs.y"])
     output = model(tensors["inputs.x"], tensors["inputs.t"], condition)
     found = {"network": difference(output, tensors["output"])}
-    if "sampler.output" in tensors:
+    if any(key.startswith("sampler.") for key in tensors):
         noise = _noise(tensors)
         sampled = samplers.student(lambda x, t: model(x, t, condition), noise)
         found["student"] = difference(sampled.clamp(-1, 1), tensors["sampler.output"])
@@ -163,8 +163,8 @@ def _noise(tensors: Mapping[str, Tensor]) -> list[Tensor]:
 def _network_of(golden: Golden, others: Sequence[Path]) -> Path:
     name = f"{golden.metadata['net_golden']}.safetensors"
     folder = golden.path.resolve().parent
-    beside = [folder / name, *sorted(folder.parent.glob(f"*/{name}"))]
-    for place in [*(other for other in others if other.name == name), *beside]:
+    given = [other for other in others if other.name == name]
+    for place in [folder / name, *given, *sorted(folder.parent.glob(f"*/{name}"))]:
         if place.is_file():
             return place
     raise ValueError(f"its network file {name} is not given and not beside it")

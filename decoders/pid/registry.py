@@ -23,7 +23,7 @@ from decoders.pid.adapter import AdapterConfig
 from decoders.pid.network import PiDConfig, PiDNetwork
 from decoders.spaces import space as find_space
 from qa import assets
-from qa.errors import QaError, UsageError
+from qa.errors import UsageError
 from qa.files import sha256
 from qa.types import LatentSpace
 
@@ -101,11 +101,11 @@ class Checkpoint:
         return PiDConfig(adapter, reference, **self.sizes)
 
     def check_size(self, height: int, width: int) -> None:
-        """QaError where the network was never trained on pictures of about this size."""
+        """UsageError where the network was never trained on pictures of about this size."""
         least, most = self.trained
         side, aspect = math.sqrt(height * width), max(height, width) / min(height, width)
         if not (least <= side <= most and aspect <= ASPECT):
-            raise QaError(
+            raise UsageError(
                 f"{width}x{height} pixels are outside the sizes {self.name} was trained on.",
                 f"sqrt(width * height) is {side:.0f}, trained on {least} to {most}; "
                 f"the aspect ratio is {aspect:.2f}, trained up to {ASPECT}.",

@@ -25,6 +25,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 STUDENT_TIMES = (0.999, 0.866, 0.634, 0.342, 0.0)
 STUDENT_STEPS = (1, 2, 3, 4)
 LEAST_BETA = 0.001
+MOST_STEPS = 10_000
 
 
 def student_times(steps: int = 4) -> Tensor:
@@ -50,9 +51,12 @@ def student(velocity: Velocity, noise: Sequence[Tensor]) -> Tensor:
 
 
 def teacher_times(steps: int, shift: float) -> Tensor:
-    """float32 [steps+1] from s·0.999/(1 + (s−1)·0.999) down to 0; ValueError for steps < 1."""
-    if steps < 1:
-        raise ValueError(f"{steps} steps: at least one is needed")
+    """float32 [steps+1] from s·0.999/(1 + (s−1)·0.999) down to 0.
+
+    Raises ValueError for steps outside 1..MOST_STEPS and for a shift that is not positive.
+    """
+    if not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f"{steps} steps: there are 1 to {MOST_STEPS}")
     if not 0 < shift < float("inf"):
         raise ValueError(f"shift {shift}: it is a number greater than 0")
     q = 1 - torch.linspace(1, LEAST_BETA, steps + 1)

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from decoders.cascade import Cascade, Resize
 from decoders.faults import Flat, Shifted
 from decoders.spaces import SPACES
 from qa import images
 from qa.errors import UsageError
-from qa.types import DecodeRequest
+from qa.types import DecodeRequest, Knobs, check_knobs, remark, traits
 
 
 class Ramp:
@@ -59,3 +60,36 @@ def test_a_fault_without_effect_is_refused():
         Shifted(Ramp(), 0)
     with pytest.raises(UsageError, match="no grey"):
         Flat("mini", 2.0)
+
+
+class Picky:
+    """Says everything that a decoder can say about itself."""
+
+    space, knobs, licence, digest = SPACES["mini"], frozenset({"steps"}), "test", "picky"
+    scale, size, needs_prompt, notes = 4, None, True, ("a note",)
+
+    def check_knobs(self, knobs):
+        if knobs.steps == 5:
+            raise UsageError("5 steps: there are 1 to 4")
+
+    def remark(self, request):
+        return f"seen {request.width}x{request.height}"
+
+    def decode(self, requests):
+        return [torch.zeros(3, r.height, r.width) for r in requests]
+
+
+@pytest.mark.parametrize("wrap", [Shifted, lambda inner: Cascade(inner, Resize(scale=2))])
+def test_a_wrapped_decoder_is_still_heard(wrap):
+    decoder = wrap(Picky())
+    told = traits(decoder)
+    assert told.notes == ("a note",)
+    assert told.needs_prompt
+    assert told.scale == (8 if isinstance(decoder, Cascade) else 4)
+    check_knobs(decoder, Knobs(steps=4))
+    with pytest.raises(UsageError, match="there are 1 to 4"):
+        check_knobs(decoder, Knobs(steps=5))
+    request = DecodeRequest("s", 0, "c", 63, 127)
+    seen = "seen 64x32" if isinstance(decoder, Cascade) else "seen 127x63"
+    assert remark(decoder, request) == seen
+    assert remark(Flat("mini"), request) == ""

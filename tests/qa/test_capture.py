@@ -69,7 +69,7 @@ def test_from_prompts_to_a_run_of_the_same_vae(sd3, prompts, capsys, monkeypatch
         ["L/step2", "2 latents"], ["L/x0", "2 latents"],
     ]  # fmt: skip
     command = shlex.split(lines[0].split("  ")[2])
-    assert command == ["qa", "run", *prompts, "decoder=sd3", "latents=stored",
+    assert command == ["qa", "run", *prompts, "device=cpu", "decoder=sd3", "latents=stored",
                        "latents.path=L/step2", "metric=[piqe]"]  # fmt: skip
 
     asked, decode = [], decoders.vae.VAEDecoder.decode
@@ -182,8 +182,19 @@ def test_the_run_has_the_weights_that_the_latents_came_from(workdir, tmp_path):
     own = [f"decoder.source={tmp_path / 'vae'}", "decoder.subfolder=null"]
     config = compose(["decoder=sd1", *own, *suite, "sigmas=[0]", "device=cpu"], root=ROOT)
     command = run_command(prepare(config), Path("F"))
-    assert command == ["qa", "run", *own, *suite, "decoder=sd1", "latents=stored",
+    assert command == ["qa", "run", *own, *suite, "device=cpu", "decoder=sd1", "latents=stored",
                        "latents.path=F"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["x (1)", "k=v,w", "it's", "a\\b", "{x}", "plain/name-1.2"])
+def test_a_printed_command_can_be_run_whatever_the_folder_is_called(workdir, name):
+    own = workdir / "my conf"
+    own.mkdir()
+    asked = ["decoder=vae_mini", "suite=mini", "limit=1", "sigmas=[0]", "device=cpu"]
+    config = compose(asked, own, ROOT)
+    words = run_command(prepare(config), Path(name))
+    assert words[:4] == ["qa", "run", "--config-dir", str(own)]
+    assert compose(words[4:], own).group("latents")["path"] == name
 
 
 def test_a_noise_level_is_the_one_of_a_run(workdir, capsys):

@@ -167,7 +167,10 @@ def test_offline_nothing_is_fetched(table, monkeypatch):
 def test_what_is_given_or_here_is_not_asked_for(table, tmp_path):
     (tmp_path / "big").write_bytes(b"x")
     checks.check_assets([{"asset": "big", "path": None}], "a")
-    checks.check_assets([{"asset": "folder", "source": "/some/where"}, None], "a")
+    checks.check_assets([{"asset": "folder", "source": str(tmp_path)}, None], "a")
+    nowhere = str(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="nowhere does not exist"):
+        checks.check_assets([NODE, {"deep": [], "inner": {"path": nowhere}}], "a")
 
 
 def test_an_asset_to_ask_for_is_not_downloaded_unasked(table):

@@ -124,3 +124,35 @@ def test_an_empty_or_absent_folder_is_refused(tmp_path):
         Folder(tmp_path).samples()
     with pytest.raises(UsageError, match="does not exist"):
         Folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"image": "a.png", "regions": [{"text": "x", "box": [0, 0, 1e400, 1]}]}',
+        "[" * 100_000,
+    ],
+    ids=["an endless box", "a deep nest"],
+)
+def test_a_line_that_breaks_its_reader_is_refused(tmp_path, line):
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(line)
+    with pytest.raises(UsageError, match="line 1"):
+        Folder(manifest).samples()
+
+
+@pytest.mark.parametrize("name", [r"\ud800.png", r"a\u0000.png"])
+def test_a_file_name_that_no_file_can_have_is_that_samples_problem(tmp_path, name):
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(f'{{"image": "{name}", "id": "a"}}')
+    (sample,) = Folder(manifest).samples()
+    assert sample.problem
+    sample.problem.encode()
+
+
+def test_ids_may_be_numbers_and_prompts_hold_any_line_separator(tmp_path):
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text('{"id": 0, "prompt": "a\u2028b\x85c"}\n{"id": 1, "prompt": ""}\r\n')
+    first, second = Folder(manifest).samples()
+    assert (first.id, first.prompt) == ("0", "a\u2028b\x85c")
+    assert (second.id, second.prompt) == ("1", "")

@@ -200,10 +200,10 @@ def test_the_command_tells_good_from_bad(tmp_path):
     good, bad = write_golden(tmp_path), write_golden(tmp_path, 1e-3, "bad")
     done = run(good)
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
-    assert done.stdout.startswith("ok    own.safetensors  network ")
+    assert done.stdout.startswith(f"ok    {good.name}  network ")
     done = run(good, bad)
     assert done.returncode == 1
-    assert done.stdout.splitlines()[1].startswith("FAIL  bad.safetensors  network 1.0e-03 (up to")
+    assert done.stdout.splitlines()[1].startswith(f"FAIL  {bad.name}  network 1.0e-03 (up to")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -229,13 +229,14 @@ def test_the_samplers_noise_may_be_stacked_and_must_be_there(tmp_path, capsys):
         "stacked": (stacked, "ok"), "apart": (apart, "ok"),
         "wrong": (stacked | {"sampler.output": wrong}, "FAIL"),
         "without": ({"sampler.output": sampled}, "FAIL"),
+        "half": ({"sampler.noise": noise}, "FAIL"),
     }  # fmt: skip
     for name, (more, verdict) in cases.items():
         code = check.main([str(write_golden(tmp_path, 0.0, name, more))])
         said = capsys.readouterr().out
         assert said.startswith(verdict), said
         assert code == (verdict == "FAIL")
-        assert ("student" in said) == (name != "without")
+        assert ("student" in said) == (name not in ("without", "half"))
 
 
 @pytest.mark.parametrize(
@@ -253,8 +254,40 @@ def test_half_a_golden_file_is_one_line_and_the_next_is_still_checked(tmp_path, 
     broken, good = write_golden(tmp_path, 0.0, "broken", more), write_golden(tmp_path)
     assert check.main([str(broken), str(good)]) == 1
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("FAIL  broken.safetensors  no golden file of PiD: ")
-    assert second.startswith("ok    own.safetensors")
+    assert first.startswith(f"FAIL  {broken.name}  no golden file of PiD: ")
+    assert second.startswith(f"ok    {good.name}")
+
+
+@pytest.mark.parametrize(
+    "key", ["num_groups", "sr_scale", "rope_ref_h", "lq_interval"]
+)
+def test_a_nought_in_the_configuration_is_one_line(tmp_path, key, capsys):
+    golden = read(write_golden(tmp_path))
+    broken = tmp_path / "broken.safetensors"
+    official = {**golden.metadata["config"], key: 0}
+    save_file(dict(golden.tensors), broken, metadata={"config": json.dumps(official)})
+    assert check.main([str(broken)]) == 1
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_teachers_own_neighbour_comes_before_a_namesake(tmp_path, capsys):
+    teacher = tiny_pid.golden("pid_teacher", TEACHER)
+    base = tiny_pid.golden("pid", BASE)
+    for folder in ("spoiled", "good"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(base, tmp_path / folder / BASE)
+    own = shutil.copy(teacher, tmp_path / "good" / TEACHER)
+    tensors = dict(read(base).tensors)
+    tensors["weights.final_layer.linear.bias"] = tensors["weights.final_layer.linear.bias"] + 1
+    namesake = tmp_path / "spoiled" / BASE
+    save_file(tensors, namesake, metadata={"config": json.dumps(read(base).metadata["config"])})
+    assert check.main([str(namesake), str(own)]) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("FAIL")
+    assert second.startswith("ok")
+    check.main([str(namesake), str(tmp_path / "good" / BASE)])
+    first, second = capsys.readouterr().out.splitlines()
+    assert str(namesake) in first, "equal names are told apart"
 
 
 def test_what_is_no_golden_file_fails_with_a_reason(tmp_path, capsys):

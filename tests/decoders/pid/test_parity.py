@@ -258,9 +258,7 @@ def test_half_a_golden_file_is_one_line_and_the_next_is_still_checked(tmp_path, 
     assert second.startswith(f"ok    {good.name}")
 
 
-@pytest.mark.parametrize(
-    "key", ["num_groups", "sr_scale", "rope_ref_h", "lq_interval"]
-)
+@pytest.mark.parametrize("key", ["num_groups", "sr_scale", "rope_ref_h", "lq_interval"])
 def test_a_nought_in_the_configuration_is_one_line(tmp_path, key, capsys):
     golden = read(write_golden(tmp_path))
     broken = tmp_path / "broken.safetensors"

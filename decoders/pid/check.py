@@ -49,7 +49,10 @@ CHOICES: Mapping[str, Sequence[Any]] = {
 
 
 def config(official: Mapping[str, Any]) -> PiDConfig:
-    """Sizes from the arguments of the official constructor; ValueError for what is not released."""
+    """Sizes from the arguments of the official constructor; ValueError for what is not released.
+
+    An argument that v1.5 brought may be absent: then it has v1's value.
+    """
     for name, known in CHOICES.items():
         if name in official and official[name] not in known:
             raise ValueError(f"{name} is {official[name]!r}, known: {', '.join(map(str, known))}")
@@ -77,9 +80,9 @@ def _adapter(official: Mapping[str, Any]) -> AdapterConfig:
         scale=official["sr_scale"],
         width=official["lq_hidden_dim"],
         gate=GATES[official["lq_gate_type"]],  # type: ignore[arg-type]
-        padding=official["lq_conv_padding_mode"],
-        unpatchify=official["lq_latent_unpatchify_factor"],
-        pixel_stage=official["pit_lq_inject"],
+        padding=official.get("lq_conv_padding_mode", "zeros"),
+        unpatchify=official.get("lq_latent_unpatchify_factor", 1),
+        pixel_stage=official.get("pit_lq_inject", False),
         interval=official["lq_interval"],
         blocks=official["lq_num_res_blocks"],
     )

@@ -157,6 +157,10 @@ def test_other_times_of_the_teacher_are_seen(monkeypatch):
 # The command ------------------------------------------------------------------------------------
 
 
+V1PT5 = ("lq_latent_unpatchify_factor", "lq_conv_padding_mode", "pit_lq_inject")
+"""Arguments that a configuration of v1 may not have yet."""
+
+
 def write_golden(folder, change=0.0, name="own", more=None):
     """A golden file of this very implementation; `change` is added to one value of its output,
     `more` are further tensors or others in the place of its own.

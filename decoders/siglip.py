@@ -71,7 +71,7 @@ class SiglipEncoder:
 
 
 class Tower:
-    """The vision tower as a `decoders.frame.Network` that encodes only."""
+    """The vision tower as the half of a `decoders.frame.Network` that `encode_picture` asks for."""
 
     size: int | None = SIDE
 
@@ -96,9 +96,6 @@ class Tower:
         tokens = self.model(((x - 0.5) / 0.5).to(self.dtype)).last_hidden_state
         rows = SIDE // self.space.factor
         return tokens.mT.unflatten(2, (rows, rows)).to(torch.float32)
-
-    def decode(self, latent: Tensor) -> Tensor:
-        raise NotImplementedError("a SigLIP encodes only")
 
 
 def _load(folder: Path) -> Any:

@@ -1,7 +1,7 @@
 """The released checkpoints, as data, and the one way in which their files are loaded.
 
 Loading is strict: every tensor of the variant's layout, of its shape, and no other. Two repacked
-forms are accepted beside the released one: keys that all begin with `model.diffusion_model.`, and
+forms are accepted beside the released one: keys that begin with `model.diffusion_model.`, and
 q, k, v in one tensor `attention.qkv.weight`, in this order. Quantised files are refused.
 """
 

@@ -61,9 +61,10 @@ class Gemma(LanguageModel):
         recipe = f"prefix={PREFIX_SHA256} tokens={GEMMA_TOKENS} masked softcap={softcap}"
         super().__init__(source, asset, dtype, device, cache, recipe)
 
-    def adjust(self, config: Any) -> None:
+    def adjusted(self, config: Any) -> Any:
         if not self.softcap:
             config.attn_logit_softcapping = None
+        return config
 
     def encode(self, prompt: str) -> Tensor:
         n = len(self.tokenizer(self.prefix).input_ids)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ UNUSED = ("lm_head.",)
 """The head that predicts tokens: part of some files, used by no features."""
 
 
-class LanguageModel:
+class LanguageModel(ABC):
     """Text features by a language model; subclasses say which and how.
 
     Arguments: `source`, a local folder, or None for `asset` of the asset table; `dtype`, the
@@ -101,11 +102,13 @@ class LanguageModel:
         stored.write(file, features, **made_by, licence=self.licence)
         return features.to(torch.float32)
 
-    def encode(self, prompt: str) -> Tensor:  # [T,width] in the layers' precision
-        raise NotImplementedError
+    @abstractmethod
+    def encode(self, prompt: str) -> Tensor:
+        """The features that the recipe takes, [T,width] in the layers' precision."""
 
-    def adjust(self, config: Any) -> None:
-        """Changes to the network's configuration before it is built."""
+    def adjusted(self, config: Any) -> Any:
+        """The network's configuration as the recipe wants it."""
+        return config
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -120,13 +123,12 @@ class LanguageModel:
         import transformers
 
         config = transformers.AutoConfig.from_pretrained(self.model_path, local_files_only=True)
-        self.adjust(config)
         model = load_pretrained(
             getattr(transformers, self.network),
             self.model_path,
             fix="fetch the folder again, or point text.source at another one",
             unused=UNUSED,
-            config=config,
+            config=self.adjusted(config),
             dtype=self.dtype,
             attn_implementation=self.attention,
         )

@@ -2,16 +2,11 @@
 
 import pytest
 import tiny_pipelines
-import torch
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Layers this small are slower with more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True)
+def _one_thread(one_thread):
+    pass
 
 
 @pytest.fixture(scope="session")

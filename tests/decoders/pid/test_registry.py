@@ -6,9 +6,11 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from decoders.capture.families import FAMILIES
 from decoders.pid import registry
 from decoders.spaces import SPACES
 from qa import assets
+from qa.capture import ROOT
 from qa.config import compose
 from qa.errors import AssetMissing, QaError, UsageError
 from qa.files import sha256
@@ -69,6 +71,19 @@ def test_the_published_facts():
     assert shift(2048, 2048) == 6.0
     assert shift(4096, 2048) == pytest.approx(6 * 2**0.25)
     assert rows["pixeldit_2kto4k"].defaults.shift_at(4096, 4096) == 6.0
+
+
+@pytest.mark.parametrize("row", registry.checkpoints().values(), ids=lambda row: row.name)
+def test_the_models_a_checkpoint_names_have_its_latents(row):
+    """As far as their pipelines are packaged: `qa latents pipeline=TAG` fits the decoder."""
+    families = {
+        name: compose([f"pipeline={name}"], root=ROOT).group("pipeline")["family"]
+        for name in ("flux", "flux2", "sd3", "sdxl", "qwenimage", "zimage", "zimage_turbo")
+    }
+    known = [tag for tag in row.backbones if tag.replace("-", "_") in families]
+    assert known or not row.backbones or row.backbones[0] in ("dinov2", "siglip")
+    for tag in known:
+        assert FAMILIES[families[tag.replace("-", "_")]].space == row.space.name, tag
 
 
 def test_tensors_alone_do_not_tell_checkpoints_apart():

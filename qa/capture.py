@@ -135,11 +135,15 @@ def prepare(config: Config, *, dry_run: bool = False) -> Job:
     A dry run downloads no encoder: AssetMissing says which one is not here.
     """
     tree = config.tree
+    with assets.without_network(tree.offline or (dry_run and tree.pipeline is None)):
+        return _prepare(config)
+
+
+def _prepare(config: Config) -> Job:
+    tree = config.tree
     _check_choice(tree)
     if tree.seed < 0 or (tree.limit is not None and tree.limit < 1):
         raise UsageError("seed must be at least 0, limit at least 1.")
-    fetches = not (tree.offline or (dry_run and tree.pipeline is None))
-    assets.set_offline(None if fetches else True)
     settings: Numerics = OmegaConf.to_object(tree.numerics)  # type: ignore[assignment]
     tree.device = numerics.pick_device(tree.device)
     listed: Sequence[Sample] = build(config.group("suite"), "suite").samples()

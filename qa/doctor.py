@@ -41,13 +41,11 @@ def examine() -> int:
 
 def _state(node: object, name: str) -> str:
     """Whether a metric can be built from what is on this machine; nothing is downloaded."""
-    assets.set_offline(True)
     try:
-        build(node, f"metric {name}")
+        with assets.without_network():
+            build(node, f"metric {name}")
     except Unavailable as error:
         return f"not at hand: {error.fix or error.what}"
-    finally:
-        assets.set_offline(None)
     return "ready"
 
 

@@ -70,8 +70,12 @@ class Job:
 
 def prepare(config: Config) -> Job:
     """Build every part, check that they fit, and plan the units. Decodes nothing."""
+    with assets.without_network(config.tree.offline):
+        return _prepare(config)
+
+
+def _prepare(config: Config) -> Job:
     tree = config.tree
-    assets.set_offline(True if tree.offline else None)
     if not tree.metric:
         raise UsageError("No metric was asked for.", "", "metric=[psnr], or leave metric= away")
     if tree.seeds < 1 or (tree.limit is not None and tree.limit < 1):

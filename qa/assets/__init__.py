@@ -9,12 +9,12 @@ from qa.assets.resolver import (
     known_hash,
     offline,
     resolve,
-    set_offline,
     store,
     verify,
+    without_network,
 )
 
 __all__ = [
-    "Asset", "Status", "Store", "fetch", "find", "known_hash", "offline", "resolve", "set_offline",
-    "store", "table", "verify",
+    "Asset", "Status", "Store", "fetch", "find", "known_hash", "offline", "resolve", "store",
+    "table", "verify", "without_network",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ An asset is one file, or a folder of files. It is looked for
 1. in the mirrors, the folders of QA_ASSETS (separated like PATH): a file of the asset's own name
    at any depth, or a folder with its name, its repository's or its revision; the hash decides;
 2. in the cache (QA_CACHE, or ~/.cache/decoder-qa);
-3. at its origin, unless offline (QA_OFFLINE=1 or `set_offline`), which never touches the network.
+3. at its origin, unless offline (QA_OFFLINE=1, or inside `without_network`).
 
 A hash that the table does not know is written to the lock (QA_ASSETS_LOCK, or assets.lock in the
 cache) on first use and enforced from then on. A download becomes visible only after its hash was
@@ -20,6 +20,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -31,7 +32,7 @@ from qa.errors import AssetMissing, QaError, UsageError
 from qa.files import sha256
 
 State = Literal["mirror", "cache", "missing", "damaged"]
-_offline: bool | None = None
+_offline = False
 
 
 @dataclass(frozen=True)
@@ -198,17 +199,20 @@ class Store:
         return commit
 
 
-def set_offline(value: bool | None) -> None:
-    """Switches the network off or on for this process; None goes back to QA_OFFLINE."""
+@contextmanager
+def without_network(off: bool = True) -> Iterator[None]:
+    """Within the block nothing is downloaded; with `off` False it changes nothing."""
     global _offline
-    _offline = value
+    before, _offline = _offline, _offline or off
+    try:
+        yield
+    finally:
+        _offline = before
 
 
 def offline() -> bool:
     """Whether the network may not be used."""
-    if _offline is not None:
-        return _offline
-    return os.environ.get("QA_OFFLINE", "").lower() in ("1", "true", "yes")
+    return _offline or os.environ.get("QA_OFFLINE", "").lower() in ("1", "true", "yes")
 
 
 def store() -> Store:

@@ -12,6 +12,7 @@ from conftest import make_pictures
 from omegaconf import OmegaConf
 
 from decoders.latents import StoredLatents
+from qa import assets
 from qa.capture import ROOT, Capture, capture, prepare, run_command
 from qa.cli import run
 from qa.config import compose
@@ -160,6 +161,7 @@ def test_a_dry_run_downloads_no_encoder(workdir, capsys, monkeypatch):
     said = capsys.readouterr().err
     assert "vae-zimage  0.17 GB  Apache-2.0" in said
     assert "qa assets fetch vae-zimage" in said
+    assert not assets.offline(), "what follows in this process may use the network again"
     assert run(asked) == 2, "in earnest the small file is fetched"
     assert "asked the network" in capsys.readouterr().err
 

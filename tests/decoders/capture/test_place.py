@@ -34,7 +34,6 @@ def cache(saved, tmp_path, monkeypatch):
     monkeypatch.setenv("QA_OFFLINE", "1")
     monkeypatch.setenv("QA_CACHE", str(tmp_path / "qa"))
     monkeypatch.delenv("QA_ASSETS_LOCK", raising=False)
-    assets.set_offline(None)
     return repo
 
 

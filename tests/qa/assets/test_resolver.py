@@ -258,17 +258,22 @@ def test_the_environment_names_the_places(monkeypatch, tmp_path):
     assert assets.store().lock.path == tmp_path / "kept.lock"
 
 
-def test_offline_is_a_setting_over_an_environment_variable(monkeypatch):
+def test_offline_is_a_variable_or_a_block_that_ends(monkeypatch):
     monkeypatch.delenv("QA_OFFLINE", raising=False)
     assert not assets.offline()
-    monkeypatch.setenv("QA_OFFLINE", "1")
-    assert assets.offline()
-    try:
-        assets.set_offline(False)
+
+    def fails():
+        with assets.without_network(), assets.without_network(False):
+            assert assets.offline()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert not assets.offline(), "also after an error"
+    with assets.without_network(False):
         assert not assets.offline()
-    finally:
-        assets.set_offline(None)
-    assert assets.offline()
+        monkeypatch.setenv("QA_OFFLINE", "1")
+        assert assets.offline()
 
 
 def test_verify_reports_every_asset(monkeypatch, tmp_path):

@@ -32,7 +32,7 @@ from qa import images, seeds
 from qa.errors import QaError, UsageError
 from qa.files import sha256
 from qa.numerics import pick_device
-from qa.types import Decoder, DecodeRequest, Knobs, check_knobs, remark, traits
+from qa.types import Decoder, DecodeRequest, Knobs, check_knobs, remark, tokens, traits
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 FIX = "point decoder.upsampler.source at a folder that holds it, in safetensors"
@@ -80,6 +80,10 @@ class Cascade:
     def remark(self, request: DecodeRequest) -> str:
         """As the inner decoder, of the smaller picture."""
         return remark(self.decoder, self._smaller(request))
+
+    def tokens(self, request: DecodeRequest) -> int | None:
+        """As the inner decoder, of the smaller picture."""
+        return tokens(self.decoder, self._smaller(request))
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,height,width] on the CPU, clamped only where the upsampler clamps."""

@@ -1,7 +1,8 @@
 """Which run is the measure for a suite. Made to be kept in the user's git.
 
     baselines/photos.json                  names the baseline by digest: one small reviewable change
-    baselines/photos-1a2b3c4d5e6f/         the run's record, samples and scores, a few kilobytes
+    baselines/photos-1a2b3c4d5e6f/         the run's record, samples and scores, a few kilobytes;
+                                           features too where a set metric was measured
 
 The copy makes a baseline independent of the run folder it came from: that may be deleted, moved or
 measured again with other metrics, and a colleague's clone needs nothing else. Pictures stay where
@@ -40,8 +41,8 @@ def promote(run: RunFolder, folder: str | Path = "baselines", reason: str = "") 
     content = _digest(run)
     file = pointer(record["suite"], folder)
     copy = RunFolder(file.with_name(f"{file.stem}-{content[:12]}"))
-    for source, target in zip(_kept(run), _kept(copy), strict=True):
-        write_bytes(target, source.read_bytes())
+    for source in _kept(run):
+        write_bytes(copy.path / source.relative_to(run.path), source.read_bytes())
     path = os.path.relpath(run.path, Path.cwd())
     entry = {
         "schema": SCHEMA,
@@ -111,14 +112,20 @@ def why(suite: str, folder: str | Path = "baselines") -> str:
 
 
 def _kept(run: RunFolder) -> list[Path]:
-    """The files that judging reads."""
-    return [run.record_file, run.samples_file, run.decoded_file, run.scores_file]
+    """The files that judging reads; features lie in a folder for each kind, or in one file."""
+    tables = [run.record_file, run.samples_file, run.decoded_file, run.scores_file]
+    tables += [run.sets_file] if run.sets_file.is_file() else []  # older runs have none
+    facts = run.record()["facts"].values() if run.record_file.is_file() else ()
+    marks = {entry["protocol"].get("features") for entry in facts if entry.get("of") == "set"}
+    features = run.path.glob("features/**/*.safetensors")
+    wanted = [f for f in features if f.parent.name in marks or f.parent == run.path / "features"]
+    return [*tables, *sorted(wanted)]
 
 
 def _digest(run: RunFolder) -> str:
     """Digest of the files that judging reads; "" if one is not there."""
     try:
-        return digest([sha256(file) for file in _kept(run)])
+        return digest([[f.relative_to(run.path).as_posix(), sha256(f)] for f in _kept(run)])
     except OSError:
         return ""
 

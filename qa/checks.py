@@ -13,7 +13,16 @@ from typing import Any
 from qa import assets
 from qa.assets import Status
 from qa.errors import AssetMissing, UsageError
-from qa.types import Decoder, Knobs, LatentSource, Metric, Sample, traits
+from qa.types import (
+    Decoder,
+    Knobs,
+    LatentMetric,
+    LatentSource,
+    Metric,
+    Sample,
+    SetMetric,
+    traits,
+)
 from qa.types import check_knobs as ask_about_knobs
 
 
@@ -92,8 +101,7 @@ def check_samples(
             f"This decoder needs one for each; the first without is {silent[0]}.",
             'use a manifest with a "prompt" in each line ("" counts), or text=none',
         )
-    encodes = getattr(latents, "scale", None) is not None
-    if encodes and samples and all(sample.image is None for sample in samples):
+    if encodes(latents) and samples and all(sample.image is None for sample in samples):
         raise UsageError(
             "None of the samples has a picture.",
             "The latents would come from an encoder.",
@@ -101,10 +109,25 @@ def check_samples(
         )
 
 
+def encodes(latents: LatentSource | None) -> bool:
+    """Whether a source makes latents of pictures: an encoder says at which scale it sees them."""
+    return getattr(latents, "scale", None) is not None
+
+
 def check_metrics(
-    metrics: Mapping[str, Metric], samples: Sequence[Sample], decoder: Decoder
+    metrics: Mapping[str, Metric | SetMetric | LatentMetric],
+    samples: Sequence[Sample],
+    decoder: Decoder,
+    encoder: LatentSource | None,
 ) -> None:
-    """Refuse metrics that compare with a reference where there is none."""
+    """Refuse metrics that compare with a reference, or encode again, where that cannot be."""
+    again = sorted(name for name, metric in metrics.items() if metric.facts.of == "latent")
+    if again and encoder is None:
+        raise UsageError(
+            f"{', '.join(again)} cannot score this run.",
+            "There is no encoder of the decoder's latents, so pictures cannot be encoded again.",
+            "leave it out, or use a decoder with an encoder of its own",
+        )
     paired = sorted(name for name, metric in metrics.items() if metric.facts.paired)
     if not paired:
         return

@@ -78,6 +78,8 @@ def run(arguments: list[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from qa.config import compose
+    from qa.cost import line as cost_line
+    from qa.cost import rows as cost_rows
     from qa.job import cost, prepare
     from qa.run import conclude, measure
 
@@ -99,6 +101,7 @@ def _run(options: argparse.Namespace) -> int:
         finished = conclude(job)
     print_verdict(finished.verdict, options.json)
     if not options.json:
+        print(f"cost    {cost_line(cost_rows(finished.folder.decoded()))}")
         print(f"report  {finished.folder.report_file}")
         if finished.tracked:
             print(f"mlflow  {finished.tracked}")

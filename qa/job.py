@@ -14,7 +14,14 @@ from typing import Any
 
 from qa import assets, numerics
 from qa import baseline as baselines
-from qa.checks import check_assets, check_knobs, check_metrics, check_samples, check_spaces
+from qa.checks import (
+    check_assets,
+    check_knobs,
+    check_metrics,
+    check_samples,
+    check_spaces,
+    encodes,
+)
 from qa.config import Config, build, function
 from qa.errors import QaError, Unavailable, UsageError
 from qa.executors import Executor
@@ -22,8 +29,9 @@ from qa.gates.margins import Margin, from_config
 from qa.plan import Plan, code_digest, make_plan
 from qa.record import versions
 from qa.results import Results, load
+from qa.scoring import AnyMetric, Scorer
 from qa.store import RunFolder, file_name
-from qa.types import Decoder, Knobs, LatentSource, Metric, Sample, Tracker
+from qa.types import Decoder, Knobs, LatentSource, Sample, Tracker
 from qa.worker import Worker
 
 Report = Callable[[RunFolder, RunFolder | None], Path]
@@ -43,7 +51,9 @@ class Job:
     plan: Plan
     decoder: Decoder
     latents: LatentSource | None
-    metrics: Mapping[str, Metric]
+    encoder: LatentSource | None
+    """What latent metrics encode pictures with."""
+    metrics: Mapping[str, AnyMetric]
     unavailable: Mapping[str, str]
     executor: Executor
     folder: RunFolder
@@ -57,14 +67,13 @@ class Job:
     @cached_property
     def worker(self) -> Worker:
         """The stages of this run's units."""
+        device = self.config.tree.device
+        scorer = Scorer(
+            self.folder, self.metrics, self.unavailable, encoder=self.encoder, device=device,
+            cache=assets.store().cache / "features",
+        )  # fmt: skip
         return Worker(
-            self.folder,
-            self.decoder,
-            self.latents,
-            self.metrics,
-            self.unavailable,
-            knobs_of(self.config),
-            self.config.tree.device,
+            self.folder, self.decoder, self.latents, scorer, knobs_of(self.config), device
         )
 
 
@@ -93,9 +102,10 @@ def _prepare(config: Config) -> Job:
         resolved = numerics.describe(settings, tree.device)
         metrics, unavailable = _metrics(config.group("metric"))
         latents, decoder = _system(config)
+        encoder = _encoder(config, latents, metrics)
     check_knobs(knobs, decoder)
     check_samples(samples, latents, decoder)
-    check_metrics(metrics, samples, decoder)
+    check_metrics(metrics, samples, decoder, encoder)
     plan = make_plan(
         samples,
         seeds=tree.seeds,
@@ -112,7 +122,7 @@ def _prepare(config: Config) -> Job:
     name = run_name(suite.name, config, plan)
     folder = RunFolder(Path(tree.out) if tree.out else Path(tree.runs) / name)
     return Job(
-        config, suite.name, plan, decoder, latents, metrics, unavailable,
+        config, suite.name, plan, decoder, latents, encoder, metrics, unavailable,
         build(config.group("executor"), "executor"), folder, settings, resolved, baseline,
         margins, report, tracker,
     )  # fmt: skip
@@ -174,9 +184,9 @@ def _typed(node: Any) -> Any:
     return OmegaConf.to_object(node)
 
 
-def _metrics(nodes: Mapping[str, Any]) -> tuple[dict[str, Metric], dict[str, str]]:
+def _metrics(nodes: Mapping[str, Any]) -> tuple[dict[str, AnyMetric], dict[str, str]]:
     """Built metrics, and why the others cannot be built."""
-    metrics: dict[str, Metric] = {}
+    metrics: dict[str, AnyMetric] = {}
     unavailable: dict[str, str] = {}
     for name, node in sorted(nodes.items()):
         try:
@@ -195,6 +205,22 @@ def _system(config: Config) -> tuple[LatentSource | None, Decoder]:
     decoder: Decoder = _complete(build(config.group("decoder"), "decoder"), DECODER)
     check_spaces(latents, decoder)
     return latents, decoder
+
+
+def _encoder(
+    config: Config, latents: LatentSource | None, metrics: Mapping[str, AnyMetric]
+) -> LatentSource | None:
+    """What made the latents, where a metric encodes pictures again: also for stored latents."""
+    if not any(metric.facts.of == "latent" for metric in metrics.values()):
+        return None
+    if encodes(latents):
+        return latents
+    node = config.group("encoder")
+    if latents is None or node is None:
+        return None
+    check_assets([node], config.choices["decoder"])
+    encoder: LatentSource = _complete(build(node, "encoder"), LATENT_SOURCE)
+    return encoder if encoder.space == latents.space and encodes(encoder) else None
 
 
 def _source(config: Config) -> Any:

@@ -13,10 +13,11 @@ exit code, and holds nothing that differs between two runs of the same plan.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qa import judge_sets, summary
 from qa.errors import UsageError
 from qa.gates.margins import Margin
 from qa.gates.regression import regression
@@ -70,12 +71,12 @@ def judge(
     measured = [_metric(name, candidate, directions, confidence) for name in candidate.metrics]
     if not any(row["count"] for row in measured):
         problems.append("nothing was measured: no metric has a value")
-    state = _state(baseline, gates, problems, failures)
+    state = summary.overall(baseline is not None, gates, problems, failures)
     return {
         "schema": SCHEMA,
         "state": state,
         "exit_code": EXIT_CODES[state],
-        "summary": _summary(state, gates, problems, failures, len(candidate.samples)),
+        "summary": summary.sentence(state, gates, problems, failures, len(candidate.samples)),
         "candidate": candidate.describe(),
         "baseline": None if baseline is None else baseline.describe(),
         "use_case": use_case,
@@ -135,27 +136,40 @@ def incomparable(candidate: Results, baseline: Results, gated: Collection[str]) 
 
 
 def _gate(metric: str, arms: Arms, margin: Margin, better: str) -> dict[str, Any]:
+    if judge_sets.is_set(metric, arms.candidate):
+        found = judge_sets.gate(
+            metric, arms.candidate, arms.baseline, margin, better, arms.confidence
+        )
+    else:
+        found = _picture_gate(metric, arms, margin, better)
+    invalid = {"state": "INVALID", "why": "the runs are not comparable"}
+    return {
+        "gate": "regression",
+        "metric": metric,
+        "margin": margin.value,
+        "margin_why": margin.why,
+        "unit": _unit(metric, arms.candidate, arms.baseline),
+        "better": better,
+        **found,
+        **(invalid if arms.incomparable else {}),
+    }
+
+
+def _picture_gate(metric: str, arms: Arms, margin: Margin, better: str) -> dict[str, Any]:
     harm = per_picture(arms.candidate, arms.baseline, metric, better)
     found = harm.dropna().sort_index()
     interval = mean_interval(found.to_numpy(), arms.confidence)
     missing = int(harm.isna().sum())
     outcome = regression(interval, missing, margin.value, arms.confidence)
-    why = f"{outcome.why}; {_first_gap(metric, harm, arms)}" if missing else outcome.why
     worst = found.sort_values(ascending=False, kind="stable").head(WORST)
     return {
-        "gate": "regression",
-        "metric": metric,
-        "state": "INVALID" if arms.incomparable else outcome.state,
+        "state": outcome.state,
         **_numbers(interval, "estimate"),
-        "margin": margin.value,
-        "margin_why": margin.why,
-        "unit": _unit(metric, arms.candidate, arms.baseline),
-        "better": better,
         "candidate": _mean(arms.candidate, metric),
         "baseline": _mean(arms.baseline, metric),
         "missing": missing,
         "needs": outcome.needs,
-        "why": "the runs are not comparable" if arms.incomparable else why,
+        "why": f"{outcome.why}; {_first_gap(metric, harm, arms)}" if missing else outcome.why,
         "worst": [{"sample": str(name), "harm": float(value)} for name, value in worst.items()],
     }
 
@@ -176,22 +190,29 @@ def _first_gap(metric: str, harm: pd.Series, arms: Arms) -> str:
 def _metric(
     name: str, results: Results, directions: Mapping[str, str], confidence: float
 ) -> dict[str, Any]:
-    values = results.by_picture(name).sort_index()
-    interval = mean_interval(values.dropna().to_numpy(), confidence)
-    rows = results.scores[(results.scores["metric"] == name) & results.scores["value"].isna()]
     facts = results.record.get("facts", {}).get(name, {})
-    why = results.record.get("unavailable", {}).get(name, "")
-    if not why and len(rows):
-        why = str(rows.iloc[0]["why"])
     return {
         "metric": name,
         "better": directions.get(name),
         "unit": facts.get("unit", ""),
         "fingerprint": facts.get("fingerprint"),
-        **_numbers(interval, "mean"),
-        "missing": int(values.isna().sum()),
-        "why": why,
+        "of": facts.get("of", "picture"),
+        **(
+            judge_sets.row(name, results)
+            if judge_sets.is_set(name, results)
+            else _mean_row(name, results, confidence)
+        ),
     }
+
+
+def _mean_row(name: str, results: Results, confidence: float) -> dict[str, Any]:
+    values = results.by_picture(name).sort_index()
+    interval = mean_interval(values.dropna().to_numpy(), confidence)
+    rows = results.scores[(results.scores["metric"] == name) & results.scores["value"].isna()]
+    why = results.record.get("unavailable", {}).get(name, "")
+    if not why and len(rows):
+        why = str(rows.iloc[0]["why"])
+    return {**_numbers(interval, "mean"), "missing": int(values.isna().sum()), "why": why}
 
 
 def _numbers(interval: Interval | None, name: str) -> dict[str, Any]:
@@ -250,54 +271,3 @@ def _directions(
 
 def _list(names: Collection[str]) -> str:
     return ", ".join(sorted(names)) or "none"
-
-
-def _state(
-    baseline: Results | None,
-    gates: Sequence[Mapping[str, Any]],
-    problems: Sequence[str],
-    failures: Sequence[object],
-) -> str:
-    if problems or (baseline is None and failures):
-        return "INVALID"
-    if baseline is None:
-        return "MEASURED"
-    states = {str(gate["state"]) for gate in gates}
-    return next(s for s in ("FAIL", "INVALID", "INCONCLUSIVE", "PASS") if s in states)
-
-
-def _summary(
-    state: str,
-    gates: Sequence[Mapping[str, Any]],
-    problems: Sequence[str],
-    failures: Sequence[Mapping[str, Any]],
-    pictures: int,
-) -> str:
-    if state == "INVALID" and failures:
-        first = failures[0]
-        verb = "picture is" if len(failures) == 1 else "pictures are"
-        return (
-            f"{len(failures)} {verb} missing. First: {first['sample']} "
-            f"seed {first['seed']}: {first['why']}"
-        )
-    if problems:
-        return f"Not comparable: {problems[0]}." if gates else f"{problems[0].capitalize()}."
-    if state == "MEASURED":
-        return f"{pictures} pictures measured; there is no baseline, so nothing was judged."
-    if state == "PASS":
-        return f"All {len(gates)} gates passed." if len(gates) > 1 else "The only gate passed."
-    counted = [gate for gate in gates if gate["state"] == state]
-    be = "is" if len(counted) == 1 else "are"
-    verb = {"FAIL": "failed", "INVALID": f"{be} invalid", "INCONCLUSIVE": f"{be} inconclusive"}[
-        state
-    ]
-    head = f"{len(counted)} of {len(gates)} gates {verb}."
-    worst = max(counted, key=lambda gate: (gate["estimate"] or 0.0) / gate["margin"])
-    if state == "FAIL" and worst["worst"]:
-        picture = worst["worst"][0]
-        return (
-            f"{head} Worst: {worst['metric']} on {picture['sample']}, "
-            f"harm {picture['harm']:.4g} {worst['unit']}".rstrip()
-            + "."
-        )
-    return f"{head} {worst['metric']}: {worst['why']}."

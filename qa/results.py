@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qa.errors import UsageError
+from qa.features import stored as features
 from qa.store import SCORE_COLUMNS, RunFolder
+from qa.types import FeatureSet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,10 @@ class Results:
 
     failures: tuple[dict[str, Any], ...] = ()
     """Pictures that are not there: sample, seed, why."""
+    sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Set metric → its row (qa.aggregate)."""
+    stored: RunFolder | None = None
+    """Where the features of set metrics lie: the run, or a baseline's copy of it."""
 
     @property
     def metrics(self) -> list[str]:
@@ -52,6 +58,16 @@ class Results:
             "seeds": int(self.scores["seed"].nunique()),
             "limited": bool(self.record.get("limited", False)),
         }
+
+    def feature_sets(self, metric: str) -> tuple[FeatureSet, FeatureSet]:
+        """Rows of a set metric's candidates and references; ValueError says what is not there."""
+        mark = self.record.get("facts", {}).get(metric, {}).get("protocol", {}).get("features")
+        if self.stored is None or mark is None:
+            raise ValueError(f"{self.name} holds no features of {metric}")
+        seeds = sorted(map(int, self.scores["seed"].unique())) or range(self.record["seeds"])
+        candidates = features.candidates(self.stored, mark, self.samples, seeds)
+        own = features.read_set(self.stored, metric)
+        return candidates, own or features.references(self.stored, mark, self.samples)
 
     def by_picture(self, metric: str) -> pd.Series:
         """Mean over seeds by sample, for all samples; NaN as soon as one seed has no value.
@@ -87,7 +103,8 @@ def load(path: str | Path) -> Results:
         for sample, seed, why in zip(lost["sample"], lost["seed"], lost["why"], strict=True)
     )
     scores = _checked(folder.scores(), path)
-    return Results(name, scores, record, digests, folder, failures)
+    sets = {row["metric"]: row for row in folder.sets()}
+    return Results(name, scores, record, digests, folder, failures, sets, folder)
 
 
 def _table(path: Path) -> pd.DataFrame:

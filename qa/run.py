@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa import numerics
+from qa import aggregate, numerics
 from qa.config import compose
 from qa.errors import QaError, UsageError
 from qa.files import read_json, write_bytes, write_json
@@ -29,6 +29,7 @@ from qa.metrics.facts import fingerprint
 from qa.plan import Plan
 from qa.record import SCHEMA, environment, now
 from qa.results import load
+from qa.scoring import set_metrics
 from qa.store import RunFolder, sample_row
 from qa.types import traits
 
@@ -93,7 +94,10 @@ def measure(job: Job, progress: Progress | None = None) -> None:
                 progress(done * job.plan.seeds, job.plan.decodes)
         write_json(job.folder.samples_file, _sample_rows(job))
         metrics = {*job.metrics, *job.unavailable}
-        job.folder.reduce([unit.id for unit in job.plan.units], metrics)
+        results = job.folder.reduce([unit.id for unit in job.plan.units], metrics)
+        sets = set_metrics(job.metrics)
+        seeds = range(job.plan.seeds)
+        write_json(job.folder.sets_file, aggregate.set_rows(job.folder, sets, results, seeds))
         write_json(job.folder.record_file, record(job, started, now()))
 
 

@@ -8,6 +8,8 @@
       units/<id>.json         one finished unit: its decoded pictures and its scores
       decoded.parquet         all units' pictures, in order of (sample, seed)
       scores.parquet          all units' scores, in order of (sample, seed, metric)
+      features/<id>/<sample>.safetensors   what set metrics saw (qa.features.stored)
+      sets.json               values of the set metrics (qa.aggregate)
       verdict.json, report.html
       .lock                   held by the process that works on the run
 
@@ -20,7 +22,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 
 SCORE_COLUMNS = ("sample", "seed", "metric", "value", "why")
 DECODED_COLUMNS = (
-    "sample", "seed", "file", "digest", "clipped", "seconds", "peak_bytes", "why", "note"
+    "sample", "seed", "file", "digest", "clipped", "seconds", "peak_bytes", "why", "note", "warm",
+    "tokens",
 )  # fmt: skip
 MAX_NAME = 120
 
@@ -48,6 +51,8 @@ class UnitResult:
     scores: tuple[Score, ...]
     fingerprints: Mapping[str, str]
     """Metric → fingerprint of the protocol that gave the scores."""
+    features: Mapping[str, str] = field(default_factory=dict)
+    """Features id → why there are none, or "" where they lie in the run (qa.features.stored)."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,10 @@ class RunFolder:
     @property
     def decoded_file(self) -> Path:
         return self.path / "decoded.parquet"
+
+    @property
+    def sets_file(self) -> Path:
+        return self.path / "sets.json"
 
     @property
     def verdict_file(self) -> Path:
@@ -153,6 +162,10 @@ class RunFolder:
         """Contents of record.json (qa.record)."""
         return self._document(self.record_file, "decoder-qa/record/")
 
+    def sets(self) -> list[dict[str, Any]]:
+        """Rows of the set metrics (qa.aggregate); none where the run has no such metric."""
+        return list(read_json(self.sets_file)) if self.sets_file.is_file() else []
+
     def samples(self) -> list[dict[str, Any]]:
         """The suite's samples as dictionaries, sorted by id."""
         return list(read_json(self.samples_file))
@@ -189,6 +202,7 @@ class RunFolder:
                 tuple(Decoded(**row) for row in data["decoded"]),
                 tuple(Score(**row) for row in data["scores"]),
                 dict(data["fingerprints"]),
+                dict(data.get("features", {})),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -204,10 +218,11 @@ class RunFolder:
         write_bytes(file, png)
         return file.relative_to(self.path).as_posix()
 
-    def reduce(self, units: Sequence[str], metrics: Collection[str]) -> None:
+    def reduce(self, units: Sequence[str], metrics: Collection[str]) -> list[UnitResult]:
         """Gather the units' results into the two tables, in an order that nothing influences.
 
-        Scores of metrics that an earlier run of the same plan asked for are left out.
+        Scores of metrics that an earlier run of the same plan asked for are left out. Returns the
+        results, in order of `units`.
         """
         results = [self.finished(unit) for unit in units]
         lost = [unit for unit, result in zip(units, results, strict=True) if result is None]
@@ -228,6 +243,7 @@ class RunFolder:
         )
         _write_table(self.decoded_file, decoded, DECODED_COLUMNS)
         _write_table(self.scores_file, scores, SCORE_COLUMNS)
+        return found
 
 
 def file_name(sample: str) -> str:
@@ -278,6 +294,7 @@ def _write_table(file: Path, rows: list[dict[str, Any]], columns: Sequence[str])
         "sample": pa.string(), "seed": pa.int64(), "metric": pa.string(), "value": pa.float64(),
         "why": pa.string(), "file": pa.string(), "digest": pa.string(), "clipped": pa.int64(),
         "seconds": pa.float64(), "peak_bytes": pa.int64(), "note": pa.string(),
+        "warm": pa.bool_(), "tokens": pa.int64(),
     }  # fmt: skip
     schema = pa.schema([(column, types[column]) for column in columns])
     table = pa.Table.from_pylist(rows, schema=schema)

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -152,6 +154,10 @@ class Decoded:
     """Why there is no picture."""
     note: str = ""
     """What was done to make it fit, e.g. that it was cropped from a larger one."""
+    warm: bool = False
+    """Whether the process had made a picture of this size before: first ones cost more."""
+    tokens: int | None = None
+    """Image tokens of one pass of the network, or None where the decoder does not say."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,8 @@ class MetricFacts:
     """Colour space, window, resize, weights' SHA-256, version: all that changes the number."""
     paired: bool = True
     """Whether it compares with a reference picture."""
+    of: Literal["picture", "set", "latent"] = "picture"
+    """What has a value: each picture, all of them together, or each picture encoded again."""
 
 
 class LatentSource(Protocol):
@@ -212,7 +220,8 @@ class Traits:
     """What a decoder may say about itself beyond its role, and what holds where it says nothing.
 
     It may also have `check_knobs(knobs)`, which raises UsageError for a dial that it cannot take,
-    and `remark(request)`, a text to keep beside one picture, or "".
+    `remark(request)`, a text to keep beside one picture, or "", and `tokens(request)`, the image
+    tokens of one pass of its network.
     """
 
     scale: int = 1
@@ -241,6 +250,12 @@ def remark(decoder: Decoder, request: DecodeRequest) -> str:
     return str(decoder.remark(request)) if hasattr(decoder, "remark") else ""
 
 
+def tokens(decoder: Decoder, request: DecodeRequest) -> int | None:
+    """Image tokens of one pass of the decoder's network, where it says so."""
+    found = decoder.tokens(request) if hasattr(decoder, "tokens") else None
+    return None if found is None else int(found)
+
+
 class Metric(Protocol):
     """Scores the seeds of one sample. Called from several threads at once."""
 
@@ -251,6 +266,78 @@ class Metric(Protocol):
 
         Raises ValueError, with the reason, where the metric is not defined for this input.
         """
+        ...
+
+
+class LatentMetric(Protocol):
+    """Compares a latent with what its encoder makes of the decoded pictures."""
+
+    facts: MetricFacts
+
+    def __call__(self, latent: Tensor, again: Sequence[Tensor]) -> list[float]:
+        """Latent float [C,h,w] and one like it for each seed → a finite value for each.
+
+        Raises ValueError, with the reason, where the metric is not defined for this input.
+        """
+        ...
+
+
+class Features(Protocol):
+    """What a set metric looks at in one picture. Called from several threads at once."""
+
+    id: str
+    """16 hexadecimal digits of everything that changes a value: weights, resize, views."""
+    width: int
+    """d, the number of values of one view."""
+    source: str
+    licence: str
+    protocol: Mapping[str, str | int | float]
+    """Weights' SHA-256, resize, levels, views: all that `id` stands for."""
+
+    def __call__(self, picture: Tensor, key: str) -> Tensor:
+        """Picture uint8 [3,H,W] → float32 [V,d] on the CPU, one row for each view of it.
+
+        `key` names the sample: random views of a picture and of its reference are at the same
+        places. Raises ValueError for a picture that is too small.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """One side of a comparison of sets: rows of features, and the picture each was taken from."""
+
+    values: NDArray[np.float32]
+    """[N,d]"""
+    pictures: NDArray[np.int64]
+    """[N]: rows of one picture (its seeds and views) have one number; they are not independent."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A set metric's value. `low` and `high` are None where no interval can be had."""
+
+    value: float
+    low: float | None
+    high: float | None
+    rows: int
+    """N of the candidate."""
+    pictures: int
+    """How many different pictures they come from."""
+
+
+class SetMetric(Protocol):
+    """Compares all pictures of a run with all references. Pure NumPy after the features."""
+
+    facts: MetricFacts
+    features: Features
+
+    def reference(self) -> FeatureSet | None:
+        """Pictures of its own to compare with; None for the suite's references."""
+        ...
+
+    def __call__(self, candidate: FeatureSet, reference: FeatureSet) -> Estimate:
+        """ValueError, with the reason, where there are too few rows for a value."""
         ...
 
 

@@ -1,7 +1,8 @@
 """The stages of one unit: load → decode → finish.
 
     load    (any thread)        read the reference picture, or find the unit's stored pictures
-    decode  (the device's own)  latent, requests, decoder.decode, timed and synchronised
+    decode  (the device's own)  latent, requests, decoder.decode, timed and synchronised; encode
+                                the pictures again where a metric asks for it
     finish  (any thread)        quantise, write PNG, score, store the unit's result
 
 An executor decides when and where each stage runs; the results never depend on it. Whatever goes
@@ -13,24 +14,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qa import images
 from qa.errors import QaError
-from qa.metrics.facts import fingerprint
+from qa.metrics.engine import said
 from qa.requests import note, requests
+from qa.scoring import Scorer
 from qa.store import RunFolder, UnitResult
-from qa.types import (
-    Decoded,
-    Decoder,
-    DecodeRequest,
-    Knobs,
-    LatentSource,
-    Metric,
-    Score,
-    Unit,
-)
+from qa.types import Decoded, Decoder, DecodeRequest, Knobs, LatentSource, Unit, tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +55,8 @@ class Shot:
     peak_bytes: int | None = None
     why: str = ""
     note: str = ""
+    warm: bool = False
+    tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +65,8 @@ class Raw:
 
     loaded: Loaded
     shots: tuple[Shot, ...]
+    encoded: Mapping[str, Mapping[int, float] | str] = field(default_factory=dict)
+    """Latent metric → value by seed, or why there are none."""
 
 
 class Worker:
@@ -79,15 +77,14 @@ class Worker:
         folder: RunFolder,
         decoder: Decoder,
         latents: LatentSource | None,
-        metrics: Mapping[str, Metric],
-        unavailable: Mapping[str, str],
+        scorer: Scorer,
         knobs: Knobs,
         device: str = "cpu",
     ) -> None:
         self.folder, self.decoder, self.latents = folder, decoder, latents
-        self.metrics, self.unavailable = dict(metrics), dict(unavailable)
-        self.knobs, self.device = knobs, device
-        self.fingerprints = {name: fingerprint(m.facts) for name, m in self.metrics.items()}
+        self.scorer, self.knobs, self.device = scorer, knobs, device
+        self._made: set[tuple[int, int]] = set()
+        """Sizes that were decoded before."""
 
     def complete(self, unit: Unit) -> bool:
         """Whether a stored result holds every picture and every value asked for.
@@ -96,7 +93,7 @@ class Worker:
         comes back with the same bytes.
         """
         result = self.folder.finished(unit.id)
-        return result is not None and not self._failed(result) and not self._unscored(result)
+        return result is not None and not self._failed(result) and not self.scorer.wanted(result)
 
     def load(self, unit: Unit) -> Loaded:
         """Read what the unit needs; a picture that cannot be read becomes the unit's problem."""
@@ -128,41 +125,53 @@ class Worker:
                 )  # fmt: skip
                 pending += [(item.unit.id, request) for request in made]
             except Exception as error:
-                why = item.problem or f"no latent: {_said(error)}"
+                why = item.problem or f"no latent: {said(error)}"
                 shots |= {(item.unit.id, s): Shot(s, None, why=why) for s in item.unit.seeds}
         for start in range(0, len(pending), batch):
             chunk = pending[start : start + batch]
             done = self._decode_chunk([request for _, request in chunk])
             shots |= {(unit, shot.seed): shot for (unit, _), shot in zip(chunk, done, strict=True)}
-        return [
-            Raw(item, () if item.stored else tuple(shots[item.unit.id, s] for s in item.unit.seeds))
-            for item in loaded
-        ]
+        return [self._raw(item, shots) for item in loaded]
 
     def finish(self, raw: Raw) -> Unit:
         """Quantise, write, score, store."""
         loaded, unit = raw.loaded, raw.loaded.unit
         pictures = dict(loaded.pictures)
         if loaded.stored is not None:
-            decoded, kept = list(loaded.stored.decoded), self._kept(loaded.stored)
+            decoded = list(loaded.stored.decoded)
         else:
             decoded = [self._keep(unit, shot, pictures) for shot in raw.shots]
             if loaded.reference is not None:
                 file = self.folder.reference_file(unit.sample.id)
                 self.folder.write_picture(file, images.encode_png(loaded.reference))
-            kept = []
-        done = {row.metric for row in kept}
         failed = {row.seed: row.why for row in decoded if row.file is None}
-        scores = [
-            *kept,
-            *(
-                row
-                for name in sorted({*self.metrics, *self.unavailable} - done)
-                for row in self._score(name, unit, pictures, loaded.reference, failed)
-            ),
-        ]
-        self.folder.store(UnitResult(unit.id, tuple(decoded), tuple(scores), self.fingerprints))
+        scores, features = self.scorer.score(
+            unit, pictures, loaded.reference, failed, loaded.stored, raw.encoded
+        )
+        marks = self.scorer.fingerprints
+        self.folder.store(UnitResult(unit.id, tuple(decoded), scores, marks, features))
         return unit
+
+    def _raw(self, item: Loaded, shots: Mapping[tuple[str, int], Shot]) -> Raw:
+        """A unit with its shots, and its pictures encoded again where a metric asks for it."""
+        if item.stored is not None:
+            made: tuple[Shot, ...] = ()
+            pictures = dict(item.pictures)
+        else:
+            made = tuple(shots[item.unit.id, seed] for seed in item.unit.seeds)
+            pictures = self._quantised(made) if self.scorer.encodes else {}
+        encoded = self.scorer.encode(item.unit, item.reference, pictures, item.stored)
+        return Raw(item, made, encoded)
+
+    @staticmethod
+    def _quantised(shots: Sequence[Shot]) -> dict[int, Tensor]:
+        """Pictures of the shots that have finite pixels, by seed."""
+        pictures = {}
+        for shot in shots:
+            with suppress(images.NotFinite):
+                if shot.pixels is not None:
+                    pictures[shot.seed] = images.quantise(shot.pixels).picture
+        return pictures
 
     def _decode_chunk(self, chunk: Sequence[DecodeRequest]) -> list[Shot]:
         import torch
@@ -172,18 +181,23 @@ class Worker:
         except torch.AcceleratorError as error:
             raise QaError(
                 "The device failed.",
-                f"{_said(error)}. Finished units are kept.",
+                f"{said(error)}. Finished units are kept.",
                 "look after the device, then run the same command again: it continues",
             ) from error
         except Exception as error:
             if len(chunk) > 1:  # find the one that fails; the others must not suffer for it
                 return [shot for request in chunk for shot in self._decode_chunk([request])]
-            return [Shot(chunk[0].seed, None, why=_said(error))]
-        each = seconds / len(chunk)
+            return [Shot(chunk[0].seed, None, why=said(error))]
+        each, sizes = seconds / len(chunk), {(r.height, r.width) for r in chunk}
+        warm = sizes <= self._made
+        self._made |= sizes
         return [
-            Shot(request.seed, picture, each, peak, note=note(request, self.decoder))
+            Shot(
+                request.seed, picture, each, peak, "", note(request, self.decoder), warm,
+                tokens(self.decoder, request),
+            )
             for request, picture in zip(chunk, pixels, strict=True)
-        ]
+        ]  # fmt: skip
 
     def _timed(self, chunk: Sequence[DecodeRequest]) -> tuple[list[Tensor], float, int | None]:
         import torch
@@ -211,7 +225,7 @@ class Worker:
         """Quantise and write one picture; `pictures` gets it under its seed."""
         failed = Decoded(
             unit.sample.id, shot.seed, None, None, 0, shot.seconds, shot.peak_bytes, shot.why,
-            shot.note,
+            shot.note, shot.warm, shot.tokens,
         )  # fmt: skip
         if shot.pixels is None:
             return failed
@@ -226,32 +240,6 @@ class Worker:
         return replace(
             failed, file=file, digest=images.digest(result.picture), clipped=result.clipped
         )
-
-    def _score(
-        self,
-        name: str,
-        unit: Unit,
-        pictures: Mapping[int, Tensor],
-        reference: Tensor | None,
-        failed: Mapping[int, str],
-    ) -> list[Score]:
-        import torch
-
-        sample = unit.sample.id
-        rows = {seed: Score(sample, seed, name, None, why) for seed, why in failed.items()}
-        alive = sorted(pictures)
-        if name in self.unavailable:
-            why = self.unavailable[name]
-            rows |= {seed: Score(sample, seed, name, None, why) for seed in alive}
-        elif alive:
-            try:
-                stack = torch.stack([pictures[seed] for seed in alive])
-                values = self.metrics[name](stack, reference)
-                for seed, value in zip(alive, values, strict=True):
-                    rows[seed] = Score(sample, seed, name, float(value))
-            except Exception as error:
-                rows |= {seed: Score(sample, seed, name, None, _said(error)) for seed in alive}
-        return [rows[seed] for seed in unit.seeds]
 
     def _stored_pictures(self, stored: UnitResult | None) -> dict[int, Tensor] | None:
         """A unit's stored pictures by seed, or None if they must be decoded (again)."""
@@ -269,25 +257,6 @@ class Worker:
             pictures[row.seed] = picture
         return pictures
 
-    def _kept(self, stored: UnitResult) -> list[Score]:
-        """Stored scores that are still wanted and were made by the same protocol."""
-        good = {n for n, mark in self.fingerprints.items() if stored.fingerprints.get(n) == mark}
-        lost = {row.metric for row in stored.scores if row.value is None}
-        return [row for row in stored.scores if row.metric in good - lost]
-
     @staticmethod
     def _failed(stored: UnitResult) -> bool:
         return any(row.file is None for row in stored.decoded)
-
-    def _unscored(self, stored: UnitResult) -> set[str]:
-        kept = {row.metric for row in self._kept(stored)}
-        told = {row.metric for row in stored.scores} & set(self.unavailable)
-        return {*self.metrics, *self.unavailable} - kept - told
-
-
-def _said(error: Exception) -> str:
-    """An exception as one line; QaError and ValueError messages are written for people."""
-    if isinstance(error, QaError):
-        return f"{error.what} {error.why}".strip()
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from qa import cost as costs
 from qa import files
 from qa.store import SCORE_COLUMNS, RunFolder
 from reports import cards, harm, wording
@@ -91,6 +92,7 @@ def render(run: RunFolder, baseline: RunFolder | None = None) -> str:
         lines=[_line(row, samples[row.sample], album, place) for place, row in enumerate(rows)],
         cards=shown,
         failures=verdict["failures"][:MAX_FAILURES],
+        cost=_cost(run),
         command=shlex.join(map(str, record.get("command") or ())),
         ramp=RAMP,
         full=FULL,
@@ -122,6 +124,11 @@ def _scores(run: RunFolder) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(columns=list(SCORE_COLUMNS))
+
+
+def _cost(run: RunFolder) -> list[dict[str, Any]]:
+    """What the decodes cost; nothing where a run ended before it had any."""
+    return costs.rows(run.decoded()) if run.decoded_file.is_file() else []
 
 
 def _line(row: harm.Row, sample: Mapping[str, Any], album: cards.Album, place: int) -> Line:

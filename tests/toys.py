@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from qa import images, seeds
-from qa.types import DecodeRequest, Latent, LatentSpace, MetricFacts, Sample
+from qa.types import (
+    DecodeRequest,
+    Estimate,
+    FeatureSet,
+    Latent,
+    LatentSpace,
+    MetricFacts,
+    Sample,
+)
 
 POOLED = LatentSpace("pooled", 3, 8, "8x8 means")
 
@@ -28,6 +38,12 @@ class Pool:
         _, _, h, w = pixels.shape
         padded = F.pad(pixels, (0, -w % 8, 0, -h % 8), mode="replicate")
         return Latent(F.avg_pool2d(padded, 8)[0])
+
+
+class Encoder(Pool):
+    """The same, and says that it encodes pictures as they are."""
+
+    scale = 1
 
 
 class Sampler:
@@ -98,3 +114,46 @@ class Brightness:
 
     def __call__(self, pictures: torch.Tensor, reference: torch.Tensor | None) -> list[float]:
         return [picture.float().mean().item() for picture in pictures]
+
+
+class Colours:
+    """Features: the mean of each channel in each quarter of a picture, [4,3]."""
+
+    id = "c0105c0105c01050"
+    width = 3
+    source = licence = "test"
+    protocol: ClassVar = {"version": 1}
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, picture: torch.Tensor, key: str) -> torch.Tensor:
+        self.calls += 1
+        if min(picture.shape[1:]) < 2:
+            raise ValueError("a picture of one pixel has no quarters")
+        return F.adaptive_avg_pool2d(picture.float(), 2).flatten(1).T.contiguous()
+
+
+class ColourGap:
+    """Set metric: distance of the mean features of two sets."""
+
+    better = "lower"
+    unit = ""
+
+    def __init__(self, reference: str = "suite", level: float = 0.0) -> None:
+        self.features = Colours()
+        self._own = None
+        if reference == "grey":
+            rows = np.full((2, 3), level, np.float32)
+            self._own = FeatureSet(rows, np.arange(2))
+        protocol = {"version": 1, "features": self.features.id, "reference": reference}
+        self.facts = MetricFacts("colour_gap", "lower", "", "test", "test", protocol, of="set",
+                                 paired=reference == "suite")  # fmt: skip
+
+    def reference(self) -> FeatureSet | None:
+        return self._own
+
+    def __call__(self, candidate: FeatureSet, reference: FeatureSet) -> Estimate:
+        gap = candidate.values.mean(0) - reference.values.mean(0)
+        count = len(np.unique(candidate.pictures))
+        return Estimate(float(np.linalg.norm(gap)), None, None, len(candidate.values), count)

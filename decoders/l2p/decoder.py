@@ -100,6 +100,11 @@ class L2P:
         """
         return [self._draw(request) for request in requests]
 
+    def tokens(self, request: DecodeRequest) -> int:
+        """Patches of one picture: the trunk's image tokens."""
+        patch = self.checkpoint.config.patch
+        return (request.height // patch) * (request.width // patch)
+
     def _draw(self, request: DecodeRequest) -> Tensor:
         if (request.height, request.width) != self.size:
             raise QaError(

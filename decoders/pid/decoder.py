@@ -97,6 +97,11 @@ class PiD:
             return error.what
         return ""
 
+    def tokens(self, request: DecodeRequest) -> int:
+        """Patches of one picture: what the joint blocks attend over beside the text."""
+        height, width = self._full_size(request)
+        return (height // self.network.config.patch) * (width // self.network.config.patch)
+
     @property
     def _student(self) -> bool:
         return self.checkpoint.sampler == "student"

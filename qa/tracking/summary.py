@@ -5,7 +5,7 @@ aggregates over pictures with the ends of their intervals, never one per sample:
 
     psnr/mean  psnr/low  psnr/high  psnr/count  psnr/missing     every metric of the verdict
     gate/psnr/harm  /low  /high  /margin  /count  /missing       every gate (harm: positive = worse)
-    decode/pictures  decode/failures  decode/seconds  ...        cost of the decodes
+    decode/pictures  decode/failures  decode/seconds_median  ... cost of the decodes
 
 A number that does not exist is a text (`qa.missing.psnr/mean` = why) and never NaN or infinity.
 """
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from qa import cost
 from qa.errors import QaError
 from qa.files import digest
 from qa.store import RunFolder
@@ -211,17 +212,14 @@ def _named(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, An
 
 
 def _cost(folder: RunFolder, numbers: Numbers) -> None:
-    """Counts and cost of the decodes: seconds are a mean, memory in bytes is the highest peak."""
+    """Counts and cost of the decodes (qa.cost)."""
     table = folder.decoded()
     made = table[table["file"].notna()]
     numbers.add("decode/pictures", len(made))
     numbers.add("decode/failures", len(table) - len(made))
     numbers.add("decode/clipped", int(made["clipped"].sum()))
-    why = "no picture was decoded"
-    numbers.add("decode/seconds", float(made["seconds"].mean()) if len(made) else None, why)
-    peaks = made["peak_bytes"].dropna()
-    peak = float(peaks.max()) if len(peaks) else None
-    numbers.add("decode/peak_bytes", peak, "the device does not tell")
+    for row in cost.rows(table):
+        numbers.add(f"decode/{row['metric']}", row["value"], row["why"])
 
 
 def _milliseconds(time: str) -> int:

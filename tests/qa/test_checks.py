@@ -108,11 +108,11 @@ def test_without_a_reference_nothing_is_compared_with_one():
     words, pictured = [Sample("a", prompt="x")], [Sample("b", image=Path("b.png"))]
     both = {"m": Plain(True), "n": Plain(False)}
     with pytest.raises(UsageError, match=r"m cannot score this run.*draws pictures of its own"):
-        checks.check_metrics(both, pictured, FromWords())
+        checks.check_metrics(both, pictured, FromWords(), None)
     with pytest.raises(UsageError, match=r"m cannot score this run.*has a reference picture"):
-        checks.check_metrics(both, words, Sampler())
-    checks.check_metrics({"n": Plain(False)}, words, FromWords())
-    checks.check_metrics(both, [*words, *pictured], Sampler())
+        checks.check_metrics(both, words, Sampler(), None)
+    checks.check_metrics({"n": Plain(False)}, words, FromWords(), None)
+    checks.check_metrics(both, [*words, *pictured], Sampler(), None)
 
 
 def test_a_decoder_may_refuse_a_dial():

@@ -22,6 +22,8 @@ def _load(path: Path) -> ModuleType:
 
 _battery = _load(HERE.parents[1] / "battery.py")
 _cases = _load(HERE / "cases.py")
+for _more in sorted(HERE.glob("cases_*.py")):
+    _cases.BUILDERS.update(_load(_more).BUILDERS)
 
 
 @pytest.fixture(autouse=True, scope="module")

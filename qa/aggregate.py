@@ -1,0 +1,57 @@
+"""What only all pictures of a run have together: the values of the set metrics.
+
+Features were kept while the pictures were in memory (`qa.features.stored`); here they are read in
+order of the samples' ids, so that a value does not depend on who measured which picture when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qa.features import stored
+from qa.store import RunFolder, UnitResult
+from qa.types import FeatureSet, SetMetric
+
+
+def set_rows(
+    run: RunFolder,
+    metrics: Mapping[str, SetMetric],
+    results: Sequence[UnitResult],
+    seeds: Sequence[int],
+) -> list[dict[str, Any]]:
+    """One row for each set metric: its value with an interval, or why there is none.
+
+    A single picture without features takes the value away: a set with a gap is another set.
+    """
+    return [_set_row(run, name, metrics[name], results, seeds) for name in sorted(metrics)]
+
+
+def _set_row(
+    run: RunFolder,
+    name: str,
+    metric: SetMetric,
+    results: Sequence[UnitResult],
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    row = {"metric": name, "value": None, "low": None, "high": None, "rows": 0, "pictures": 0}
+    mark = metric.features.id
+    gap = next(((r.decoded[0].sample, why) for r in results if (why := r.features.get(mark))), None)
+    try:
+        if gap is not None:
+            raise ValueError(f"{gap[0]!r}: {gap[1]}")
+        samples = [result.decoded[0].sample for result in results]
+        candidate = stored.candidates(run, mark, samples, seeds)
+        found = metric(candidate, _reference(run, name, metric, samples))
+    except ValueError as error:
+        return row | {"why": str(error)}
+    return row | vars(found) | {"why": ""}
+
+
+def _reference(run: RunFolder, name: str, metric: SetMetric, samples: Sequence[str]) -> FeatureSet:
+    """What a set metric compares with: pictures of its own, or the suite's references."""
+    own = metric.reference()
+    if own is not None:
+        stored.write_set(run, name, own)
+        return own
+    return stored.references(run, metric.features.id, samples)

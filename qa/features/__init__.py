@@ -1,0 +1,1 @@
+"""From a picture to rows of features: where it is looked at, how resized, by which network."""

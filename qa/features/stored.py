@@ -1,0 +1,135 @@
+"""Features on disk: kept beside a run, so that intervals, KID and subsets need no picture again.
+
+    <run>/features/<features id>/<sample>.safetensors
+      seeds      int64   [A]        the seeds that have a picture
+      values     float32 [A,V,d]    rows of each of them, one a view
+      reference  float32 [V,d]      rows of the reference picture, if there is one
+
+One file for each sample: units finish in any order, on any machine, and reading goes by sample, so
+nothing depends on who wrote which file when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qa.files import atomic
+from qa.store import RunFolder, file_name
+from qa.types import FeatureSet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The features of one sample's pictures."""
+
+    seeds: tuple[int, ...]
+    values: NDArray[np.float32]
+    """[A,V,d]"""
+    reference: NDArray[np.float32] | None
+    """[V,d]"""
+
+
+def feature_file(run: RunFolder, features: str, sample: str) -> Path:
+    """Where one sample's rows of one kind of features lie."""
+    return run.path / "features" / features / f"{file_name(sample)}.safetensors"
+
+
+def write(run: RunFolder, features: str, sample: str, rows: Rows) -> None:
+    """Keep one sample's rows."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    tensors = {"seeds": np.asarray(rows.seeds, np.int64), "values": rows.values}
+    if rows.reference is not None:
+        tensors["reference"] = rows.reference
+    with atomic(feature_file(run, features, sample)) as temporary:
+        save_file({name: np.ascontiguousarray(a) for name, a in tensors.items()}, temporary)
+
+
+def read(run: RunFolder, features: str, sample: str) -> Rows | None:
+    """One sample's rows, or None where there is no whole file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(feature_file(run, features, sample))
+        seeds = tuple(int(seed) for seed in tensors["seeds"])
+        return Rows(seeds, tensors["values"], tensors.get("reference"))
+    except (OSError, SafetensorError, KeyError):
+        return None
+
+
+def candidates(
+    run: RunFolder, features: str, samples: Sequence[str], seeds: Sequence[int]
+) -> FeatureSet:
+    """All rows of a run's pictures, in order of (sample, seed, view).
+
+    Raises ValueError, naming the first gap, unless every sample has every seed.
+    """
+    blocks = []
+    for sample in samples:
+        rows = _found(run, features, sample)
+        lost = sorted(set(seeds) - set(rows.seeds))
+        if lost:
+            raise ValueError(f"{sample!r} has no picture for seed {lost[0]}")
+        wanted = rows.values[[rows.seeds.index(seed) for seed in seeds]]
+        blocks.append(wanted.reshape(-1, wanted.shape[-1]))
+    return _set(blocks)
+
+
+def references(run: RunFolder, features: str, samples: Sequence[str]) -> FeatureSet:
+    """All rows of the reference pictures; ValueError names the first sample without one."""
+    blocks = []
+    for sample in samples:
+        rows = _found(run, features, sample).reference
+        if rows is None:
+            raise ValueError(f"{sample!r} has no reference picture")
+        blocks.append(rows)
+    return _set(blocks)
+
+
+def set_file(run: RunFolder, metric: str) -> Path:
+    """Where the rows of a metric's own references lie, if it brings some."""
+    return run.path / "features" / f"{file_name(metric)}.reference.safetensors"
+
+
+def write_set(run: RunFolder, metric: str, rows: FeatureSet) -> None:
+    """Keep a metric's own references, so that a later comparison needs nothing but the run."""
+    from safetensors.numpy import save_file
+
+    with atomic(set_file(run, metric)) as temporary:
+        save_file({"values": rows.values, "pictures": rows.pictures}, temporary)
+
+
+def read_set(run: RunFolder, metric: str) -> FeatureSet | None:
+    """A metric's own references, or None if it has none."""
+    from safetensors.numpy import load_file
+
+    file = set_file(run, metric)
+    if not file.is_file():
+        return None
+    tensors = load_file(file)
+    return FeatureSet(tensors["values"], tensors["pictures"])
+
+
+def _found(run: RunFolder, features: str, sample: str) -> Rows:
+    rows = read(run, features, sample)
+    if rows is None:
+        raise ValueError(f"{sample!r} has no features")
+    return rows
+
+
+def _set(blocks: Sequence[NDArray[np.float32]]) -> FeatureSet:
+    import numpy as np
+
+    if not blocks:
+        raise ValueError("there are no pictures")
+    pictures = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
+    return FeatureSet(np.concatenate(blocks), pictures.astype(np.int64))

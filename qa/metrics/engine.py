@@ -1,0 +1,131 @@
+"""One pass: everything that is measured on one sample's pictures, from the same tensors.
+
+    pictures uint8 [S,3,H,W] ──┬──► each metric      ──► S values, or why there are none
+    reference uint8 [3,H,W] ───┴──► each network once ──► rows of features for the set metrics
+
+S counts whatever shares a reference: seeds of one decoder, or several decoders at once; what is
+computed from the reference is computed once for all of them. Its features are also kept on disk,
+under the digest of the picture, for the next decoder that is measured on the same suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qa import images
+from qa.errors import QaError
+from qa.files import atomic, digest
+from qa.types import Features, Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one pass found. Where something has no value, its reason stands in `lost`."""
+
+    values: Mapping[str, list[float]] = field(default_factory=dict)
+    """Metric → S values."""
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Features id → [S,V,d]."""
+    references: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Features id → [V,d] of the reference, where there is one."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Metric or features id → why there is none."""
+
+
+class Engine:
+    """Measures samples. May be called from several threads at once."""
+
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        features: Sequence[Features] = (),
+        device: str = "cpu",
+        cache: Path | None = None,
+    ) -> None:
+        """`cache` is a folder for reference features; None keeps none."""
+        self.metrics = dict(metrics)
+        self.features = {part.id: part for part in features}
+        self._device, self._cache = device, cache
+
+    def measure(
+        self,
+        pictures: Tensor,
+        reference: Tensor | None,
+        key: str,
+        only: Sequence[str] | None = None,
+    ) -> Measured:
+        """Pictures uint8 [S,3,H,W], reference uint8 [3,H,W]; `key` names the sample's content.
+
+        `only` are the metrics and features ids wanted, all by default. One that fails does not
+        keep the others from being measured.
+        """
+        wanted = [*self.metrics, *self.features] if only is None else only
+        found = Measured({}, {}, {}, {})
+        values, features, references, lost = vars(found).values()
+        on_device = pictures.to(self._device)
+        target = None if reference is None else reference.to(self._device)
+        for name in wanted:
+            try:
+                if name in self.metrics:
+                    values[name] = [float(v) for v in self.metrics[name](on_device, target)]
+                else:
+                    features[name], rows = self._rows(name, on_device, target, key)
+                    if rows is not None:
+                        references[name] = rows
+            except Exception as error:
+                lost[name] = said(error)
+        return found
+
+    def _rows(
+        self, name: str, pictures: Tensor, reference: Tensor | None, key: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        import numpy as np
+
+        part = self.features[name]
+        rows = np.stack([_checked(part(picture, key).numpy()) for picture in pictures])
+        return rows, None if reference is None else self._reference_rows(part, reference, key)
+
+    def _reference_rows(self, part: Features, picture: Tensor, key: str) -> NDArray[np.float32]:
+        import numpy as np
+
+        if self._cache is None:
+            return _checked(part(picture, key).numpy())
+        name = digest([images.digest(picture.cpu()), key])
+        file = self._cache / part.id / name[:2] / f"{name[2:]}.npy"
+        try:
+            rows = np.load(file, allow_pickle=False)
+            if rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] == part.width:
+                return _checked(rows)
+        except (OSError, ValueError, EOFError):
+            pass  # not there yet, or not whole
+        rows = _checked(part(picture, key).numpy())
+        try:
+            with atomic(file) as temporary, temporary.open("wb") as opened:
+                np.save(opened, rows)
+        except QaError:
+            pass  # a full or read-only cache costs time, never a value
+        return rows
+
+
+def said(error: Exception) -> str:
+    """An exception as one line; QaError and ValueError messages are written for people."""
+    if isinstance(error, QaError):
+        return f"{error.what} {error.why}".strip()
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _checked(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    import numpy as np
+
+    if not np.isfinite(rows).all():
+        raise ValueError("a feature is NaN or infinite")
+    return rows

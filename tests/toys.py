@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -157,3 +159,18 @@ class ColourGap:
         gap = candidate.values.mean(0) - reference.values.mean(0)
         count = len(np.unique(candidate.pictures))
         return Estimate(float(np.linalg.norm(gap)), None, None, len(candidate.values), count)
+
+
+class Quarters(torch.nn.Module):
+    """What `Colours` computes, as a module: pictures [N,3,H,W] → [N,12]."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return F.adaptive_avg_pool2d(pictures.float(), 2).flatten(1)
+
+
+def save_network(file: Path) -> str:
+    """Write `Quarters` as TorchScript; returns the path as text."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is deprecated", category=FutureWarning)
+        torch.jit.script(Quarters()).save(file)
+    return str(file)

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qa import images
 from qa.errors import QaError
-from qa.files import atomic, digest
+from qa.features.cache import Cache, compute
 from qa.types import Features, Metric
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Engine:
         """`cache` is a folder for reference features; None keeps none."""
         self.metrics = dict(metrics)
         self.features = {part.id: part for part in features}
-        self._device, self._cache = device, cache
+        self._device, self._cache = device, Cache(cache)
 
     def measure(
         self,
@@ -90,29 +89,8 @@ class Engine:
         import numpy as np
 
         part = self.features[name]
-        rows = np.stack([_checked(part(picture, key).numpy()) for picture in pictures])
-        return rows, None if reference is None else self._reference_rows(part, reference, key)
-
-    def _reference_rows(self, part: Features, picture: Tensor, key: str) -> NDArray[np.float32]:
-        import numpy as np
-
-        if self._cache is None:
-            return _checked(part(picture, key).numpy())
-        name = digest([images.digest(picture.cpu()), key])
-        file = self._cache / part.id / name[:2] / f"{name[2:]}.npy"
-        try:
-            rows = np.load(file, allow_pickle=False)
-            if rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] == part.width:
-                return _checked(rows)
-        except (OSError, ValueError, EOFError):
-            pass  # not there yet, or not whole
-        rows = _checked(part(picture, key).numpy())
-        try:
-            with atomic(file) as temporary, temporary.open("wb") as opened:
-                np.save(opened, rows)
-        except QaError:
-            pass  # a full or read-only cache costs time, never a value
-        return rows
+        rows = np.stack([compute(part, picture, key) for picture in pictures])
+        return rows, None if reference is None else self._cache.rows(part, reference, key)
 
 
 def said(error: Exception) -> str:
@@ -121,11 +99,3 @@ def said(error: Exception) -> str:
         return f"{error.what} {error.why}".strip()
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
-
-
-def _checked(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    import numpy as np
-
-    if not np.isfinite(rows).all():
-        raise ValueError("a feature is NaN or infinite")
-    return rows

@@ -1,0 +1,109 @@
+"""Gates over set metrics: the difference of two arms, with interval and permutation test."""
+
+from dataclasses import replace
+
+import pytest
+from toys import save_network
+
+from qa import judge_sets
+from qa.gates.margins import Margin
+from qa.judge import judge
+from qa.results import load
+from qa.run import evaluate
+from qa.sets.intervals import Delta
+
+NOISY = "+decoder.noise=2.0"
+
+
+@pytest.fixture
+def arm(workdir, toy, tmp_path):
+    """Runs of the toy sampler, scored with FID on a small network of our own."""
+    file = save_network(tmp_path / "quarters.pt")
+    fid = ["metric=[fid]", f"metric.fid.extractor={file}", "metric.fid.groups=6"]
+
+    def run(out, *more):
+        return load(evaluate(*toy("Sampler", *fid, f"out={out}", *more)).folder.path)
+
+    return run
+
+
+def gate(candidate, baseline, margin=1.0):
+    verdict = judge(candidate, baseline, {"fid": Margin(margin)})
+    return verdict["gates"][0] | {"verdict": verdict["state"]}
+
+
+def test_an_arm_against_itself_passes(arm):
+    one = arm("one")
+    found = gate(one, one)
+    assert (found["state"], found["verdict"]) == ("PASS", "PASS")
+    assert found["estimate"] == found["low"] == found["high"] == 0
+    assert found["count"] == 6
+
+
+def test_a_worse_arm_fails_and_the_numbers_are_its_own(arm):
+    good, bad = arm("good"), arm("bad", NOISY)
+    found = gate(bad, good, margin=0.1)
+    assert found["state"] == "FAIL"
+    assert found["estimate"] > 0.1
+    values = [arm_.sets["fid"]["value"] for arm_ in (bad, good)]
+    assert [found["candidate"], found["baseline"]] == values
+    assert gate(good, bad, margin=0.1)["state"] == "PASS", "the better arm is not worse"
+
+
+def outcome(monkeypatch, better="lower", **fields):
+    """The gate's state for a difference given by hand; margin 1."""
+    known = Delta(5.0, 5.0, 1.0, 3.0, 7.0, 0.01, 0.99, 20, 20, 20)
+    monkeypatch.setattr(judge_sets, "_delta", lambda *_: replace(known, **fields))
+    monkeypatch.setattr(judge_sets, "row", lambda *_: {"missing": 0, "mean": 1.0, "why": ""})
+    return judge_sets.gate("fid", None, None, Margin(1.0), better, 0.9)
+
+
+def test_a_failure_needs_the_permutation_test(monkeypatch):
+    assert outcome(monkeypatch)["state"] == "FAIL"
+    found = outcome(monkeypatch, p_above=0.2)
+    assert (found["state"], "0.2 of all cases" in found["why"]) == ("INCONCLUSIVE", True)
+    assert outcome(monkeypatch, p_above=None)["state"] == "FAIL", "no test was asked for"
+
+
+def test_where_higher_is_better_harm_turns_round(monkeypatch):
+    found = outcome(monkeypatch, better="higher")
+    assert (found["estimate"], found["low"], found["high"]) == (-5, -7, -3)
+    assert found["state"] == "PASS"
+    fell = {"estimate": -5.0, "low": -7.0, "high": -3.0, "p_above": 0.99, "p_below": 0.01}
+    assert outcome(monkeypatch, better="higher", **fell)["state"] == "FAIL"
+    vetoed = outcome(monkeypatch, better="higher", **fell | {"p_below": 0.5})
+    assert vetoed["state"] == "INCONCLUSIVE"
+
+
+def test_without_an_interval_nothing_is_decided(monkeypatch):
+    found = outcome(monkeypatch, estimate=None, low=None, high=None, why="one picture")
+    assert (found["state"], found["why"]) == ("INCONCLUSIVE", "no interval: one picture")
+    assert found["estimate"] == 5
+
+
+def test_a_missing_value_is_invalid(arm):
+    good = arm("good")
+    bare = replace(good, sets={"fid": good.sets["fid"] | {"value": None, "why": "a gap"}})
+    found = gate(bare, good)
+    assert (found["state"], found["why"]) == ("INVALID", "a gap")
+
+
+def test_lost_features_are_invalid(arm):
+    good, bad = arm("good"), arm("bad", NOISY)
+    next(good.stored.path.glob("features/*/*.safetensors")).unlink()
+    found = gate(bad, good)
+    assert found["state"] == "INVALID"
+    assert "has no features" in found["why"]
+
+
+def test_a_run_without_its_set_values_is_invalid(arm):
+    good = arm("good")
+    found = gate(replace(good, sets={}), good)
+    assert found["state"] == "INVALID"
+    assert "was not computed" in found["why"]
+
+
+def test_another_protocol_is_not_comparable(arm):
+    verdict = judge(arm("a"), arm("b", "metric.fid.groups=5"), {"fid": Margin(1.0)})
+    assert verdict["state"] == "INVALID"
+    assert "fingerprint of fid" in verdict["problems"][0]

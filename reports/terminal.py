@@ -139,7 +139,8 @@ def _metrics(verdict: Mapping[str, Any]) -> Table:
     found.add_column("", overflow="fold")
     for row in verdict["metrics"]:
         lost = f"{row['missing']} missing" if row.get("missing") else ""
-        note = ": ".join(filter(None, (lost, row.get("why") or "")))
+        whole = "one value for all" if row.get("of") == "set" and not lost else ""
+        note = ": ".join(filter(None, (lost, row.get("why") or whole)))
         found.add_row(
             _name(row),
             _estimate(row, "mean", metric_digits(row)),

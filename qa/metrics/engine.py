@@ -3,9 +3,10 @@
     pictures uint8 [S,3,H,W] ──┬──► each metric      ──► S values, or why there are none
     reference uint8 [3,H,W] ───┴──► each network once ──► rows of features for the set metrics
 
-S counts whatever shares a reference: seeds of one decoder, or several decoders at once; what is
-computed from the reference is computed once for all of them. Its features are also kept on disk,
-under the digest of the picture, for the next decoder that is measured on the same suite.
+S counts whatever shares a reference: seeds of one decoder, or several decoders at once (but for
+metrics that compare seeds with each other). What is computed from the reference is computed once
+for all of them. Its features are also kept on disk, under the digest of the picture, for the next
+decoder that is measured on the same suite.
 """
 
 from __future__ import annotations

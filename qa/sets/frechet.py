@@ -58,7 +58,8 @@ class Moments:
         """Moments of rows [n,d]. ValueError below 2 rows, or for NaN."""
         rows = checked(values)
         mean = rows.mean(axis=0)
-        thin = (rows - mean) / math.sqrt(len(rows) - 1)
+        thin = rows - mean
+        thin /= math.sqrt(len(rows) - 1)
         if len(rows) <= rows.shape[1]:
             return Moments(mean, thin, None)
         return Moments(mean, None, thin.T @ thin)
@@ -150,7 +151,7 @@ def distance(x: Moments, y: Moments) -> float:
 
 def _factor(covariance: Array) -> Array:
     try:
-        lower: Array = np.linalg.cholesky(covariance)
+        upper: Array = np.linalg.cholesky(covariance).T.astype(np.float64, copy=False)
     except np.linalg.LinAlgError:  # singular: features that are constant or repeat each other
         values, vectors = np.linalg.eigh(covariance)
         if values[0] < -ASYMMETRY * max(values[-1], 0.0):
@@ -158,5 +159,6 @@ def _factor(covariance: Array) -> Array:
                 f"the covariance has the eigenvalue {values[0]:.3g}; none can be negative"
             ) from None
         alive = values > 0
-        return np.sqrt(values[alive])[:, None] * vectors[:, alive].T
-    return lower.T
+        root: Array = np.sqrt(values[alive])[:, None] * vectors[:, alive].T
+        return root
+    return upper

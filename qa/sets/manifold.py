@@ -21,11 +21,14 @@ rows wherever they stand, so a row on a surface is on it whatever the block or t
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa.sets.rows import Array, Values, blocks, checked
 
 PAIRS = 2**22
 """Values at a time when distances are computed again."""
+
+Indices = NDArray[np.intp]
 
 
 class _Balls:
@@ -131,7 +134,7 @@ def _squares(rows: Array) -> Array:
     return squares
 
 
-def _exact(x: Array, y: Array, i: Array, j: Array) -> Array:
+def _exact(x: Array, y: Array, i: Indices, j: Indices) -> Array:
     """Σ (x_i - y_j)² for index pairs, [len(i)]."""
     found = np.empty(len(i))
     step = max(1, PAIRS // x.shape[1])

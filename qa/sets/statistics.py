@@ -28,6 +28,9 @@ STATISTICS: Mapping[str, Callable[..., Measure]] = {
     "coverage": Coverage,
 }
 
+PARAMETER = "statistic."
+"""How a protocol names the parameters of its statistic: `statistic.k`."""
+
 
 def value(name: str, candidate: Values, reference: Values | Moments, **parameters: Any) -> float:
     """The named statistic of candidate rows [n,d] and reference rows [m,d].
@@ -36,10 +39,6 @@ def value(name: str, candidate: Values, reference: Values | Moments, **parameter
     where it is not defined.
     """
     return STATISTICS[name](reference, **parameters)(candidate)
-
-
-PARAMETER = "statistic."
-"""How a protocol names the parameters of its statistic: `statistic.k`."""
 
 
 def bound(protocol: Mapping[str, Any]) -> Callable[[Any], Measure]:

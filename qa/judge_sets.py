@@ -6,6 +6,7 @@ against the same reference, with an interval and a permutation test over picture
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from qa.gates.margins import Margin
@@ -15,10 +16,14 @@ from qa.sets.intervals import Delta, delta
 from qa.sets.statistics import bound
 from qa.stats import Interval
 
+PER_FEATURE = 3
+"""Rows for each feature from which the part of the bias that falls as 1/N is nearly all of it.
+Below, only the difference at this N can be bounded (qa.sets.intervals)."""
+
 
 def is_set(metric: str, results: Results) -> bool:
     """Whether a metric has one value for all pictures of a run."""
-    return results.record.get("facts", {}).get(metric, {}).get("of") == "set"
+    return bool(results.record.get("facts", {}).get(metric, {}).get("of") == "set")
 
 
 def row(metric: str, results: Results) -> dict[str, Any]:
@@ -89,11 +94,14 @@ def _judged(
 
 
 def _delta(metric: str, candidate: Results, baseline: Results, confidence: float) -> Delta:
-    """Candidate minus baseline, against the candidate's references: both arms have the same."""
+    """Candidate minus baseline, against the candidate's references: both arms have the same.
+
+    With few rows the interval is the one for the expected difference at this N.
+    """
     ours, reference = candidate.feature_sets(metric)
     theirs, _ = baseline.feature_sets(metric)
     protocol = candidate.record["facts"][metric]["protocol"]
-    return delta(
+    found = delta(
         bound(protocol),
         ours,
         theirs,
@@ -102,6 +110,10 @@ def _delta(metric: str, candidate: Results, baseline: Results, confidence: float
         permutations=int(protocol["permutations"]),
         confidence=confidence,
     )
+    at_this_n = found.at_this_n
+    if at_this_n is None or len(ours.values) >= PER_FEATURE * ours.values.shape[1]:
+        return found
+    return replace(found, estimate=found.plain, low=at_this_n[0], high=at_this_n[1])
 
 
 def _harm(found: Delta, sign: float) -> Interval:

@@ -1,6 +1,7 @@
 """Gates over set metrics: the difference of two arms, with interval and permutation test."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from qa.gates.margins import Margin
 from qa.judge import judge
 from qa.results import load
 from qa.run import evaluate
-from qa.sets.intervals import Delta
+from qa.sets.frechet import Frechet
+from qa.sets.intervals import Delta, delta
+from qa.types import FeatureSet
 
 COUNT = 40
 NOISY = "+decoder.noise=2.0"
@@ -115,3 +118,29 @@ def test_another_protocol_is_not_comparable(arm):
     verdict = judge(arm("a"), arm("b", "metric.fid.groups=5"), {"fid": Margin(1.0)})
     assert verdict["state"] == "INVALID"
     assert "fingerprint of fid" in verdict["problems"][0]
+
+
+@pytest.mark.parametrize(("rows", "corrected"), [(9, False), (11, False), (12, True)])
+def test_with_few_rows_only_this_n_is_spoken_of(monkeypatch, rows, corrected):
+    """Three rows a feature, here four features: 12."""
+
+    class Arm:
+        record: ClassVar = {"facts": {"fid": {"protocol": {
+            "statistic": "frechet", "groups": 3, "permutations": 0}}}}  # fmt: skip
+
+        def __init__(self, seed):
+            values = np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)
+            self._own = FeatureSet(values, np.arange(rows))
+
+        def feature_sets(self, metric):
+            far = np.random.default_rng(9).normal(size=(20, 4)).astype(np.float32)
+            return self._own, FeatureSet(far, -1 - np.arange(20))
+
+    arms = Arm(1), Arm(2)
+    found = judge_sets._delta("fid", *arms, 0.9)
+    own = [arm.feature_sets("fid")[0] for arm in arms]
+    raw = delta(Frechet, *own, arms[0].feature_sets("fid")[1], groups=3, permutations=0)
+    assert raw.estimate != raw.plain
+    wanted = raw.estimate if corrected else raw.plain
+    assert found.estimate == wanted
+    assert (found.low + found.high) / 2 == pytest.approx(wanted, rel=1e-9)

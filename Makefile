@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help install demo test test-slow check lock clean
+.PHONY: help install demo test test-slow test-iqa check lock clean
 
 help:                 ## what can be done here
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -29,6 +29,11 @@ test: install         ## all tests but the slow ones
 
 test-slow: install    ## the tests that take minutes
 	@$(BIN)/python -m pytest -q -m slow
+
+test-iqa: install     ## metrics of pyiqa (non-commercial licence), in a folder of its own
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+		--target $(VENV)/iqa -r requirements-iqa.lock
+	@PYTHONPATH=$(VENV)/iqa $(BIN)/python -m pytest -q tests/qa/metrics -k "iqa or niqe or quality or resolution or battery"
 
 check: install        ## style, types, layers, and what the wheel holds
 	@$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from typing import Any
 from qa import assets
 from qa.assets import Status
 from qa.errors import AssetMissing, UsageError
+from qa.metrics.licences import refused
 from qa.types import (
     Decoder,
     Knobs,
@@ -142,6 +143,18 @@ def check_metrics(
         why,
         "choose metrics without a reference, e.g. metric=[piqe]",
     )
+
+
+def check_licences(metrics: Mapping[str, Metric | SetMetric | LatentMetric], profile: str) -> None:
+    """Refuse metrics that the run's licence profile does not allow."""
+    reasons = {name: refused(metric.facts, profile) for name, metric in metrics.items()}
+    barred = {name: why for name, why in sorted(reasons.items()) if why}
+    if barred:
+        raise UsageError(
+            f"{', '.join(barred)} cannot be used here.",
+            " ".join(barred.values()),
+            "leave them out, or license_profile=research",
+        )
 
 
 def _places(node: Any) -> Iterator[tuple[str, str]]:

@@ -46,6 +46,7 @@ class RunSchema:
     seeds: int = 4
     limit: int | None = None
     device: str = "auto"
+    license_profile: str = "research"
     offline: bool = False
     baseline: str = "auto"
     baselines: str = "baselines"

@@ -17,6 +17,7 @@ from qa import baseline as baselines
 from qa.checks import (
     check_assets,
     check_knobs,
+    check_licences,
     check_metrics,
     check_samples,
     check_spaces,
@@ -106,6 +107,7 @@ def _prepare(config: Config) -> Job:
     check_knobs(knobs, decoder)
     check_samples(samples, latents, decoder)
     check_metrics(metrics, samples, decoder, encoder)
+    check_licences(metrics, tree.license_profile)
     plan = make_plan(
         samples,
         seeds=tree.seeds,

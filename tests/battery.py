@@ -34,7 +34,7 @@ class Case:
 
     metric: Metric
     oracle: Callable[[Tensor, Tensor | None], float]
-    """An independent value for picture uint8 [3,H,W] and reference."""
+    """An independent value for picture uint8 [3,H,W] and reference (`together`: all pictures)."""
     oracle_name: str
     tolerance: float
     """Largest allowed distance from the oracle."""
@@ -45,6 +45,16 @@ class Case:
     best_tolerance: float = 1e-12
     paired: bool = True
     """Whether it compares with a reference."""
+    together: bool = False
+    """Whether a value is about all pictures of a call (the seeds of a sample), of which it needs 2.
+    Their order must not matter, which replaces independence of the others."""
+    worse: Callable[[Tensor, float], Tensor] | None = None
+    """What spoils a picture, more with a larger second argument; None is `noisy`."""
+
+    @property
+    def fewest(self) -> int:
+        """Pictures that a call needs."""
+        return 2 if self.together else 1
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,8 +84,14 @@ def noisy(picture: Tensor, deviation: float, seed: int = 1) -> Tensor:
 
 def ladder(case: Case) -> tuple[Tensor, Tensor]:
     """The reference uint8 [3,H,W], and uint8 [4,3,H,W]: itself and three noise levels."""
-    reference = drawing(*case.size)
-    return reference, torch.stack([reference, *(noisy(reference, d) for d in NOISE)])
+    reference, worse = drawing(*case.size), case.worse or noisy
+    return reference, torch.stack([reference, *(worse(reference, d) for d in NOISE)])
+
+
+def expected(case: Case, pictures: Tensor, reference: Tensor) -> list[float]:
+    """The oracle's value for each picture; it sees what the metric may look at."""
+    given = reference if case.paired else pictures if case.together else None
+    return [case.oracle(picture, given) for picture in pictures]
 
 
 def check_facts(case: Case) -> None:
@@ -102,7 +118,7 @@ def check_identity(case: Case) -> None:
 
 
 def check_order(case: Case) -> None:
-    """More noise is a worse value."""
+    """More noise (or what else makes a picture worse) is a worse value."""
     if not case.paired:
         return  # without a reference, some noise may pass for texture
     reference, pictures = ladder(case)
@@ -114,10 +130,9 @@ def check_order(case: Case) -> None:
 def check_oracle(case: Case) -> None:
     """The values are those of an independent implementation."""
     reference, pictures = ladder(case)
-    given = reference if case.paired else None
-    for picture, value in zip(pictures, case.metric(pictures, given), strict=True):
-        expected = case.oracle(picture, given)
-        assert abs(value - expected) <= case.tolerance, (value, expected)
+    values = case.metric(pictures, reference if case.paired else None)
+    for value, other in zip(values, expected(case, pictures, reference), strict=True):
+        assert abs(value - other) <= case.tolerance, (value, other)
 
 
 def check_finite(case: Case) -> None:
@@ -130,10 +145,13 @@ def check_finite(case: Case) -> None:
 
 
 def check_split(case: Case) -> None:
-    """A picture's value does not depend on the other pictures in the call."""
+    """A picture's value does not depend on the other pictures in the call, or on their order."""
     reference, pictures = ladder(case)
     together = case.metric(pictures, reference)
     backwards = case.metric(pictures.flip(0), reference)[::-1]
+    if case.together:
+        assert together == backwards
+        return
     alone = [case.metric(picture[None], reference)[0] for picture in pictures]
     assert together == alone == backwards
 
@@ -177,10 +195,11 @@ def check_sizes(case: Case) -> None:
 def check_least(case: Case) -> None:
     """The smallest defined picture is scored; a smaller one is refused, with both numbers."""
     smallest = drawing(case.least, case.least + 1)
-    assert len(case.metric(noisy(smallest, 4)[None], smallest)) == 1
+    pictures = torch.stack([noisy(smallest, 4, seed=i) for i in range(case.fewest)])
+    assert len(case.metric(pictures, smallest)) == case.fewest
     if case.least > 1:
         small = drawing(case.least + 1, case.least - 1)
-        message = _refused(case, small[None], small)
+        message = _refused(case, small.expand(case.fewest, *small.shape), small)
         assert str(case.least) in message, message
         assert str(case.least - 1) in message, message
 
@@ -196,7 +215,11 @@ def check_form(case: Case) -> None:
 def check_threads(case: Case) -> None:
     """Eight threads at once, on different pictures, each get the value of a quiet machine."""
     reference, _ = ladder(case)
-    pictures = [noisy(reference, 3.0 + i, seed=i)[None] for i in range(THREADS)]
+    worse = case.worse or noisy
+    pictures = [
+        torch.stack([worse(reference, 3.0 + i + j) for j in range(case.fewest)])
+        for i in range(THREADS)
+    ]
     quiet = [case.metric(picture, reference) for picture in pictures]
     start = threading.Barrier(THREADS)
 

@@ -1,6 +1,7 @@
 """What is refused before anything is decoded, and what a decoder's traits change in a run."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,17 @@ def test_without_a_reference_nothing_is_compared_with_one():
         checks.check_metrics(both, words, Sampler(), None)
     checks.check_metrics({"n": Plain(False)}, words, FromWords(), None)
     checks.check_metrics(both, [*words, *pictured], Sampler(), None)
+
+
+def test_a_commercial_run_takes_no_metric_that_forbids_it():
+    free, barred = Plain(False), Plain(False)
+    barred.facts = replace(barred.facts, licence="PolyForm-Noncommercial-1.0.0")
+    checks.check_licences({"a": free, "b": barred}, "research")
+    checks.check_licences({"a": free}, "commercial")
+    with pytest.raises(UsageError, match=r"^b cannot be used here.*PolyForm"):
+        checks.check_licences({"a": free, "b": barred}, "commercial")
+    with pytest.raises(UsageError, match="license_profile=private is unknown"):
+        checks.check_licences({"a": free}, "private")
 
 
 def test_a_decoder_may_refuse_a_dial():

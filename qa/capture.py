@@ -205,7 +205,7 @@ def run_command(job: Job, folder: Path) -> list[str]:
     pictured = any(sample.image is not None for sample in job.samples)
     return [
         "qa", "run", *own, f"decoder={job.decoder}", "latents=stored", f"latents.path={place}",
-        *([] if pictured else ["metric=[piqe]"]),
+        *([] if pictured else ["metric=[niqe,patch_grid]"]),
     ]  # fmt: skip
 
 

@@ -141,7 +141,7 @@ def check_metrics(
     raise UsageError(
         f"{', '.join(paired)} cannot score this run.",
         why,
-        "choose metrics without a reference, e.g. metric=[piqe]",
+        "choose metrics without a reference, e.g. metric=[niqe,patch_grid]",
     )
 
 

@@ -61,7 +61,7 @@ def test_from_prompts_to_a_run_of_the_same_vae(sd3, prompts, capsys, monkeypatch
     ]  # fmt: skip
     command = shlex.split(lines[0].split("  ")[2])
     assert command == ["qa", "run", *prompts, "device=cpu", "decoder=sd3", "latents=stored",
-                       "latents.path=L/step2", "metric=[piqe]"]  # fmt: skip
+                       "latents.path=L/step2", "metric=[niqe,patch_grid]"]  # fmt: skip
 
     asked, decode = [], decoders.vae.VAEDecoder.decode
     monkeypatch.setattr(

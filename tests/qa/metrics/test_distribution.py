@@ -166,3 +166,15 @@ def test_any_module_can_be_named_on_the_command_line(workdir, toy, network):
     theirs = np.concatenate([load_file(file)["reference"] for file in sorted(folder.iterdir())])
     assert row["value"] == pytest.approx(value("frechet", ours, theirs), rel=1e-9)
     assert mark["mean"] == row["value"]
+
+
+def test_one_picture_is_no_set(workdir, toy, network):
+    from qa.run import evaluate
+
+    run = evaluate(
+        *toy("Sampler", "metric=[fid]", f"metric.fid.extractor={network}", "limit=1", "seeds=1")
+    )
+    (row,) = run.folder.sets()
+    assert row["value"] is None
+    assert "1 rows" in row["why"]
+    assert (run.verdict["state"], run.exit_code) == ("INVALID", 5)

@@ -13,17 +13,20 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[3] / "docs" / "precision.md"
-LIBRARIES = "torch torchvision torchmetrics lpips piq pyiqa scikit-image scipy numpy".split()
+LIBRARIES = (
+    "torch torchvision torchmetrics lpips piq pyiqa scikit-image scipy numpy clean-fid "
+    "pytorch-fid torch-fidelity"
+).split()
 HEAD = """# How exact the metrics are
 
 `tests/qa/metrics/test_precision.py` writes this page (`GENERATE=1 pytest` on it) and checks its
 numbers. Every line compares a metric's value with an independent one on the same drawn picture with
-Gaussian noise of 12 levels. The difference is the largest over four pictures: without noise, and
-with noise of 4, 12 and 36 levels. Above its tolerance a test
-fails (PIQE: where the `iqa` extra is installed).
+Gaussian noise of 12 levels (`hf_energy`: blurred). The difference is the largest over four pictures:
+without noise, and with noise of 4, 12 and 36 levels. Above its tolerance a test fails (metrics of
+pyiqa: `make test-iqa`).
 
-"Drawn network": AlexNet and VGG16 with drawn numbers in place of the released weights, which are
-downloads. Both sides get the same numbers, so the code is compared; the values mean nothing else.
+"Drawn": networks with drawn numbers in place of the released weights, which are downloads. Both
+sides get the same numbers, so the code is compared; the values mean nothing else.
 
 | metric | value | independent value | difference | tolerance | independent implementation |
 |---|---|---|---|---|---|
@@ -34,7 +37,7 @@ NUMBERS = re.compile(r"^\| `(\w+)` \| (\S+) \| (\S+) \| (\S+) \| (\S+) \|")
 def row(battery, case):
     reference, pictures = battery.ladder(case)
     values = case.metric(pictures, reference)
-    others = [case.oracle(picture, reference if case.paired else None) for picture in pictures]
+    others = battery.expected(case, pictures, reference)
     difference = max(abs(a - b) for a, b in zip(values, others, strict=True))
     return (
         f"| `{case.metric.facts.name}` | {values[2]:.10g} | {others[2]:.10g} | {difference:.1e} "

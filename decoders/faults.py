@@ -10,7 +10,8 @@ from torch import Tensor
 from decoders.frame import NO_KNOBS, settings_digest
 from decoders.spaces import space as find_space
 from qa.errors import UsageError
-from qa.types import Decoder, DecodeRequest, Knobs, check_knobs, remark, traits
+from qa.traits import check_knobs, remark, traits
+from qa.types import Decoder, DecodeRequest, Knobs
 
 
 class Flat:

@@ -14,17 +14,9 @@ from qa import assets
 from qa.assets import Status
 from qa.errors import AssetMissing, UsageError
 from qa.metrics.licences import refused
-from qa.types import (
-    Decoder,
-    Knobs,
-    LatentMetric,
-    LatentSource,
-    Metric,
-    Sample,
-    SetMetric,
-    traits,
-)
-from qa.types import check_knobs as ask_about_knobs
+from qa.traits import check_knobs as ask_about_knobs
+from qa.traits import traits
+from qa.types import Decoder, Knobs, LatentMetric, LatentSource, Metric, Sample, SetMetric
 
 
 def check_assets(nodes: Sequence[Any], decoder: str) -> None:

@@ -39,3 +39,11 @@ class Unavailable(UsageError):
 
 class AssetMissing(Unavailable):
     """A file from the asset table is neither in the mirror, nor cached, nor downloadable now."""
+
+
+def said(error: Exception) -> str:
+    """An exception as one line; QaError and ValueError messages are written for people."""
+    if isinstance(error, QaError):
+        return f"{error.what} {error.why}".strip()
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"

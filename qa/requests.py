@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 
 from qa import seeds
 from qa.plan import content
-from qa.types import (
-    Decoder,
-    DecodeRequest,
-    Knobs,
-    LatentSource,
-    LatentSpace,
-    Sample,
-    remark,
-    traits,
-)
+from qa.traits import remark, traits
+from qa.types import Decoder, DecodeRequest, Knobs, LatentSource, LatentSpace, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -31,7 +31,7 @@ from qa.record import SCHEMA, environment, now
 from qa.results import load
 from qa.scoring import set_metrics
 from qa.store import RunFolder, sample_row
-from qa.types import traits
+from qa.traits import traits
 
 if TYPE_CHECKING:
     import pandas as pd

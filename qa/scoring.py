@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from qa.errors import said
 from qa.features import stored as shelf
-from qa.metrics.engine import Engine, Measured, said
+from qa.metrics.engine import Engine, Measured
 from qa.metrics.facts import fingerprint
 from qa.plan import content
 from qa.store import RunFolder, UnitResult

@@ -15,7 +15,7 @@ Importing this module imports no torch: tensors appear in annotations only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -210,50 +210,9 @@ class Decoder(Protocol):
         """Pixels float32 [3,H,W] for each request, in order; sizes may differ within a call.
 
         A request's pixels must not depend on its neighbours in the call. What else a decoder may
-        say about itself stands in `Traits`.
+        say about itself stands in `qa.traits`.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What a decoder may say about itself beyond its role, and what holds where it says nothing.
-
-    It may also have `check_knobs(knobs)`, which raises UsageError for a dial that it cannot take,
-    `remark(request)`, a text to keep beside one picture, or "", and `tokens(request)`, the image
-    tokens of one pass of its network.
-    """
-
-    scale: int = 1
-    """Output pixels per pixel that the latent stands for, along each side: 4 for PiD."""
-    size: tuple[int, int] | None = None
-    """Height and width of its pictures where it has no latent to say so."""
-    needs_prompt: bool = False
-    notes: tuple[str, ...] = ()
-    """What somebody who reads its numbers has to know."""
-
-
-def traits(decoder: Decoder) -> Traits:
-    """A decoder's traits, the defaults where it has no such attribute."""
-    names = (entry.name for entry in fields(Traits))
-    return Traits(**{name: getattr(decoder, name) for name in names if hasattr(decoder, name)})
-
-
-def check_knobs(decoder: Decoder, knobs: Knobs) -> None:
-    """UsageError for a dial that the decoder cannot take; one that does not say takes all."""
-    if hasattr(decoder, "check_knobs"):
-        decoder.check_knobs(knobs)
-
-
-def remark(decoder: Decoder, request: DecodeRequest) -> str:
-    """What the decoder has to say about one picture, or ""."""
-    return str(decoder.remark(request)) if hasattr(decoder, "remark") else ""
-
-
-def tokens(decoder: Decoder, request: DecodeRequest) -> int | None:
-    """Image tokens of one pass of the decoder's network, where it says so."""
-    found = decoder.tokens(request) if hasattr(decoder, "tokens") else None
-    return None if found is None else int(found)
 
 
 class Metric(Protocol):

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qa import images
-from qa.errors import QaError
-from qa.metrics.engine import said
+from qa.errors import QaError, said
 from qa.requests import note, requests
 from qa.scoring import Scorer
 from qa.store import RunFolder, UnitResult
-from qa.types import Decoded, Decoder, DecodeRequest, Knobs, LatentSource, Unit, tokens
+from qa.traits import tokens
+from qa.types import Decoded, Decoder, DecodeRequest, Knobs, LatentSource, Unit
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,4 @@
-"""Time PiD's forward pass at a middle size and write docs/performance.md from what was measured.
+"""Time PiD's forward pass at a middle size.
 
     python scripts/time_pid.py [--threads 2] [--rounds 15]
 
@@ -22,7 +22,6 @@ from qa.record import environment
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "docs" / "measurements" / "pid-cpu.json"
-PAGE = ROOT / "docs" / "performance.md"
 SIDE = 512
 SIZES = {"hidden": 384, "heads": 6, "depth": 6, "pixel_width": 288, "pixel_heads": 4}
 ADAPTERS = {
@@ -32,7 +31,7 @@ ADAPTERS = {
 
 
 def main() -> None:
-    """Measure, keep the numbers, write the page."""
+    """Measure and keep the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
@@ -41,8 +40,7 @@ def main() -> None:
     result = measure(options.rounds) | {"threads": options.threads}
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    PAGE.write_text(page(result))
-    print(PAGE.read_text())
+    print(section(result))
 
 
 @torch.inference_mode()
@@ -80,8 +78,8 @@ def measure(rounds: int) -> dict[str, object]:
     }
 
 
-def page(result: dict) -> str:
-    """docs/performance.md for a result of `measure`."""
+def section(result: dict) -> str:
+    """Its part of docs/performance.md."""
     rows = "\n".join(
         f"| {name} | {_spread([1000 * s for s in values], '.0f')} |"
         for name, values in result["seconds"].items()
@@ -98,27 +96,18 @@ def page(result: dict) -> str:
             result["seconds"]["v1 condition"], result["seconds"]["v1 forward"], strict=True
         )
     ]
-    return f"""# Performance
-
-Written by the scripts named below from the files in `docs/measurements/`; nothing is estimated.
-Spreads are 20th to 80th percentile. Machines differ and are noisy: compare within one table only.
-
-## PiD on a CPU
+    return f"""## PiD on a CPU
 
 `python scripts/time_pid.py` → `docs/measurements/{RESULT.name}`: {result["what"]}.
 {result["cpu"]["model"]}, {result["threads"]} threads, torch {result["versions"]["torch"]}.
 
-| | ms, median [spread] of {len(ratio)} |
+| | ms, median [20th, 80th percentile] of {len(ratio)} |
 |---|---|
 {rows}
 
 `condition` (latent adapter, text embedding, positions) runs once a picture, `forward` once a step.
 Both at every step would take {_spread(saved, ".2f")} times as long as `forward` alone (v1).
 `forward` of v1.5 takes {_spread(ratio, ".2f")} times that of v1.
-
-## GPU
-
-Not measured.
 """
 
 

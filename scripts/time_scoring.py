@@ -91,13 +91,11 @@ def place(originals: Path, work: Path, count: int) -> None:
 
 def measure(work: Path, rounds: int) -> dict[str, Any]:
     """Seconds of both sides, round by round, and the values both gave."""
-    from qa.features.extractors import InceptionFeatures
     from qa.record import environment
 
-    sides: dict[str, Callable[[Path, Any], tuple[Values, dict[str, float]]]] = {
+    sides: dict[str, Callable[[Path], tuple[Values, dict[str, float]]]] = {
         "one pass": in_one_pass, "separately": separately,
     }  # fmt: skip
-    network = InceptionFeatures(weights="random")
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     parts: dict[str, list[float]] = {}
     values: dict[str, Values] = {}
@@ -105,7 +103,7 @@ def measure(work: Path, rounds: int) -> dict[str, Any]:
         # Whoever comes second finds the files cached: take turns in that as well.
         for name in sorted(sides, reverse=bool(turn % 2)):
             start = time.perf_counter()
-            values[name], spent = sides[name](work, network)
+            values[name], spent = sides[name](work)
             seconds[name].append(time.perf_counter() - start)
             for part, took in spent.items():
                 parts.setdefault(f"{name}: {part}", []).append(took)
@@ -122,7 +120,7 @@ def measure(work: Path, rounds: int) -> dict[str, Any]:
     }
 
 
-def in_one_pass(work: Path, network: Any) -> tuple[Values, dict[str, float]]:
+def in_one_pass(work: Path) -> tuple[Values, dict[str, float]]:
     """Every picture read once, everything measured from it, sets from kept features."""
     from qa import images
     from qa.metrics.distribution import FrechetDistance
@@ -131,7 +129,6 @@ def in_one_pass(work: Path, network: Any) -> tuple[Values, dict[str, float]]:
     from qa.metrics.lpips import LPIPS
     from qa.metrics.psnr import PSNR
     from qa.metrics.ssim import SSIM, MultiScaleSSIM
-    from qa.types import FeatureSet
 
     started = time.perf_counter()
     metrics = {
@@ -143,38 +140,35 @@ def in_one_pass(work: Path, network: Any) -> tuple[Values, dict[str, float]]:
         "patch_fid": FrechetDistance("patch_fid", "random", views="hific256"),
     }
     engine = Engine(metrics, [metric.features for metric in sets.values()])
-    rows: dict[str, list[list[float]]] = {name: [] for name in metrics}
-    kept: dict[str, list[Any]] = {name: [] for name in sets}
-    references: dict[str, list[Any]] = {name: [] for name in sets}
+    found = []
     for file in sorted((work / "original").iterdir()):
         pictures = torch.stack([images.read(work / decoder / file.name) for decoder in DECODERS])
-        found = engine.measure(pictures, images.read(file), file.name)
-        if found.lost:
-            raise RuntimeError(str(found.lost))
-        for name in metrics:
-            rows[name].append(list(found.values[name]))
-        for name, metric in sets.items():
-            kept[name].append(found.features[metric.features.id])
-            references[name].append(found.references[metric.features.id])
+        found.append(engine.measure(pictures, images.read(file), file.name))
+        if found[-1].lost:
+            raise RuntimeError(str(found[-1].lost))
     measured = time.perf_counter()
     values: Values = {decoder: {} for decoder in DECODERS}
     for index, decoder in enumerate(DECODERS):
         for name in metrics:
-            values[decoder][name] = statistics.mean(row[index] for row in rows[name])
+            values[decoder][name] = statistics.mean(one.values[name][index] for one in found)
         for name, metric in sets.items():
-            ours, theirs = (
-                FeatureSet(
-                    np.concatenate(blocks),
-                    np.repeat(np.arange(len(blocks)), [len(block) for block in blocks]),
-                )
-                for blocks in ([block[index] for block in kept[name]], references[name])
-            )
-            values[decoder][name] = metric(ours, theirs).value
+            mark = metric.features.id
+            candidate = _rows([one.features[mark][index] for one in found])
+            values[decoder][name] = metric(
+                candidate, _rows([one.references[mark] for one in found])
+            ).value
     done = time.perf_counter()
     return values, {"pictures": measured - started, "distances, with intervals": done - measured}
 
 
-def separately(work: Path, network: Any) -> tuple[Values, dict[str, float]]:
+def _rows(blocks: list[Any]) -> Any:
+    from qa.types import FeatureSet
+
+    owners = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
+    return FeatureSet(np.concatenate(blocks), owners)
+
+
+def separately(work: Path) -> tuple[Values, dict[str, float]]:
     """One library after the other, as their READMEs show."""
     values: Values = {decoder: {} for decoder in DECODERS}
     spent: dict[str, float] = {}

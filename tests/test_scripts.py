@@ -1,36 +1,63 @@
-"""The measuring scripts run, and the pages they write say what the committed files hold."""
+"""The measuring scripts run, and the page they write says what the committed files hold."""
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 @pytest.fixture
-def timing():
-    spec = importlib.util.spec_from_file_location("time_pid", ROOT / "scripts" / "time_pid.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(monkeypatch):
+    """Import a script by name; they import each other as neighbours."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return importlib.import_module
 
 
-def test_the_page_is_what_the_measurements_say(timing):
-    result = json.loads(timing.RESULT.read_text())
-    assert timing.PAGE.read_text() == timing.page(result)
-    result["seconds"]["v1 forward"][0] *= 100
-    result["seconds"]["v1 forward"][1] *= 100
-    result["seconds"]["v1 forward"][2] *= 100
-    assert timing.PAGE.read_text() != timing.page(result)
+def test_the_page_is_what_the_measurements_say(script, monkeypatch, tmp_path):
+    performance, pid = script("performance"), script("time_pid")
+    page = performance.PAGE.read_text(encoding="utf-8")
+    assert page == performance.page()
+    result = json.loads(pid.RESULT.read_text())
+    result["seconds"]["v1 forward"][:3] = [100.0] * 3
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(result))
+    monkeypatch.setattr(pid, "RESULT", changed)
+    assert page != performance.page()
 
 
-def test_the_script_measures(timing, monkeypatch):
+def test_a_measurement_that_was_not_made_has_no_section(script, monkeypatch, tmp_path):
+    performance, pid = script("performance"), script("time_pid")
+    assert "## PiD on a CPU" in performance.page()
+    monkeypatch.setattr(pid, "RESULT", tmp_path / "nowhere.json")
+    assert "## PiD on a CPU" not in performance.page()
+
+
+def test_every_measurement_is_on_the_page(script):
+    kept = {file.name for file in (SCRIPTS.parent / "docs" / "measurements").glob("*.json")}
+    assert kept == {one.RESULT.name for one in script("performance").SCRIPTS}
+
+
+def test_pid_is_measured(script, monkeypatch):
+    timing = script("time_pid")
     monkeypatch.setattr(timing, "SIDE", 64)
     result = timing.measure(2)
     assert set(result["seconds"]) == {
         f"{version} {part}" for version in timing.ADAPTERS for part in ("condition", "forward")
     }
     assert all(len(times) == 2 and min(times) > 0 for times in result["seconds"].values())
-    assert timing.page(result | {"threads": 1}).startswith("# Performance")
+    assert timing.section(result | {"threads": 1}).startswith("## PiD")
+
+
+def test_one_pass_was_at_least_twice_as_fast(script):
+    """The promise, on the committed file: every round, at values that agree."""
+    result = json.loads(script("time_scoring").RESULT.read_text())
+    one, apart = result["seconds"]["one pass"], result["seconds"]["separately"]
+    assert len(one) >= 3
+    assert min(b / a for a, b in zip(one, apart, strict=True)) >= 2
+    ours, theirs = result["values"]["one pass"], result["values"]["separately"]
+    for decoder, row in theirs.items():
+        for name, value in row.items():
+            assert ours[decoder][name] == pytest.approx(value, rel=1e-3), name

@@ -9,17 +9,22 @@ ships alpha and beta; the network comes from the asset table.
 
 The authors' script first shrinks pictures whose shorter side exceeds 256 pixels. Nothing is
 resized here (nor by torchmetrics), because a decoder's fine detail is what is being judged.
+
+All of it follows from five sums over positions: of x, y, xx, yy and xy. They are added up in
+float64, tile by tile (`qa.metrics.tiles`), so that memory does not grow with the picture.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qa.images import to_unit
-from qa.metrics.inputs import check_pair, score_each
+from qa.metrics.inputs import check_pair, check_tile, finite
+from qa.metrics.tiles import TILE, Tile, View, tiles, views
 from qa.metrics.trunk import Trunk, fill, load_trunk, verified
 from qa.numerics import pick_device
 from qa.types import MetricFacts
@@ -32,6 +37,8 @@ WEIGHTS = "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218"
 """SHA-256 of alpha and beta inside the torchmetrics wheel, identical to the authors' file."""
 LEAST = 32
 """The last feature map is 16 times smaller; one position would have no variance."""
+C1 = C2 = 1e-6
+CHUNK = 4
 
 _building = threading.Lock()
 
@@ -39,17 +46,24 @@ _building = threading.Lock()
 class DISTS:
     """Pictures uint8 [S,3,H,W] and a reference uint8 [3,H,W] → DISTS, lower is better.
 
-    0 for identical pictures, up to float32 rounding on either side of it.
+    0 for identical pictures, up to float64 rounding on either side of it.
     """
 
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = ""
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", tile: int = TILE) -> None:
+        """`tile` pixels at a time along each side: it bounds memory and leaves the value as it is.
+
+        It is no part of the protocol: values differ by float32 rounding, 1e-6 and less.
+        """
+        self._tile = check_tile(tile)
         trunk = load_trunk(TRUNK)
         self._device = pick_device(device)
         self._network, weights = _build(trunk)
         self._network.to(self._device)
+        self._stages = [getattr(self._network, f"stage{i}") for i in range(1, 6)]
+        self._views = [View(), *views(self._stages)]
         self.facts = MetricFacts(
             name="dists",
             better=self.better,
@@ -73,11 +87,48 @@ class DISTS:
         """S values. ValueError without an equal-sized reference, or below 32 pixels."""
         import torch
 
-        target = check_pair(pictures, reference, LEAST)[None]
+        target = check_pair(pictures, reference, LEAST)
+        height, width = target.shape[1:]
+        sums: list[Tensor] = [torch.zeros((), device=self._device)] * len(pictures)
         with torch.inference_mode():
-            # Once per call instead of once per seed; the network hands features through.
-            features = self._network.forward_once(to_unit(target.to(self._device)))
-        return score_each(lambda p: self._network(to_unit(p.to(self._device)), features), pictures)
+            for tile in tiles(height, width, self._tile, self._views):
+                known = list(self._features(target, tile))  # once for all pictures
+                for i, picture in enumerate(pictures):
+                    layers = zip(self._features(picture, tile), known, strict=True)
+                    sums[i] = sums[i] + torch.cat([_sums(f[0], g[0]) for f, g in layers])
+            return finite(self._value(total[:, 1:] / total[:, :1]) for total in sums)
+
+    def _features(self, picture: Tensor, tile: Tile) -> Iterator[Tensor]:
+        """Picture uint8 [3,H,W] → the tile's part of each layer, float32 [1,C,h,w]."""
+        x = to_unit(tile.crop(picture)[None].to(self._device))
+        yield tile.kept(x, self._views[0])
+        x = (x - self._network.mean) / self._network.std
+        for stage, view in zip(self._stages, self._views[1:], strict=True):
+            x = stage(x)
+            yield tile.kept(x, view)
+
+    def _value(self, means: Tensor) -> float:
+        """Means of x, y, xx, yy and xy over all positions, float64 [C,5] → D."""
+        mx, my, xx, yy, xy = means.unbind(dim=1)
+        texture = (2 * mx * my + C1) / (mx**2 + my**2 + C1)
+        structure = (2 * (xy - mx * my) + C2) / (xx - mx**2 + yy - my**2 + C2)
+        alpha, beta = (w.double().flatten() for w in (self._network.alpha, self._network.beta))
+        return 1 - float((alpha * texture + beta * structure).sum() / (alpha.sum() + beta.sum()))
+
+
+def _sums(x: Tensor, y: Tensor) -> Tensor:
+    """Two maps float32 [C,h,w] → sums of 1, x, y, xx, yy and xy over positions, float64 [C,6].
+
+    A few channels at a time: the float64 copies of all of them would be the largest tensors here.
+    """
+    import torch
+
+    found = []
+    for first in range(0, len(x), CHUNK):
+        a, b = (part[first : first + CHUNK].flatten(1).double() for part in (x, y))
+        parts = (torch.ones_like(a), a, b, a * a, b * b, a * b)
+        found.append(torch.stack([part.sum(dim=1) for part in parts], dim=1))
+    return torch.cat(found)
 
 
 def _build(trunk: Trunk) -> tuple[Any, str]:
@@ -101,6 +152,4 @@ def _build(trunk: Trunk) -> tuple[Any, str]:
         finally:
             dists.vgg16 = downloading
 
-    forward_once = network.forward_once
-    network.forward_once = lambda x: x if isinstance(x, list) else forward_once(x)
     return network.requires_grad_(False).eval(), digest

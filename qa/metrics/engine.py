@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qa.errors import QaError
+from qa.errors import said
 from qa.features.cache import Cache, compute
 from qa.types import Features, Metric
 
@@ -68,8 +68,10 @@ class Engine:
         keep the others from being measured.
         """
         wanted = [*self.metrics, *self.features] if only is None else only
-        found = Measured({}, {}, {}, {})
-        values, features, references, lost = vars(found).values()
+        values: dict[str, list[float]] = {}
+        features: dict[str, NDArray[np.float32]] = {}
+        references: dict[str, NDArray[np.float32]] = {}
+        lost: dict[str, str] = {}
         on_device = pictures.to(self._device)
         target = None if reference is None else reference.to(self._device)
         for name in wanted:
@@ -82,7 +84,7 @@ class Engine:
                         references[name] = rows
             except Exception as error:
                 lost[name] = said(error)
-        return found
+        return Measured(values, features, references, lost)
 
     def _rows(
         self, name: str, pictures: Tensor, reference: Tensor | None, key: str
@@ -92,11 +94,3 @@ class Engine:
         part = self.features[name]
         rows = np.stack([compute(part, picture, key) for picture in pictures])
         return rows, None if reference is None else self._cache.rows(part, reference, key)
-
-
-def said(error: Exception) -> str:
-    """An exception as one line; QaError and ValueError messages are written for people."""
-    if isinstance(error, QaError):
-        return f"{error.what} {error.why}".strip()
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qa.metrics.inputs import check_pair, score_each
+from qa.metrics.inputs import check_pair, luma, score_each
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -55,13 +55,12 @@ class GMSD:
 
     def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:
         """S values. ValueError without an equal-sized reference, or below 6 pixels."""
-        import torch
-
-        target = check_pair(pictures, reference, LEAST)[None].to(self._device, torch.float64)
+        # piq would turn colour into the same Y with six float64 pictures in memory at once.
+        target = luma(check_pair(pictures, reference, LEAST)[None].to(self._device))
 
         def score(picture: Tensor) -> Tensor:
-            levels = picture.to(self._device, torch.float64)
-            value: Tensor = self._gmsd(levels, target, reduction="none", data_range=PEAK, t=T)
+            y = luma(picture.to(self._device))
+            value: Tensor = self._gmsd(y, target, reduction="none", data_range=PEAK, t=T)
             return value
 
         return score_each(score, pictures)

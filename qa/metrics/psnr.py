@@ -1,16 +1,22 @@
 """Peak signal-to-noise ratio of one picture.
 
-    PSNR = 10 log10(255^2 / MSE),   MSE = SSE / (3HW),   SSE = sum of squared differences
+    PSNR = 10 log10(255^2 / MSE),   MSE = SSE / N,   SSE = sum of squared differences
 
-over all values of the three channels, in levels 0..255. Per picture, never pooled: the PSNR of the
-mean error of several pictures is another number (two pictures with MSE 1 and 100: 31.1 dB pooled,
-38.1 dB averaged).
+over all N = 3HW values of the three channels, in levels 0..255. Per picture, never pooled: the PSNR
+of the mean error of several pictures is another number (two pictures with MSE 1 and 100: 31.1 dB
+pooled, 38.1 dB averaged).
 
 Identical pictures have SSE = 0, hence infinite PSNR, and a value must be finite to be averaged.
 SSE is an integer, so the best imperfect picture has SSE = 1: a single value off by one level. An
 identical picture is given SSE = 1/2, that is 3.01 dB above any imperfect picture of its size
 (104.1 dB at 256x256, 128.2 dB at 4096x4096). A constant such as 100 dB would rank an identical
 picture below nearly identical large ones.
+
+`colour="y"` compares luma alone, as papers on super-resolution do: Y of BT.601 in 16..235, not
+rounded (`qa.metrics.inputs.video_luma`), with a peak of 255 all the same. N is HW then. Luma moves
+by 219/255 of a level where all channels move by one, so a grey error is 1.32 dB less than in RGB.
+Its steps are u = 219/255000 of a level, the least error of a picture whose luma differs is u^2, and
+identical luma is given u^2/2.
 """
 
 from __future__ import annotations
@@ -19,7 +25,8 @@ import math
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qa.metrics.inputs import check_pair, score_each
+from qa.errors import UsageError
+from qa.metrics.inputs import check_pair, score_each, video_luma
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -27,12 +34,27 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PEAK = 255.0
-LEAST_ERROR = 0.5
+STEPS = {"rgb": 1.0, "y": 219 / 255_000}
+"""The smallest difference of two values, in levels: a thousandth of 219/255 for luma."""
+CHANNELS = {"rgb": 3, "y": 1}
 
 
-def ceiling(height: int, width: int) -> float:
-    """PSNR in dB of identical pictures of this size: that of a squared error of 1/2 in all."""
-    return 10 * math.log10(PEAK**2 * 3 * height * width / LEAST_ERROR)
+def ceiling(height: int, width: int, colour: str = "rgb") -> float:
+    """PSNR in dB of identical pictures of this size: that of half the least squared error."""
+    values = CHANNELS[colour] * height * width
+    return 10 * math.log10(PEAK**2 * values / (STEPS[colour] ** 2 / 2))
+
+
+_PROTOCOLS = {
+    "rgb": {
+        "colour": "RGB, all values of one picture together",
+        "identical": "squared error 1/2: 10 log10(2 * 255^2 * 3HW)",
+    },
+    "y": {
+        "colour": "Y of BT.601 in 16..235, not rounded",
+        "identical": "squared error u^2/2 with u = 219/255000: 10 log10(2 * 255^2 * HW / u^2)",
+    },
+}
 
 
 class PSNR:
@@ -41,13 +63,16 @@ class PSNR:
     better: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = "dB"
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", colour: str = "rgb") -> None:
+        """UsageError for a colour other than rgb and y."""
         from torchmetrics.functional.image import peak_signal_noise_ratio
 
+        if colour not in STEPS:
+            raise UsageError(f"PSNR has no colour={colour!r}.", "", "colour=rgb or colour=y")
         self._psnr = peak_signal_noise_ratio
-        self._device = pick_device(device)
+        self._device, self._colour = pick_device(device), colour
         self.facts = MetricFacts(
-            name="psnr",
+            name="psnr" if colour == "rgb" else "psnr_y",
             better=self.better,
             unit=self.unit,
             source="Wang and Bovik, IEEE Signal Processing Magazine 26(1), 2009, eq. 2; "
@@ -55,29 +80,33 @@ class PSNR:
             licence="Apache-2.0 (torchmetrics)",
             protocol={
                 "version": 1,
-                "colour": "RGB, all values of one picture together",
                 "levels": "uint8 0..255",
                 "data_range": PEAK,
                 "resize": "none",
-                "identical": "squared error 1/2: 10 log10(2 * 255^2 * 3HW)",
                 "dtype": "float64",
+                **_PROTOCOLS[colour],
             },
         )
 
     def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:
-        """S values in dB, at most `ceiling(H, W)`. ValueError without an equal-sized reference."""
-        import torch
-
-        # In float64 the squared error of 8-bit levels is an exact integer, so the value depends
-        # neither on the order of summation nor on the device.
-        target = check_pair(pictures, reference, least=1)[None].to(self._device, torch.float64)
-        best = ceiling(*pictures.shape[2:])
+        """S values in dB, at most `ceiling`. ValueError without an equal-sized reference."""
+        target = self._levels(check_pair(pictures, reference, least=1)[None])
+        height, width = pictures.shape[2:]
+        best = ceiling(height, width, self._colour)
 
         def score(picture: Tensor) -> Tensor:
-            levels = picture.to(self._device, torch.float64)
             value: Tensor = self._psnr(
-                levels, target, data_range=PEAK, reduction="none", dim=(1, 2, 3)
+                self._levels(picture), target, data_range=PEAK, reduction="none", dim=(1, 2, 3)
             )
             return value.clamp(max=best)
 
         return score_each(score, pictures)
+
+    def _levels(self, picture: Tensor) -> Tensor:
+        """Pictures uint8 [1,3,H,W] → what is compared, float64 [1,3,H,W] or [1,1,H,W]."""
+        import torch
+
+        picture = picture.to(self._device)
+        # In float64 the squared error of 8-bit RGB is an exact integer, so the value depends
+        # neither on the order of summation nor on the device.
+        return picture.to(torch.float64) if self._colour == "rgb" else video_luma(picture)

@@ -14,7 +14,8 @@ from decoders.spaces import SPACES
 from qa import images
 from qa.config import build, compose
 from qa.errors import QaError, UsageError
-from qa.types import DecodeRequest, Knobs, Sample, traits
+from qa.traits import traits
+from qa.types import DecodeRequest, Knobs, Sample
 
 TINY = {"steps": 2, "guidance": 3.0, "options": {"noise_level": 20}, "device": "cpu"}
 

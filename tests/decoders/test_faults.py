@@ -8,7 +8,8 @@ from decoders.faults import Flat, Shifted
 from decoders.spaces import SPACES
 from qa import images
 from qa.errors import UsageError
-from qa.types import DecodeRequest, Knobs, check_knobs, remark, traits
+from qa.traits import check_knobs, remark, traits
+from qa.types import DecodeRequest, Knobs
 
 
 class Ramp:

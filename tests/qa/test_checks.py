@@ -17,7 +17,8 @@ from qa.assets.resolver import Store
 from qa.errors import AssetMissing, UsageError
 from qa.requests import corrupt, requests
 from qa.seeds import LATENT_NOISE, noise
-from qa.types import DecodeRequest, Knobs, Latent, LatentSpace, MetricFacts, Sample, Traits, traits
+from qa.traits import Traits, traits
+from qa.types import DecodeRequest, Knobs, Latent, LatentSpace, MetricFacts, Sample
 
 
 class Enlarging(Sampler):

@@ -64,7 +64,7 @@ def test_a_worse_arm_fails_and_the_numbers_are_its_own(arm):
 def outcome(monkeypatch, better="lower", **fields):
     """The gate's state for a difference given by hand; margin 1."""
     known = Delta(5.0, 5.0, 1.0, 3.0, 7.0, 0.01, 0.99, 20, 20, 20)
-    monkeypatch.setattr(judge_sets, "_delta", lambda *_: replace(known, **fields))
+    monkeypatch.setattr(judge_sets, "_delta", lambda *_, **__: replace(known, **fields))
     monkeypatch.setattr(judge_sets, "row", lambda *_: {"missing": 0, "mean": 1.0, "why": ""})
     return judge_sets.gate("fid", None, None, Margin(1.0), better, 0.9)
 

@@ -11,7 +11,8 @@ from decoders.pid.decoder import PiD
 from decoders.text import NoText
 from qa import seeds
 from qa.errors import QaError, UsageError
-from qa.types import DecodeRequest, Knobs, traits
+from qa.traits import traits
+from qa.types import DecodeRequest, Knobs
 
 CELL = 32  # 8 pixels of the autoencoder, times 4
 

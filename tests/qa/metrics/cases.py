@@ -133,21 +133,9 @@ def dists() -> Case:
     )  # fmt: skip
 
 
-def piqe() -> Case:
-    pyiqa = pytest.importorskip("pyiqa", reason="an optional extra")
-    from qa.metrics.piqe import PIQE
-
-    package = pyiqa.create_metric("piqe", device="cpu")
-
-    def oracle(picture: Tensor, reference: Tensor | None) -> float:
-        return float(package(picture[None] / 255))
-
-    return Case(PIQE(), oracle, "pyiqa", tolerance=1e-4, least=16, best=None, paired=False)
-
-
 BUILDERS: dict[str, Callable[[], Case]] = {
     build.__name__: build
-    for build in (psnr, ssim, ms_ssim, gmsd, lpips_alex, lpips_vgg, dists, piqe)
+    for build in (psnr, ssim, ms_ssim, gmsd, lpips_alex, lpips_vgg, dists)
 }
 
 

@@ -1,9 +1,12 @@
-"""DISTS: two consequences of its definition."""
+"""DISTS: consequences of its definition, and tiles."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 from torchmetrics.functional.image import dists
 
+from qa.errors import UsageError
 from qa.metrics.dists import DISTS
 
 
@@ -19,3 +22,27 @@ def test_torchmetrics_is_left_as_it_was(mirror):
     downloading = dists.vgg16
     DISTS()
     assert dists.vgg16 is downloading
+
+
+@pytest.mark.parametrize(("size", "tile"), [((32, 330), 64), ((129, 40), 50), ((33, 34), 16)])
+def test_tiles_do_not_change_the_value(battery, mirror, size, tile):
+    reference = battery.drawing(*size)
+    pictures = torch.stack([reference, battery.noisy(reference, 5), battery.noisy(reference, 20)])
+    whole, tiled = DISTS(tile=10_000), DISTS(tile=tile)
+    assert whole.facts == tiled.facts
+    assert tiled(pictures, reference) == pytest.approx(whole(pictures, reference), abs=1e-7)
+
+
+def test_tiles_that_read_no_neighbours_do(battery, mirror):
+    """The same comparison fails without what is read around a tile."""
+    reference = battery.drawing(64, 256)
+    picture = battery.noisy(reference, 20)
+    metric = DISTS(tile=64)
+    value = metric(picture[None], reference)
+    metric._views = [replace(view, before=0, after=0) for view in metric._views]
+    assert metric(picture[None], reference) != pytest.approx(value, abs=1e-5)
+
+
+def test_tiles_of_no_size():
+    with pytest.raises(UsageError, match="tile=-1"):
+        DISTS(tile=-1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from qa.features import stored
 from qa.store import RunFolder, UnitResult
-from qa.types import FeatureSet, SetMetric
+from qa.types import FeatureSet, ReferenceMoments, SetMetric
 
 
 def set_rows(
@@ -48,10 +48,14 @@ def _set_row(
     return row | vars(found) | {"why": ""}
 
 
-def _reference(run: RunFolder, name: str, metric: SetMetric, samples: Sequence[str]) -> FeatureSet:
-    """What a set metric compares with: pictures of its own, or the suite's references."""
+def _reference(
+    run: RunFolder, name: str, metric: SetMetric, samples: Sequence[str]
+) -> FeatureSet | ReferenceMoments:
+    """What a set metric compares with: a set of its own, or the suite's references."""
     own = metric.reference()
-    if own is not None:
+    if own is None:  # an earlier run in this folder may have had some
+        stored.set_file(run, name).unlink(missing_ok=True)
+    else:
         stored.write_set(run, name, own)
         return own
     return stored.references(run, metric.features.id, samples)

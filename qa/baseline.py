@@ -66,8 +66,18 @@ def ineligible(run: RunFolder) -> str:
         return "It is not finished."
     if record["unavailable"]:
         return f"It lacks a metric: {', '.join(sorted(record['unavailable']))}."
-    failures = load(run.path).failures
+    found = load(run.path)
+    empty = [name for name in found.metrics if not _measured(found, name)]
+    if empty:
+        return f"Its {', '.join(empty)} has no value."
+    failures = found.failures
     return f"{len(failures)} of its pictures are missing." if failures else ""
+
+
+def _measured(found: Results, metric: str) -> bool:
+    if metric in found.sets:
+        return found.sets[metric].get("value") is not None
+    return bool(found.by_picture(metric).notna().any())
 
 
 def find(suite: str, folder: str | Path = "baselines") -> Results | None:

@@ -102,7 +102,8 @@ def _run(options: argparse.Namespace) -> int:
     print_verdict(finished.verdict, options.json)
     if not options.json:
         print(f"cost    {cost_line(cost_rows(finished.folder.decoded()))}")
-        print(f"report  {finished.folder.report_file}")
+        if job.report is not None:
+            print(f"report  {finished.folder.report_file}")
         if finished.tracked:
             print(f"mlflow  {finished.tracked}")
     return finished.exit_code

@@ -1,8 +1,9 @@
 """The one place where pixel values change form.
 
 A *picture* is uint8 [3,H,W] RGB; *pixels* are a decoder's float32 [3,H,W], nominal [0,1].
-`quantise` maps pixels to a picture (finite check, clipped count, clamp, round half to even) and
-`to_unit` maps a picture to floats in [0,1]. No range is ever guessed from the data.
+`quantise` maps pixels to a picture (finite check, clipped count, clamp, round half to even),
+`to_unit` maps a picture to floats in [0,1], `luma` and `video_luma` to one channel of brightness.
+No range is ever guessed from the data.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """What files of those suffixes may hold. Nothing else is decoded."""
 LEVELS = 255
+LUMA = (299, 587, 114)
+"""Thousandths of red, green and blue in Y (ITU-R BT.601)."""
 ORIENTATION = 0x0112
 """EXIF tag: how a camera was held."""
 
@@ -60,17 +64,43 @@ def quantise(pixels: Tensor) -> Quantised:
     if bad:
         raise NotFinite(f"{bad} of {pixels.numel()} values are NaN or infinite")
     clipped = int(((pixels < 0) | (pixels > 1)).sum())
-    picture = (pixels.clamp(0, 1) * LEVELS).round().to(torch.uint8)
+    picture = to_levels(pixels.clamp(0, 1)).to(torch.uint8)
     return Quantised(picture, clipped)
 
 
-def to_unit(picture: Tensor) -> Tensor:
-    """picture uint8 [...,H,W] → float32 in [0,1], same shape and device."""
+def to_unit(picture: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """picture uint8 [...,H,W] → float32 (or `dtype`) in [0,1], same shape and device."""
     import torch
 
     if picture.dtype != torch.uint8:
         raise ValueError(f"a picture is uint8, got {picture.dtype}")
-    return picture.to(torch.float32) / LEVELS
+    return picture.to(dtype or torch.float32) / LEVELS
+
+
+def to_levels(unit: Tensor) -> Tensor:
+    """Floats in [0,1] → whole levels 0..255, still floats; halves go to even."""
+    return (unit * LEVELS).round()
+
+
+def luma(picture: Tensor) -> Tensor:
+    """Pictures uint8 [...,3,H,W] → Y = 0.299 R + 0.587 G + 0.114 B, float64 [...,1,H,W], 0..255.
+
+    ITU-R BT.601, full range, not rounded. Thousandths are summed as integers, so a grey pixel keeps
+    its level exactly and white is 255, not a rounding error above it.
+    """
+    import torch
+
+    red, green, blue = picture.to(torch.int32).unbind(-3)
+    thousandths = red.mul_(LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+    return thousandths.to(torch.float64).div_(1000).unsqueeze(-3)
+
+
+def video_luma(picture: Tensor) -> Tensor:
+    """Pictures uint8 [...,3,H,W] → 16 + 219/255 Y, float64 [...,1,H,W], 16..235.
+
+    BT.601's studio range, not rounded: MATLAB's `rgb2ycbcr` of doubles and scikit-image's.
+    """
+    return luma(picture).mul_(219 / LEVELS).add_(16)
 
 
 def digest(picture: Tensor) -> str:

@@ -26,6 +26,7 @@ from qa.checks import (
 from qa.config import Config, build, function
 from qa.errors import QaError, Unavailable, UsageError
 from qa.executors import Executor
+from qa.features.cache import folder_for
 from qa.gates.margins import Margin, from_config
 from qa.plan import Plan, code_digest, make_plan
 from qa.record import versions
@@ -70,8 +71,9 @@ class Job:
         """The stages of this run's units."""
         device = self.config.tree.device
         scorer = Scorer(
-            self.folder, self.metrics, self.unavailable, encoder=self.encoder, device=device,
-            cache=assets.store().cache / "features",
+            self.folder, self.metrics, self.unavailable, latents=self.latents,
+            encoder=self.encoder, device=device,
+            cache=folder_for(self.resolved_numerics),
         )  # fmt: skip
         return Worker(
             self.folder, self.decoder, self.latents, scorer, knobs_of(self.config), device

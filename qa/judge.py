@@ -122,17 +122,25 @@ def incomparable(candidate: Results, baseline: Results, gated: Collection[str]) 
     ]
     if changed:
         problems.append(f"samples: {len(changed)} have another reference, e.g. {changed[0]!r}")
-    seeds = [sorted(map(int, arm.scores["seed"].unique())) for arm in (candidate, baseline)]
-    if seeds[0] != seeds[1]:
-        problems.append(f"seeds: {seeds[0]} in the candidate, {seeds[1]} in the baseline")
+    if candidate.seeds != baseline.seeds:
+        problems.append(
+            f"seeds: {candidate.seeds} in the candidate, {baseline.seeds} in the baseline"
+        )
     ours, theirs = candidate.record.get("facts", {}), baseline.record.get("facts", {})
     for metric in sorted(set(ours) & set(theirs) & set(gated)):
         prints = [facts[metric].get("fingerprint") for facts in (ours, theirs)]
         if prints[0] != prints[1]:
             problems.append(f"fingerprint of {metric}: {prints[0]} against {prints[1]}")
+        marks = [arm.record.get("encoder_digest") for arm in (candidate, baseline)]
+        if ours[metric].get("of") == "latent" and marks[0] != marks[1]:
+            problems.append(f"encoder of {metric}: {_short(marks[0])} against {_short(marks[1])}")
     if baseline.record.get("limited"):
         problems.append("the baseline is a limited run (limit=)")
     return problems
+
+
+def _short(digest: object) -> str:
+    return str(digest)[:12]
 
 
 def _gate(metric: str, arms: Arms, margin: Margin, better: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ against the same reference, with an interval and a permutation test over picture
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from qa.sets.statistics import bound
 from qa.stats import Interval
 
 PER_FEATURE = 3
-"""Rows for each feature from which the part of the bias that falls as 1/N is nearly all of it.
+"""Pictures for each feature from which the part of the bias that falls as 1/N is nearly all of it.
 Below, only the difference at this N can be bounded (qa.sets.intervals)."""
 
 
@@ -28,13 +29,18 @@ def is_set(metric: str, results: Results) -> bool:
 
 def row(metric: str, results: Results) -> dict[str, Any]:
     """The metric's numbers as a verdict lists them; `count` is pictures."""
-    found = results.sets.get(metric)
-    if found is None:
-        why = "it was not computed: run the same `qa run` command again"
-        return _numbers(None, None, None, 0) | {"missing": len(results.samples), "why": why}
-    known = found["value"] is not None
-    numbers = _numbers(found["value"], found["low"], found["high"], found["pictures"])
-    return numbers | {"missing": 0 if known else len(results.samples), "why": found["why"]}
+    found = results.sets.get(metric, {})
+    mean = _finite(found.get("value"))
+    if mean is None:
+        why = found.get("why") or "it was not computed: run the same `qa run` command again"
+        return _numbers(None, None, None, 0) | {"missing": 1, "why": str(why)}
+    ends = _finite(found.get("low")), _finite(found.get("high"))
+    return _numbers(mean, *ends, int(found.get("pictures", 0))) | {"missing": 0, "why": ""}
+
+
+def _finite(value: object) -> float | None:
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if known else None  # type: ignore[arg-type]
 
 
 def gate(
@@ -121,7 +127,7 @@ def _delta(
         confidence=confidence,
     )
     at_this_n = found.at_this_n
-    if at_this_n is None or len(ours.values) >= PER_FEATURE * ours.values.shape[1]:
+    if at_this_n is None or found.pictures >= PER_FEATURE * ours.values.shape[1]:
         return found
     return replace(found, estimate=found.plain, low=at_this_n[0], high=at_this_n[1])
 

@@ -55,12 +55,23 @@ def describe(numerics: Numerics, device: str) -> dict[str, Any]:
     import torch
 
     resolved = asdict(numerics) | {"threads": numerics.threads or torch.get_num_threads()}
+    return resolved | _machine(device)
+
+
+def _machine(device: str) -> dict[str, Any]:
+    import torch
+
     hardware = (
         torch.cuda.get_device_name(device)
         if device.startswith("cuda")
         else torch.backends.cpu.get_cpu_capability()
     )
-    return resolved | {"torch": torch.__version__, "device": device, "hardware": hardware}
+    return {"torch": torch.__version__, "device": device, "hardware": hardware}
+
+
+def current(device: str) -> dict[str, Any]:
+    """What is in force now, whoever set it, and what else decides bits on this machine."""
+    return _read() | _machine(device)
 
 
 @contextmanager

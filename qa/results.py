@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from qa.errors import UsageError
 from qa.features import stored as features
+from qa.sets.frechet import Moments
+from qa.sets.statistics import target
 from qa.store import SCORE_COLUMNS, RunFolder
 from qa.types import FeatureSet
 
@@ -47,6 +49,13 @@ class Results:
         """Ids of all samples, planned or found, sorted."""
         return sorted({*self.digests, *self.scores["sample"].unique()})
 
+    @property
+    def seeds(self) -> list[int]:
+        """Seed indices that every sample was to have, sorted; for a table, those in it."""
+        if "seeds" in self.record:
+            return list(range(int(self.record["seeds"])))
+        return sorted(map(int, self.scores["seed"].unique()))
+
     def describe(self) -> dict[str, Any]:
         """The arm as the verdict document names it."""
         keys = ("suite", "decoder", "plan", "licence")
@@ -55,19 +64,23 @@ class Results:
             **{key: self.record.get(key) for key in keys},
             "notes": list(self.record.get("notes") or ()),
             "pictures": len(self.samples),
-            "seeds": int(self.scores["seed"].nunique()),
+            "seeds": len(self.seeds),
             "limited": bool(self.record.get("limited", False)),
         }
 
-    def feature_sets(self, metric: str) -> tuple[FeatureSet, FeatureSet]:
-        """Rows of a set metric's candidates and references; ValueError says what is not there."""
+    def feature_sets(self, metric: str) -> tuple[FeatureSet, FeatureSet | Moments]:
+        """Rows of a set metric's candidates and references, or the moments of these.
+
+        ValueError says what is not there.
+        """
         mark = self.record.get("facts", {}).get(metric, {}).get("protocol", {}).get("features")
         if self.stored is None or mark is None:
             raise ValueError(f"{self.name} holds no features of {metric}")
-        seeds = sorted(map(int, self.scores["seed"].unique())) or range(self.record["seeds"])
-        candidates = features.candidates(self.stored, mark, self.samples, seeds)
+        candidates = features.candidates(self.stored, mark, self.samples, self.seeds)
         own = features.read_set(self.stored, metric)
-        return candidates, own or features.references(self.stored, mark, self.samples)
+        if own is None:
+            own = features.references(self.stored, mark, self.samples)
+        return candidates, target(own)
 
     def by_picture(self, metric: str) -> pd.Series:
         """Mean over seeds by sample, for all samples; NaN as soon as one seed has no value.

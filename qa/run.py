@@ -135,6 +135,7 @@ def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
         "suite_digest": job.plan.suite_digest,
         "decoder_digest": job.decoder.digest,
         "latents_digest": None if job.latents is None else job.latents.digest,
+        "encoder_digest": None if job.encoder is None else job.encoder.digest,
         "seeds": job.plan.seeds,
         "pictures": len(job.plan.units),
         "limited": job.plan.limited,

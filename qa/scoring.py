@@ -39,12 +39,16 @@ class Scorer:
         metrics: Mapping[str, AnyMetric],
         unavailable: Mapping[str, str],
         *,
+        latents: LatentSource | None = None,
         encoder: LatentSource | None = None,
         device: str = "cpu",
         cache: Path | None = None,
     ) -> None:
-        """`encoder` is what latent metrics encode pictures with, `cache` keeps references' rows."""
-        self._folder, self._encoder = folder, encoder
+        """`latents` is where the run's latents come from, `encoder` what encodes pictures again.
+
+        `cache` is a folder for the features of references.
+        """
+        self._folder, self._latents, self._encoder = folder, latents, encoder
         self.unavailable = dict(unavailable)
         on_pictures = {n: cast(Metric, m) for n, m in metrics.items() if m.facts.of == "picture"}
         self._on_latents = {
@@ -67,14 +71,15 @@ class Scorer:
         ids = set(self._engine.features)
         if stored is None:
             return names | ids
-        told = {row.metric for row in stored.scores} & set(self.unavailable)
-        lying = {
+        # A value of before must not outlive the metric: without facts nothing says what it is.
+        told = {row.metric for row in stored.scores if row.value is None} & set(self.unavailable)
+        sample = stored.decoded[0].sample
+        there = {
             mark
             for mark in ids
-            if stored.features.get(mark) == ""
-            and shelf.feature_file(self._folder, mark, self._sample(stored)).is_file()
+            if stored.features.get(mark) == "" and shelf.whole(self._folder, mark, sample)
         }
-        return (names - {row.metric for row in self.kept(stored)} - told) | (ids - lying)
+        return (names - {row.metric for row in self.kept(stored)} - told) | (ids - there)
 
     def kept(self, stored: UnitResult) -> list[Score]:
         """Stored scores that are still wanted and were made by the same protocol."""
@@ -175,18 +180,13 @@ class Scorer:
         self, unit: Unit, reference: Tensor | None, pictures: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """The sample's clean latent, and what its encoder makes of each picture."""
-        if self._encoder is None:
+        if self._encoder is None or self._latents is None:
             raise ValueError("there is no encoder of these latents to encode the pictures with")
-        if reference is None:
-            raise ValueError("there is no reference picture whose latent could be compared")
-        latent = self._encoder.latent(unit.sample, reference)
+        latent = self._latents.latent(unit.sample, reference)
         if latent.sigma > 0:
             raise ValueError(f"the latent carries noise (sigma {latent.sigma}) of its own")
         bare = replace(unit.sample, image=None, sha256=None)
         return latent.tensor, [self._encoder.latent(bare, p).tensor for p in pictures]
-
-    def _sample(self, stored: UnitResult) -> str:
-        return stored.decoded[0].sample
 
 
 def _row(sample: str, seed: int, metric: str, found: Mapping[int, float] | str) -> Score:

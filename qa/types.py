@@ -270,6 +270,19 @@ class FeatureSet:
     """[N,d]"""
     pictures: NDArray[np.int64]
     """[N]: rows of one picture (its seeds and views) have one number; they are not independent."""
+    seeds: NDArray[np.int64] | None = None
+    """[N], or None for a set of one seed. Every seed is a set of its own, and what is wanted is the
+    mean of their values: put together, copies of one picture would count as so many pictures."""
+
+
+@dataclass(frozen=True)
+class ReferenceMoments:
+    """A reference set of which no rows are known: published statistics."""
+
+    mean: NDArray[np.float64]
+    """[d]"""
+    covariance: NDArray[np.float64]
+    """[d,d], divisor N-1"""
 
 
 @dataclass(frozen=True)
@@ -280,7 +293,7 @@ class Estimate:
     low: float | None
     high: float | None
     rows: int
-    """N of the candidate."""
+    """N of the candidate: rows of one seed."""
     pictures: int
     """How many different pictures they come from."""
 
@@ -291,12 +304,15 @@ class SetMetric(Protocol):
     facts: MetricFacts
     features: Features
 
-    def reference(self) -> FeatureSet | None:
-        """Pictures of its own to compare with; None for the suite's references."""
+    def reference(self) -> FeatureSet | ReferenceMoments | None:
+        """A set of its own to compare with; None for the suite's references."""
         ...
 
-    def __call__(self, candidate: FeatureSet, reference: FeatureSet) -> Estimate:
-        """ValueError, with the reason, where there are too few rows for a value."""
+    def __call__(self, candidate: FeatureSet, reference: FeatureSet | ReferenceMoments) -> Estimate:
+        """ValueError, with the reason, where there are too few rows for a value.
+
+        Moments are given only to a metric whose own reference they are.
+        """
         ...
 
 

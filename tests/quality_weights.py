@@ -164,7 +164,7 @@ def _moved(value: Tensor) -> Tensor:
     """Away from the values of a fresh network, so that one that was not filled is noticed."""
     if not value.is_floating_point():
         return value
-    return value + 0.02 * torch.rand(value.shape)
+    return value + 0.02 * (torch.rand(value.shape) - 0.5)
 
 
 def _qualiclip(path: Path) -> None:

@@ -14,7 +14,9 @@ PROMISE = 6e9
 
 
 @pytest.fixture
-def script():
+def script(monkeypatch):
+    for module in ("lpips", "dists"):  # which the script replaces for good: put back afterwards
+        monkeypatch.setattr(f"qa.metrics.{module}.load_trunk", None)
     file = ROOT / "scripts" / "measure_4k.py"
     spec = importlib.util.spec_from_file_location("measure_4k", file)
     module = importlib.util.module_from_spec(spec)
@@ -50,9 +52,7 @@ def test_the_parent_process_stays_small():
 
 
 @pytest.mark.parametrize("name", ["lpips_alex", "dists"])
-def test_learned_metrics_are_built_on_drawn_networks(script, monkeypatch, name):
-    for module in ("lpips", "dists"):
-        monkeypatch.setattr(f"qa.metrics.{module}.load_trunk", None)  # put back afterwards
+def test_learned_metrics_are_built_on_drawn_networks(script, name):
     reference, picture = script.pair(48)
     assert script.build(name)(picture[None], reference)[0] > 0
 

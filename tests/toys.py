@@ -48,6 +48,19 @@ class Encoder(Pool):
     scale = 1
 
 
+class Kept:
+    """Latents that no encoder made: uniform numbers that belong to a sample's name."""
+
+    digest = "kept-1"
+    space = POOLED
+
+    def latent(self, sample: Sample, picture: torch.Tensor | None) -> Latent:
+        assert picture is not None
+        _, h, w = picture.shape
+        generator = torch.Generator().manual_seed(sum(sample.id.encode()))
+        return Latent(torch.rand(3, -(-h // 8), -(-w // 8), generator=generator))
+
+
 class Sampler:
     """A 'generative' decoder: nearest-neighbour pixels plus each request's own initial noise."""
 
@@ -157,8 +170,9 @@ class ColourGap:
 
     def __call__(self, candidate: FeatureSet, reference: FeatureSet) -> Estimate:
         gap = candidate.values.mean(0) - reference.values.mean(0)
-        count = len(np.unique(candidate.pictures))
-        return Estimate(float(np.linalg.norm(gap)), None, None, len(candidate.values), count)
+        count, seeds = len(np.unique(candidate.pictures)), len(np.unique(candidate.seeds))
+        rows = len(candidate.values) // seeds
+        return Estimate(float(np.linalg.norm(gap)), None, None, rows, count)
 
 
 class Quarters(torch.nn.Module):

@@ -4,6 +4,10 @@ The rows of one picture (its seeds, its patches) are not independent, so picture
 out, swapped or drawn again, always with all their rows. Rows are first sorted by picture: their
 order at the call changes nothing but rounding.
 
+**Seeds.** Every seed is a set of its own, of as many rows as the reference, and the value is the
+mean over seeds. In one heap the copies that a deterministic decoder makes would be each other's
+nearest neighbours (recall 0), and identical sets would be at a distance.
+
 **Delete-group jackknife.** The P pictures, in order of their numbers, are dealt in turn to
 G = min(20, P) groups. Let θ be the statistic, θ_(g) the one without group g and h_g = N / n_g the
 rows in all for each row of the group (Busing, Meijer and van der Leeden 1999):
@@ -42,7 +46,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,14 +113,14 @@ def interval(
     where there is no value.
     """
     x, target = _sorted(candidate), _Reference(statistic, reference)
-    value = target.whole(x.values)
+    value = _value(target.whole, x)
 
     def without(gone: Pictures) -> float:
-        return target.without(gone)(_without(x, gone).values)
+        return _value(target.without(gone), _without(x, gone))
 
     found = _jackknife(without, value, x.pictures, groups)
     low, high = _around(value, found, confidence)
-    return Estimate(value, low, high, len(x.values), len(np.unique(x.pictures)))
+    return Estimate(value, low, high, _count(x), len(np.unique(x.pictures)))
 
 
 def delta(
@@ -135,17 +139,17 @@ def delta(
     statistics depends on N. `permutations=0` leaves the p-values out.
     """
     a, b, target = _sorted(candidate), _sorted(baseline), _Reference(statistic, reference)
-    if not np.array_equal(a.pictures, b.pictures):
+    if not np.array_equal(a.pictures, b.pictures) or not np.array_equal(_seeds(a), _seeds(b)):
         raise ValueError(
             f"the arms must have the same pictures and rows; the candidate has {_size(a)}, "
             f"the baseline {_size(b)}, or their picture numbers differ"
         )
-    values = target.whole(a.values), target.whole(b.values)
+    values = _value(target.whole, a), _value(target.whole, b)
     plain = values[0] - values[1]
 
     def without(gone: Pictures) -> float:
         measure = target.without(gone)
-        return measure(_without(a, gone).values) - measure(_without(b, gone).values)
+        return _value(measure, _without(a, gone)) - _value(measure, _without(b, gone))
 
     found = _jackknife(without, plain, a.pictures, groups)
     low, high = _around(found.estimate, found, confidence)
@@ -153,7 +157,7 @@ def delta(
     pictures = len(np.unique(a.pictures))
     return Delta(
         plain, found.estimate, found.error, low, high, above, below,
-        len(a.values), pictures, found.groups, found.why,
+        _count(a), pictures, found.groups, found.why,
     )  # fmt: skip
 
 
@@ -170,16 +174,16 @@ def bootstrap(
     None for `low` and `high` with one picture. ValueError where there is no value.
     """
     x, target = _sorted(candidate), _Reference(statistic, reference)
-    value = target.whole(x.values)
+    value = _value(target.whole, x)
     pictures = np.unique(x.pictures)
-    rows = len(x.values)
+    rows = _count(x)
     if len(pictures) < 2:
         return Estimate(value, None, None, rows, len(pictures))
     rng = np.random.default_rng(seed)
     found = np.empty(replicates)
     for index in range(replicates):
         drawn = pictures[rng.integers(0, len(pictures), len(pictures))]
-        found[index] = target.drawn(pictures, drawn)(_drawn(x, drawn).values)
+        found[index] = _value(target.drawn(pictures, drawn), _drawn(x, drawn))
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = value + np.quantile(found - found.mean(), tails)
     return Estimate(value, float(low), float(high), rows, len(pictures))
@@ -260,23 +264,45 @@ def _swap(
     found = [observed]
     for _ in range(permutations):
         swapped = rng.integers(0, 2, len(distinct), dtype=bool)[owner, None]
-        first = measure(np.where(swapped, b.values, a.values))
-        found.append(first - measure(np.where(swapped, a.values, b.values)))
+        first, other = (
+            _value(measure, replace(a, values=np.where(swapped, one.values, two.values)))
+            for one, two in ((b, a), (a, b))
+        )
+        found.append(first - other)
     every = np.concatenate([found, np.negative(found)])
     tie = TIE * (abs(values[0]) + abs(values[1]))
     return float((every >= observed - tie).mean()), float((every <= observed + tie).mean())
 
 
+def _value(measure: Measure, rows: FeatureSet) -> float:
+    """Mean over seeds of what the rows of one seed measure."""
+    if rows.seeds is None:
+        return measure(rows.values)
+    return float(np.mean([measure(rows.values[rows.seeds == s]) for s in np.unique(rows.seeds)]))
+
+
+def _seeds(rows: FeatureSet) -> Pictures:
+    return np.zeros_like(rows.pictures) if rows.seeds is None else rows.seeds
+
+
+def _count(rows: FeatureSet) -> int:
+    """Rows of one seed."""
+    return len(rows.values) // len(np.unique(_seeds(rows)))
+
+
+def _taken(rows: FeatureSet, index: NDArray[Any]) -> FeatureSet:
+    seeds = None if rows.seeds is None else rows.seeds[index]
+    return FeatureSet(rows.values[index], rows.pictures[index], seeds)
+
+
 def _sorted(rows: FeatureSet) -> FeatureSet:
     if len(rows.values) != len(rows.pictures):
         raise ValueError(f"{len(rows.values)} rows have {len(rows.pictures)} picture numbers")
-    order = np.argsort(rows.pictures, kind="stable")
-    return FeatureSet(rows.values[order], rows.pictures[order])
+    return _taken(rows, np.argsort(rows.pictures, kind="stable"))
 
 
 def _without(rows: FeatureSet, gone: Pictures) -> FeatureSet:
-    kept = ~np.isin(rows.pictures, gone)
-    return FeatureSet(rows.values[kept], rows.pictures[kept])
+    return _taken(rows, ~np.isin(rows.pictures, gone))
 
 
 def _drawn(rows: FeatureSet, drawn: Pictures) -> FeatureSet:
@@ -285,7 +311,7 @@ def _drawn(rows: FeatureSet, drawn: Pictures) -> FeatureSet:
     last = np.searchsorted(rows.pictures, drawn, side="right")
     counts = last - first
     index = np.arange(counts.sum()) + np.repeat(last - np.cumsum(counts), counts)
-    return FeatureSet(rows.values[index], rows.pictures[index])
+    return _taken(rows, index)
 
 
 def _size(rows: FeatureSet) -> str:

@@ -11,7 +11,9 @@ and c_i = Σ_j k(x_i,y_j), leaving out row i gives
 
     (X - 2 r_i) / ((n-1)(n-2)) + (as before) - 2 (Σ c - c_i) / ((n-1) m)
 
-It treats rows as independent; for several rows of one picture use `qa.sets.intervals`.
+It treats all rows as independent, those of the reference, too, and is the spread over draws of both
+sets (`kid_interval`). For several rows of one picture, and for candidates that are copies of the
+references, whose sampling errors cancel, use `qa.sets.intervals`.
 
 CMMD (Jayasumana et al. 2024, section 4): rows of unit length (CLIP embeddings), Gaussian
 k(x,y) = exp(-|x-y|² / 2σ²) with σ = 10, all pairs, a row with itself included, times 1000: a biased
@@ -28,6 +30,8 @@ from typing import NamedTuple
 import numpy as np
 
 from qa.sets.rows import Array, Values, blocks, checked
+from qa.stats import CONFIDENCE, t_quantile
+from qa.types import Estimate, FeatureSet
 
 CMMD_SCALE = 1000.0
 
@@ -64,6 +68,26 @@ class KID:
         value = within_x + within_y - 2 * xy.sum() / xy.size / yx.size
         variance = _jackknife(xx, xy, len(y)) + _jackknife(yy, yx, len(x))
         return Discrepancy(float(value), math.sqrt(variance))
+
+
+def kid_interval(
+    candidate: FeatureSet, reference: FeatureSet, confidence: float = CONFIDENCE
+) -> Estimate:
+    """KID ± t(n-1) standard errors; n is the candidate's number of rows.
+
+    ValueError where a picture has several rows, which are not independent, and where there is no
+    value.
+    """
+    for name, part in (("candidate", candidate), ("reference", reference)):
+        count = len(np.unique(part.pictures))
+        if count < len(part.values):
+            raise ValueError(
+                f"the {name}'s {len(part.values)} rows are of {count} pictures; KID's variance "
+                "holds for one row a picture: seeds=1 and views=whole, or interval=jackknife"
+            )
+    found, n = KID(reference.values).estimate(candidate.values), len(candidate.values)
+    half = t_quantile((1 + confidence) / 2, n - 1) * found.error
+    return Estimate(found.value, found.value - half, found.value + half, n, n)
 
 
 class CMMD:

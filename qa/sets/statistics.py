@@ -15,7 +15,8 @@ from qa.sets.frechet import Frechet, Moments
 from qa.sets.infinity import FIDInfinity
 from qa.sets.kernels import CMMD, KID
 from qa.sets.manifold import Coverage, Density, Precision, Recall
-from qa.sets.rows import Measure, Values
+from qa.sets.rows import Measure
+from qa.types import FeatureSet, ReferenceMoments
 
 STATISTICS: Mapping[str, Callable[..., Measure]] = {
     "frechet": Frechet,
@@ -28,17 +29,11 @@ STATISTICS: Mapping[str, Callable[..., Measure]] = {
     "coverage": Coverage,
 }
 
+OF_MOMENTS = frozenset({"frechet", "fid_infinity"})
+"""Those that need no rows of the reference: its `Moments` will do."""
+
 PARAMETER = "statistic."
 """How a protocol names the parameters of its statistic: `statistic.k`."""
-
-
-def value(name: str, candidate: Values, reference: Values | Moments, **parameters: Any) -> float:
-    """The named statistic of candidate rows [n,d] and reference rows [m,d].
-
-    Only `frechet` and `fid_infinity` take `Moments` as a reference. ValueError, with the reason,
-    where it is not defined.
-    """
-    return STATISTICS[name](reference, **parameters)(candidate)
 
 
 def bound(protocol: Mapping[str, Any]) -> Callable[[Any], Measure]:
@@ -49,3 +44,10 @@ def bound(protocol: Mapping[str, Any]) -> Callable[[Any], Measure]:
         if key.startswith(PARAMETER)
     }
     return partial(STATISTICS[str(protocol["statistic"])], **given)
+
+
+def target(reference: FeatureSet | ReferenceMoments) -> FeatureSet | Moments:
+    """A reference as `qa.sets.intervals` takes it; ValueError for what cannot be moments."""
+    if isinstance(reference, FeatureSet):
+        return reference
+    return Moments.given(reference.mean, reference.covariance)

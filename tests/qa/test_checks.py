@@ -119,6 +119,7 @@ def test_without_a_reference_nothing_is_compared_with_one():
 
 def test_a_commercial_run_takes_no_metric_that_forbids_it():
     free, barred = Plain(False), Plain(False)
+    free.facts = replace(free.facts, licence="MIT")
     barred.facts = replace(barred.facts, licence="PolyForm-Noncommercial-1.0.0")
     checks.check_licences({"a": free, "b": barred}, "research")
     checks.check_licences({"a": free}, "commercial")

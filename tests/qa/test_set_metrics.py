@@ -3,20 +3,24 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from toys import Colours
+from toys import Colours, Kept, save_network
 
 from qa import images
 from qa.config import compose
-from qa.errors import UsageError
+from qa.errors import Unavailable, UsageError
 from qa.features import stored
+from qa.gates.margins import Margin
 from qa.job import prepare
+from qa.judge import judge
 from qa.results import load
 from qa.run import conclude, evaluate, measure
+from qa.types import Sample
 
 METRICS = "metric=[psnr,colour_gap]"
 
@@ -40,7 +44,7 @@ def test_a_set_metric_has_one_value_for_all_pictures(workdir, toy):
     expected = np.linalg.norm(means(run, "seed*.png") - means(run, "reference.png"))
     (row,) = run.folder.sets()
     assert row["value"] == pytest.approx(expected, rel=1e-5)
-    assert (row["rows"], row["pictures"], row["why"]) == (6 * 2 * 4, 6, "")
+    assert (row["rows"], row["pictures"], row["why"]) == (6 * 4, 6, "")
     shown = {entry["metric"]: entry for entry in run.verdict["metrics"]}["colour_gap"]
     assert (shown["mean"], shown["count"], shown["of"]) == (row["value"], 6, "set")
     assert set(run.scores["metric"]) == {"psnr"}, "no row per picture"
@@ -179,3 +183,118 @@ def _padded(picture):
     pixels = images.to_unit(picture)[None]
     _, _, h, w = pixels.shape
     return torch.nn.functional.pad(pixels, (0, -w % 8, 0, -h % 8), mode="replicate")
+
+
+def test_seeds_are_sets_of_their_own(workdir, toy, tmp_path):
+    """A decoder without noise makes the same picture at every seed: copies are no new pictures."""
+    network = save_network(tmp_path / "quarters.pt")
+    names = [f"metric.{name}.extractor={network}" for name in ("fid", "kid", "recall")]
+    quiet = ["metric=[fid,kid,recall]", *names, "+decoder.noise=0.0"]
+    one, four = (
+        evaluate(*toy("Sampler", *quiet, f"seeds={seeds}", f"out={seeds}")).folder.sets()
+        for seeds in (1, 4)
+    )
+    for first, second in zip(one, four, strict=True):
+        assert second["value"] == pytest.approx(first["value"], rel=1e-12)
+        assert second["rows"] == first["rows"] == 6
+    assert one[2]["value"] > 0, "recall, which copies would make 0"
+
+
+def test_identical_pictures_are_at_zero_whatever_the_seeds(workdir, toy, tmp_path, pictures):
+    network = save_network(tmp_path / "quarters.pt")
+    served = ["decoder=pictures", f"decoder.path={pictures}"]
+    fid = ["metric=[fid]", f"metric.fid.extractor={network}", "seeds=3"]
+    run = evaluate(*[word for word in toy() if "decoder" not in word], *served, *fid)
+    assert run.folder.sets()[0]["value"] == 0
+
+
+def test_references_of_an_earlier_protocol_do_not_stay(workdir, toy):
+    grey = ["+metric.colour_gap.reference=grey", "+metric.colour_gap.level=7"]
+    evaluate(*toy("Sampler", METRICS, *grey, "out=one"))
+    again = evaluate(*toy("Sampler", METRICS, "out=one"))
+    fresh = evaluate(*toy("Sampler", METRICS, "out=two"))
+    assert again.folder.sets() == fresh.folder.sets()
+    ours, theirs = (load(run.folder.path).feature_sets("colour_gap")[1] for run in (again, fresh))
+    assert np.array_equal(ours.values, theirs.values)
+
+
+def test_a_cut_file_is_measured_again(workdir, toy):
+    run = evaluate(*toy("Sampler", METRICS))
+    before = set_files(run)
+    file = next(run.folder.path.glob("features/*/*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-20])
+    assert set_files(evaluate(*toy("Sampler", METRICS))) == before
+
+
+def test_values_do_not_outlive_their_metric(workdir, toy, monkeypatch):
+    """A metric that was measured and can no longer be built has no value, not an old one."""
+    before = evaluate(*toy("Sampler", "metric=[psnr,brightness]"))
+    assert before.scores["value"].notna().all()
+
+    def broken(self):
+        raise Unavailable("Metric brightness is not available.", "", "wait")
+
+    monkeypatch.setattr("toys.Brightness.__init__", broken)
+    after = evaluate(*toy("Sampler", "metric=[psnr,brightness]"))
+    lost = after.scores[after.scores["metric"] == "brightness"]
+    assert len(lost) == 12
+    assert lost["value"].isna().all()
+    assert after.scores[after.scores["metric"] == "psnr"]["value"].notna().all()
+
+
+def test_stored_latents_are_compared_with_what_was_decoded(workdir, toy):
+    """z is the latent that was decoded, not what the encoder would make of the reference."""
+    words = ["metric=[psnr,reencode]", "latents=toy", "encoder._target_=toys.Encoder"]
+    run = evaluate(*toy("Sampler", *words))
+    for row in run.scores[run.scores["metric"] == "reencode"].itertuples():
+        picture = images.read(run.folder.picture_file(row.sample, row.seed))
+        again = torch.nn.functional.avg_pool2d(_padded(picture), 8)[0]
+        z = Kept().latent(Sample(row.sample), picture).tensor
+        assert row.value == pytest.approx(float((again - z).norm() / z.norm()), rel=1e-4)
+
+
+def test_encoders_are_part_of_what_is_comparable(workdir, toy):
+    words = ["metric=[reencode]", "encoder._target_=toys.Encoder"]
+    one = load(evaluate(*toy("Sampler", *words, "out=one")).folder.path)
+    other = replace(one, record=one.record | {"encoder_digest": "another"})
+    margins = {"reencode": Margin(1.0)}
+    assert judge(one, one, margins)["state"] == "PASS"
+    verdict = judge(other, one, margins)
+    assert verdict["state"] == "INVALID"
+    assert "encoder of reencode: another against pool-1" in verdict["problems"][0]
+
+
+def test_references_are_kept_apart_by_numerics(workdir, toy):
+    evaluate(*toy("Sampler", METRICS, "out=one", "numerics.threads=1"))
+    job = prepare(compose(toy("Sampler", METRICS, "out=two", "numerics.threads=2")))
+    measure(job)
+    assert job.metrics["colour_gap"].features.calls == 6 * 3, "none of the other's rows was taken"
+
+
+@pytest.mark.parametrize("text", ['[{"metric": "fid"}]', '[{"metric": "fid", "value": NaN}]', "[]"])
+def test_a_damaged_table_of_sets_is_no_value(workdir, toy, text):
+    run = evaluate(*toy("Sampler", METRICS))
+    run.folder.sets_file.write_text(text.replace("fid", "colour_gap"))
+    found = load(run.folder.path)
+    gate = judge(found, found, {"colour_gap": Margin(1.0)})["gates"][0]
+    assert (gate["state"], gate["missing"]) == ("INVALID", 1)
+    assert "was not computed" in gate["why"]
+
+
+def test_damaged_references_are_invalid_and_no_crash(workdir, toy):
+    grey = ["+metric.colour_gap.reference=grey"]
+    run = evaluate(*toy("Sampler", METRICS, *grey))
+    file = stored.set_file(run.folder, "colour_gap")
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(ValueError, match=r"reference\.safetensors is damaged"):
+        load(run.folder.path).feature_sets("colour_gap")
+
+
+def test_without_values_there_is_no_baseline(workdir, toy):
+    from qa import baseline
+
+    run = evaluate(*toy("Sampler", METRICS))
+    assert baseline.ineligible(run.folder) == ""
+    rows = [row | {"value": None, "why": "a gap"} for row in run.folder.sets()]
+    run.folder.sets_file.write_text(json.dumps(rows))
+    assert baseline.ineligible(run.folder) == "Its colour_gap has no value."

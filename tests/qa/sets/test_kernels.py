@@ -8,9 +8,11 @@ import warnings
 
 import numpy as np
 import pytest
+from precision import confirm
 
 from qa.sets import rows as rows_module
-from qa.sets.kernels import CMMD, KID
+from qa.sets.kernels import CMMD, KID, kid_interval
+from qa.types import FeatureSet
 
 
 def rows(count, seed=0, width=6, scale=1.0, shift=0.0):
@@ -64,6 +66,7 @@ def test_kid_is_what_torchmetrics_computes():
     x, y = rows(50), rows(50, 1, shift=0.3)
     expected = float(poly_mmd(torch.from_numpy(y), torch.from_numpy(x)))
     assert KID(y)(x) == pytest.approx(expected, rel=1e-10)
+    confirm("kid", KID(y)(x), expected, 1e-10, "torchmetrics, all rows")
 
 
 def test_kid_is_what_clean_fid_computes():
@@ -97,6 +100,42 @@ def test_the_error_is_the_spread_of_the_value():
     assert np.sqrt((errors**2).mean()) != pytest.approx(values.std() / 5, rel=0.12)
 
 
+def one_each(values, first=0):
+    return FeatureSet(values, np.arange(first, first + len(values)))
+
+
+def test_the_interval_of_the_variance_misses_as_often_as_it_says():
+    """True value of normal rows, d = 1, variances v and 1: 3 (v-1)². 5 % at each end, nominally."""
+    v, draws = 1.5, 400
+    found = [
+        kid_interval(one_each(rows(60, seed, 1)), one_each(rows(60, seed + draws, 1, np.sqrt(v))))
+        for seed in range(draws)
+    ]
+    truth = 3 * (v - 1) ** 2
+    missed = np.mean([not e.low <= truth <= e.high for e in found])
+    # an estimate whose error grows with it has tails; ten in a hundred, within their own error
+    assert 0.05 < missed < 0.16
+    narrow = [abs(e.value - truth) > (e.high - e.low) / 6 for e in found]  # negative control
+    assert np.mean(narrow) > 0.3
+
+
+def test_the_interval_of_the_variance_is_t_times_the_error():
+    x, y = rows(9), rows(11, 1, shift=0.5)
+    found, exact = kid_interval(one_each(x), one_each(y, 50), 0.8), KID(y).estimate(x)
+    half = 1.3968153097438645 * exact.error  # t of 8 degrees of freedom at 0.9
+    assert found.value == exact.value
+    assert (found.low, found.high) == pytest.approx((exact.value - half, exact.value + half))
+    assert (found.rows, found.pictures) == (9, 9)
+
+
+@pytest.mark.parametrize("side", ["candidate", "reference"])
+def test_several_rows_of_a_picture_have_no_variance_of_their_own(side):
+    parts = {"candidate": one_each(rows(10)), "reference": one_each(rows(10, 1), 50)}
+    parts[side] = FeatureSet(parts[side].values, parts[side].pictures // 2)
+    with pytest.raises(ValueError, match=f"the {side}'s 10 rows are of 5 pictures.*jackknife"):
+        kid_interval(**parts)
+
+
 def gaussian(a, b):
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     return np.exp(-((a - b) @ (a - b)) / (2 * 10.0**2))
@@ -104,7 +143,9 @@ def gaussian(a, b):
 
 def test_cmmd_is_its_definition():
     x, y = rows(9), rows(11, 1, shift=0.5)
-    assert CMMD(y)(x) == pytest.approx(1000 * loops(x, y, gaussian, False), rel=1e-9)
+    expected = 1000 * loops(x, y, gaussian, False)
+    assert CMMD(y)(x) == pytest.approx(expected, rel=1e-9)
+    confirm("cmmd", CMMD(y)(x), expected, 1e-9, "own formula in loops")
     assert CMMD(y)(x) != pytest.approx(1000 * loops(x, y, gaussian, True), rel=1e-3)
     assert CMMD(y, sigma=5.0)(x) != pytest.approx(CMMD(y)(x), rel=1e-3)
 

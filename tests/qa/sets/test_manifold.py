@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 import pytest
+from precision import confirm
 
 from qa.sets import rows as rows_module
 from qa.sets.manifold import Coverage, Density, Precision, Recall
@@ -57,6 +58,14 @@ def test_a_case_by_hand():
     assert Precision(x, k=1)(y) != pytest.approx(2 / 3)
     assert brute(x, y, 1, surface=False)[Precision] == pytest.approx(1 / 3)
     assert brute(x, y, 1, surface=True)[Density] == pytest.approx(4 / 3)
+
+
+@pytest.mark.parametrize("statistic", ALL)
+def test_the_page_has_them(statistic):
+    x, y, closed = rows(40, scale=0.8), rows(50, 9, shift=0.2), statistic in (Precision, Recall)
+    expected = brute(x, y, 3 if closed else 5, surface=closed)[statistic]
+    name = statistic.__name__.lower()
+    confirm(name, statistic(y)(x), expected, 1e-12, "own formula, every pair of rows")
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])

@@ -10,8 +10,8 @@ import pytest
 
 from qa.sets.frechet import Moments
 from qa.sets.intervals import interval
-from qa.sets.statistics import STATISTICS, bound, value
-from qa.types import FeatureSet
+from qa.sets.statistics import OF_MOMENTS, STATISTICS, bound, target
+from qa.types import FeatureSet, ReferenceMoments
 
 
 def rows(count, seed=0):
@@ -21,7 +21,7 @@ def rows(count, seed=0):
 @pytest.mark.parametrize("name", STATISTICS)
 def test_every_name_gives_a_finite_value_and_an_interval(name):
     x, y = rows(60), rows(70, 1)
-    found = value(name, x, y)
+    found = STATISTICS[name](y)(x)
     assert isinstance(found, float)
     assert np.isfinite(found)
     pair = [FeatureSet(part, np.arange(len(part))) for part in (x, y)]
@@ -33,24 +33,40 @@ def test_every_name_gives_a_finite_value_and_an_interval(name):
 @pytest.mark.parametrize("name", STATISTICS)
 def test_one_row_and_nan_have_no_value(name):
     with pytest.raises(ValueError, match="1 rows"):
-        value(name, rows(1), rows(70, 1))
+        STATISTICS[name](rows(70, 1))(rows(1))
     with pytest.raises(ValueError, match="NaN"):
-        value(name, rows(60) * np.float32(np.nan), rows(70, 1))
+        STATISTICS[name](rows(70, 1))(rows(60) * np.float32(np.nan))
 
 
 def test_parameters_reach_the_statistic():
     x, y = rows(60), rows(70, 1) + np.float32(0.5)
-    assert value("precision", x, y, k=1) < value("precision", x, y, k=9)
+    few, many = (STATISTICS["precision"](y, k=k)(x) for k in (1, 9))
+    assert few < many
     protocol = {"statistic": "precision", "statistic.k": 9, "resize": "none"}
-    assert bound(protocol)(y)(x) == value("precision", x, y, k=9)
+    assert bound(protocol)(y)(x) == many
     with pytest.raises(TypeError):
-        value("frechet", x, y, k=1)
+        bound({"statistic": "frechet", "statistic.k": 1})(y)
 
 
-def test_moments_are_a_reference():
+@pytest.mark.parametrize("name", STATISTICS)
+def test_moments_are_a_reference_of_the_frechet_distances(name):
     x, y = rows(60), rows(70, 1)
-    for name in ("frechet", "fid_infinity"):
-        assert value(name, x, Moments.of(y)) == value(name, x, y)
+    if name in OF_MOMENTS:
+        assert STATISTICS[name](Moments.of(y))(x) == STATISTICS[name](y)(x)
+    else:
+        with pytest.raises((ValueError, TypeError)):
+            STATISTICS[name](Moments.of(y))(x)
+
+
+def test_a_reference_of_rows_or_of_moments():
+    y = rows(70, 1)
+    whole = FeatureSet(y, np.arange(70))
+    assert target(whole) is whole
+    moments = Moments.of(y)
+    made = target(ReferenceMoments(moments.mean, moments.covariance))
+    assert made.equals(moments)
+    with pytest.raises(ValueError, match="do not fit"):
+        target(ReferenceMoments(moments.mean[1:], moments.covariance))
 
 
 def test_no_torch_is_imported():

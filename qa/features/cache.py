@@ -1,18 +1,20 @@
 """Features of reference pictures, kept on disk for the next decoder measured on the same suite.
 
-    <cache>/<features id>/<digest of picture and key>.npy
+    <cache>/features/<numerics>/<features id>/<digest of picture and key>.npy
 
-The name stands for everything that shapes the rows, so a file is never stale, only absent or
-damaged; both are mended by computing again.
+The name stands for everything that shapes the rows, down to the last bit: threads, TF32, device and
+PyTorch's version change it. So a file is never stale, only absent or damaged; both are mended by
+computing again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qa import images
+from qa import assets, images
 from qa.errors import QaError
 from qa.files import atomic, digest
 from qa.types import Features
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
+
+def folder_for(numerics: Mapping[str, Any]) -> Path:
+    """Where rows computed under these settings (`qa.numerics.describe`) are kept."""
+    return assets.store().cache / "features" / digest(numerics)[:16]
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,10 @@ def _read(file: Path, width: int) -> NDArray[np.float32] | None:
 
     try:
         rows: NDArray[np.float32] = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        whole = rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] == width and len(rows)
+        return rows if whole and bool(np.isfinite(rows).all()) else None
+    except Exception:  # whatever lies there, it is not what was kept
         return None
-    whole = rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] == width
-    return rows if whole and bool(np.isfinite(rows).all()) else None
 
 
 def _keep(file: Path, rows: NDArray[np.float32]) -> None:

@@ -11,18 +11,22 @@ Networks run in float32; TF32 and determinism are the run's numerics.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from qa import assets
 from qa.errors import UsageError
+from qa.features.networks import Network, shared
 from qa.features.perview import PerView, chosen
 from qa.features.protocols import PROTOCOLS
 from qa.features.resize import pillow
 from qa.features.scripted import TorchScriptFeatures, run
 from qa.features.views import Views
-from qa.features.weights import is_torchscript, load_torchscript, locate, read_state
+from qa.features.weights import Source, is_torchscript, load_torchscript, locate, read_state
 from qa.images import to_unit
 from qa.numerics import pick_device
 from qa.types import Features
@@ -66,13 +70,13 @@ class InceptionFeatures(PerView):
         network, facts, licence = _inception(weights, place)
 
         def look(view: Tensor) -> Tensor:
-            return run(network, preparation.prepare(view.to(place))).flatten(1)
+            return run(network.module, preparation.prepare(view.to(place))).flatten(1)
 
         super().__init__(
             look,
             inception.WIDTH,
             source="Heusel et al., NeurIPS 2017 (FID); Szegedy et al., CVPR 2016 (network); "
-            f"preparation of {preparation.owner}",
+            f"preparation: {preparation.owner}",
             licence=licence,
             protocol={
                 "network": "Inception 2015-12-05, pool3",
@@ -102,22 +106,28 @@ class DINOv2Features(PerView):
         from qa.features import vit
 
         place, origin = pick_device(device), locate(weights, DINOV2)
-        network = vit.dinov2(read_state(origin), origin.name, DINOV2_SIDE).to(place)
+
+        def build() -> Network:
+            module = vit.dinov2(read_state(origin), origin.name, DINOV2_SIDE)
+            return Network(module.to(place), origin.sha256)
+
+        network = shared("dinov2", origin.sha256, place, build)
+        side: int = network.module.side
 
         def look(view: Tensor) -> Tensor:
-            small = pillow(view[0], (network.side, network.side))[None]
-            made: Tensor = network(_normalised(small.to(place), *IMAGENET))
+            small = pillow(view[0], (side, side))[None]
+            made: Tensor = network.module(_normalised(small.to(place), *IMAGENET))
             return made
 
         super().__init__(
             look,
-            network.width,
+            network.module.width,
             source="Stein et al., NeurIPS 2023 (FD-DINOv2); Oquab et al., TMLR 2024 (network)",
             licence=origin.licence,
             protocol={
                 "network": "DINOv2, class token",
-                "weights_sha256": origin.sha256,
-                "resize": _pillow_facts(f"to {network.side}x{network.side}"),
+                "weights_sha256": network.sha256,
+                "resize": _pillow_facts(f"to {side}x{side}"),
                 "levels": "uint8 / 255, then ImageNet mean and deviation",
             },
             where=chosen(views, views_size),
@@ -141,83 +151,128 @@ class CLIPFeatures(PerView):
         from qa.features import vit
 
         place, origin = pick_device(device), locate(weights, CLIP)
-        network = vit.clip(read_state(origin), origin.name).to(place)
+
+        def build() -> Network:
+            module = vit.clip(read_state(origin), origin.name)
+            return Network(module.to(place), origin.sha256)
+
+        network = shared("clip", origin.sha256, place, build)
+        side: int = network.module.side
 
         def look(view: Tensor) -> Tensor:
-            small = pillow(_central_square(view[0]), (network.side, network.side))[None]
-            made: Tensor = network(_normalised(small.to(place), *OPENAI))
+            small = pillow(_central_square(view[0]), (side, side))[None]
+            made: Tensor = network.module(_normalised(small.to(place), *OPENAI))
             embedding: Tensor = made / made.norm(dim=1, keepdim=True)
             return embedding
 
         super().__init__(
             look,
-            network.width,
+            network.module.width,
             source="Jayasumana et al., CVPR 2024 (CMMD); Radford et al., ICML 2021 (network)",
             licence=origin.licence,
             protocol={
                 "network": "CLIP, picture embedding of length 1",
-                "weights_sha256": origin.sha256,
-                "resize": _pillow_facts(f"central square to {network.side}x{network.side}"),
+                "weights_sha256": network.sha256,
+                "resize": _pillow_facts(f"central square to {side}x{side}"),
                 "levels": "uint8 / 255, then CLIP's mean and deviation",
             },
             where=chosen(views, views_size),
         )
 
 
-NAMES: dict[str, tuple[Callable[..., Features], dict[str, str]]] = {
-    "inception": (InceptionFeatures, {}),
-    "random": (InceptionFeatures, {"weights": "random"}),
-    "dinov2": (DINOv2Features, {}),
-    "clip": (CLIPFeatures, {}),
+@dataclass(frozen=True)
+class Settings:
+    """What may be said of features. Each network takes its own; what is not its stays as here."""
+
+    weights: str = "released"
+    """Of inception, dinov2 and clip: released, an asset's name or a file; inception also random."""
+    protocol: str = "clean"
+    """How Inception's input is prepared (`qa.features.protocols`)."""
+    levels: str = "uint8"
+    """What a TorchScript file is given: uint8 or unit."""
+    size: Sequence[int] | None = None
+    """Height and width that it is given; None leaves views as they are."""
+    views: Views | str = "whole"
+    """Where a picture is looked at: a preset's name, or any rule (`qa.features.views`)."""
+    views_size: int | None = None
+    """The square that the preset pixverve299x20 resizes a picture to."""
+    device: str = "cpu"
+
+
+FOR_ALL = ("views", "views_size", "device")
+NAMES: dict[str, tuple[Callable[..., Features], tuple[str, ...]]] = {
+    "inception": (InceptionFeatures, ("weights", "protocol")),
+    "random": (partial(InceptionFeatures, weights="random"), ("protocol",)),
+    "dinov2": (DINOv2Features, ("weights",)),
+    "clip": (CLIPFeatures, ("weights",)),
 }
+"""Name → class, and which of the settings are its own."""
 
 
-def extractor(name: str = "inception", **options: Any) -> Features:
+def extractor(name: str, settings: Settings) -> Features:
     """`inception`, `random`, `dinov2`, `clip`, or the path of a TorchScript file.
 
-    `options` are those of its class; `levels` is one that a file must have. Raises UsageError for
-    an option that it does not have, AssetMissing where weights are not at hand.
+    Raises UsageError for a setting that it does not have, AssetMissing where weights are not at
+    hand.
     """
-    build: Callable[..., Features] = TorchScriptFeatures
-    fixed = {"file": name}
-    if name in NAMES:
-        build, fixed = NAMES[name]
-    try:
-        inspect.signature(build).bind(**fixed, **options)
-    except TypeError as error:
-        known = [p for p in inspect.signature(build).parameters if p not in fixed]
+    if name not in {*NAMES, *assets.table()} and not Path(name).expanduser().is_file():
         raise UsageError(
-            f"Features {name} cannot be built: {error}.",
-            f"They take {', '.join(known)}; names of features are {', '.join(NAMES)}.",
-            "correct the metric's extractor, or name a TorchScript file and its levels",
-        ) from error
-    return build(**fixed, **options)
+            f"There are no features {name}, and no file {name}.",
+            "",
+            f"extractor={', '.join(NAMES)}, or the path of a TorchScript file",
+        )
+    build, own = NAMES.get(name, (partial(TorchScriptFeatures, name), ("levels", "size")))
+    takes = (*own, *FOR_ALL)
+    idle = [
+        f"{entry.name}={getattr(settings, entry.name)}"
+        for entry in fields(settings)
+        if entry.name not in takes and getattr(settings, entry.name) != entry.default
+    ]
+    if idle:
+        raise UsageError(
+            f"Features {name} take no {', '.join(idle)}.",
+            f"They take {', '.join(takes)}.",
+            "leave the setting out, or choose another extractor",
+        )
+    return build(**{key: getattr(settings, key) for key in takes})
 
 
-def _inception(weights: str, device: str) -> tuple[Any, dict[str, str | int | float], str]:
-    """A callable float32 [1,3,h,w] → [1,2048] or [1,2048,1,1], its facts and its licence."""
-    from qa.features import inception
-
+def _inception(weights: str, device: str) -> tuple[Network, dict[str, str | int | float], str]:
+    """A network float32 [1,3,h,w] → [1,2048] or [1,2048,1,1], its facts and its licence."""
     if weights == "random":
-        state = inception.random_state(RANDOM_SEED)
+        network = shared("inception", weights, device, lambda: _drawn(device))
         facts: dict[str, str | int | float] = {
             "weights": "drawn: comparable with no published value",
-            "weights_sha256": inception.state_sha256(state),
+            "weights_sha256": network.sha256,
         }
-        return inception.build(state, "drawn weights").to(device), facts, "none: drawn weights"
+        return network, facts, "none: drawn weights"
     origin = locate(weights, INCEPTION)
-    facts = {"weights_sha256": origin.sha256}
+    network = shared("inception", origin.sha256, device, lambda: _released(origin, device))
+    return network, {"weights_sha256": network.sha256}, origin.licence
+
+
+def _drawn(device: str) -> Network:
+    from qa.features import inception
+
+    state = inception.random_state(RANDOM_SEED)
+    module = inception.build(state, "drawn weights").to(device)
+    return Network(module, inception.state_sha256(state))
+
+
+def _released(origin: Source, device: str) -> Network:
+    from qa.features import inception
+
     if not is_torchscript(origin.path):
-        network: Any = inception.build(read_state(origin), origin.name).to(device)
-        return network, facts, origin.licence
-    module = load_torchscript(origin, device)
-    if not hasattr(module, "layers"):
+        module = inception.build(read_state(origin), origin.name).to(device)
+        return Network(module, origin.sha256)
+    script = load_torchscript(origin, device)
+    if not hasattr(script, "layers"):
         raise UsageError(
             f"{origin.name} is not the TorchScript Inception.",
             "It has no `layers`, the part behind its own resizing.",
             "weights=inception-2015-12-05.pt, or extractor=FILE for any other module",
         )
-    return module.layers, facts, origin.licence
+    return Network(script.layers, origin.sha256)
 
 
 def _normalised(

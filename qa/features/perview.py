@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from qa.errors import UsageError
 from qa.features.views import Views, views
 from qa.files import digest
 
@@ -49,7 +50,7 @@ class PerView:
         """Picture uint8 [3,H,W] → float32 [V,d] on the CPU.
 
         Raises ValueError for anything else than a picture, for one that is too small, and for
-        features that are NaN or infinite.
+        features that are NaN, infinite or of another width.
         """
         import torch
 
@@ -59,6 +60,9 @@ class PerView:
             )
         with torch.inference_mode():
             rows = [self._look(view[None]).float().cpu() for view in self._views(picture, key)]
+        odd = next((row for row in rows if list(row.shape) != [1, self.width]), None)
+        if odd is not None:
+            raise ValueError(f"the network made {list(odd.shape)} of a view, not [1,{self.width}]")
         features = torch.cat(rows)
         if not bool(torch.isfinite(features).all()):
             raise ValueError("the network's features are NaN or infinite")
@@ -66,5 +70,17 @@ class PerView:
 
 
 def chosen(where: Views | str, size: int | None) -> Views:
-    """Views as given, or the preset of that name."""
-    return views(where, size) if isinstance(where, str) else where
+    """The preset of that name, or a rule as given. UsageError for anything else.
+
+    `size` belongs to a preset; a rule has its own.
+    """
+    if isinstance(where, str):
+        return views(where, size)
+    if size is not None or not callable(where) or not hasattr(where, "facts"):
+        raise UsageError(
+            f"views={where} with views_size={size} is no rule of where to look.",
+            "It is the name of a preset, or an object of a class like qa.features.views.Patches, "
+            "which has its own size.",
+            "views='{_target_: qa.features.views.Patches, patch: 512}'",
+        )
+    return where

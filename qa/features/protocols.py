@@ -12,7 +12,8 @@ Values of different protocols are different metrics: at 4K the two without antia
 measure which pixels were skipped.
 
 Sources: Parmar, Zhang and Zhu, CVPR 2022 (clean); Heusel et al., NeurIPS 2017, and TensorFlow's
-ResizeBilinear (ttur); pytorch-fid 0.3.0; torchmetrics 1.9.0; Mentzer et al., NeurIPS 2020 (none).
+ResizeBilinear (ttur); pytorch-fid 0.3.0; torchmetrics 1.9.0. `none` is for patches of
+299, which all but pytorch-fid leave as they are, or for the network on pictures of any size.
 """
 
 from __future__ import annotations
@@ -119,5 +120,5 @@ PROTOCOLS = {
     "tm": Preparation(
         "PyTorch bilinear, antialiased, to 299x299", CENTRED, "torchmetrics >= 1.8", _tm
     ),
-    "none": Preparation("none", CENTRED, "HiFiC", _none),
+    "none": Preparation("none", CENTRED, "pictures as they are", _none),
 }

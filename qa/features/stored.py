@@ -4,6 +4,9 @@
       seeds      int64   [A]        the seeds that have a picture
       values     float32 [A,V,d]    rows of each of them, one a view
       reference  float32 [V,d]      rows of the reference picture, if there is one
+    <run>/features/<metric>.reference.safetensors   where a metric brings references of its own
+      values     float32 [N,d], pictures int64 [N]            their rows,
+      mean       float64 [d], covariance float64 [d,d]        or what is known instead of rows
 
 One file for each sample: units finish in any order, on any machine, and reading goes by sample, so
 nothing depends on who wrote which file when.
@@ -12,13 +15,13 @@ nothing depends on who wrote which file when.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qa.files import atomic
 from qa.store import RunFolder, file_name
-from qa.types import FeatureSet
+from qa.types import FeatureSet, ReferenceMoments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,13 +69,26 @@ def read(run: RunFolder, features: str, sample: str) -> Rows | None:
         return None
 
 
+def whole(run: RunFolder, features: str, sample: str) -> bool:
+    """Whether one sample's file is there and not cut off; its rows are not read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(feature_file(run, features, sample), "numpy") as opened:
+            return {"seeds", "values"} <= set(opened.keys())
+    except (OSError, SafetensorError):
+        return False
+
+
 def candidates(
     run: RunFolder, features: str, samples: Sequence[str], seeds: Sequence[int]
 ) -> FeatureSet:
-    """All rows of a run's pictures, in order of (sample, seed, view).
+    """All rows of a run's pictures, in order of (sample, seed, view), each seed a set of its own.
 
     Raises ValueError, naming the first gap, unless every sample has every seed.
     """
+    import numpy as np
+
     blocks = []
     for sample in samples:
         rows = _found(run, features, sample)
@@ -81,7 +97,9 @@ def candidates(
             raise ValueError(f"{sample!r} has no picture for seed {lost[0]}")
         wanted = rows.values[[rows.seeds.index(seed) for seed in seeds]]
         blocks.append(wanted.reshape(-1, wanted.shape[-1]))
-    return _set(blocks)
+    found = _set(blocks)
+    owner = [np.repeat(list(seeds), len(block) // len(seeds)) for block in blocks]
+    return replace(found, seeds=np.concatenate(owner).astype(np.int64))
 
 
 def references(run: RunFolder, features: str, samples: Sequence[str]) -> FeatureSet:
@@ -96,27 +114,33 @@ def references(run: RunFolder, features: str, samples: Sequence[str]) -> Feature
 
 
 def set_file(run: RunFolder, metric: str) -> Path:
-    """Where the rows of a metric's own references lie, if it brings some."""
+    """Where a metric's own references lie, if it brings some."""
     return run.path / "features" / f"{file_name(metric)}.reference.safetensors"
 
 
-def write_set(run: RunFolder, metric: str, rows: FeatureSet) -> None:
+def write_set(run: RunFolder, metric: str, own: FeatureSet | ReferenceMoments) -> None:
     """Keep a metric's own references, so that a later comparison needs nothing but the run."""
     from safetensors.numpy import save_file
 
     with atomic(set_file(run, metric)) as temporary:
-        save_file({"values": rows.values, "pictures": rows.pictures}, temporary)
+        save_file({name: a for name, a in vars(own).items() if a is not None}, temporary)
 
 
-def read_set(run: RunFolder, metric: str) -> FeatureSet | None:
-    """A metric's own references, or None if it has none."""
+def read_set(run: RunFolder, metric: str) -> FeatureSet | ReferenceMoments | None:
+    """A metric's own references, or None if it has none. ValueError for a damaged file."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     file = set_file(run, metric)
     if not file.is_file():
         return None
-    tensors = load_file(file)
-    return FeatureSet(tensors["values"], tensors["pictures"])
+    try:
+        tensors = load_file(file)
+        if "mean" in tensors:
+            return ReferenceMoments(tensors["mean"], tensors["covariance"])
+        return FeatureSet(tensors["values"], tensors["pictures"])
+    except (OSError, SafetensorError, KeyError) as error:
+        raise ValueError(f"{file.name} is damaged: {error}") from error
 
 
 def _found(run: RunFolder, features: str, sample: str) -> Rows:

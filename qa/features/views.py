@@ -6,6 +6,15 @@ There is no standard for patch-FID; `Patches` has what published variants differ
 them by name. Patches on a grid at native resolution (`hific256`) have the least variance and are
 meant for paired work. Patches of one picture are not independent: intervals go by picture.
 
+In configuration, `views` is a preset's name, or a class or preset of this module with its settings:
+
+    metric.patch_fid.views=hific256
+    metric.patch_fid.views='{_target_: qa.features.views.Patches, patch: 512}'
+    metric.patch_fid.views='{_target_: qa.features.views.anyres256, least: 256, most: 1024}'
+
+A preset says where to look. How a patch becomes Inception's input is `protocol`; each preset names
+the one that its published numbers used. Patches of 299 are the same under all but pytorch-fid.
+
 Random places are no random numbers but hashes of (seed, key, picture size, number of the view): a
 picture and its reference are looked at in the same places, and nothing depends on order.
 """
@@ -70,6 +79,12 @@ class Patches:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.resize, list):  # as YAML has it
+            object.__setattr__(self, "resize", tuple(self.resize))
+        if isinstance(self.resize, tuple) and len(self.resize) != 2:
+            raise UsageError(
+                f"resize={list(self.resize)} is no range.", "", "resize: [least, most], or one side"
+            )
         grid = self.sampling != "random"
         if self.sampling not in ("grid", "grid+shift", "random") or self.patch < 1:
             raise UsageError(f"There are no patches {self.patch} sampled by {self.sampling!r}.")
@@ -168,25 +183,36 @@ class Patches:
 
 
 def hific256() -> Patches:
-    """FID/256 of HiFiC (Mentzer et al., NeurIPS 2020): all patches of 256, then a shifted grid."""
+    """FID/256 of HiFiC (Mentzer et al., NeurIPS 2020): all patches of 256, then a shifted grid.
+
+    Published with protocol=ttur, the detector's own bilinear resize to 299.
+    """
     return Patches(256, "grid+shift")
 
 
 def pixverve299x20(size: int) -> Patches:
     """FID-Patch of PixVerve-Bench (2026): 20 crops of 299 of a picture squeezed into size x size.
 
-    Its script draws other places with the same seed.
+    Published with protocol=tm, which at 299 changes nothing. Its script draws other places with
+    the same seed.
     """
     return Patches(299, "random", 20, size, seed=42)
 
 
 def anyres256(least: int = 256, most: int = 0) -> Patches:
-    """pFID of Chai et al., ECCV 2022: one crop of 256 of a picture shrunk to a random size."""
+    """pFID of Chai et al., ECCV 2022: one crop of 256 of a picture shrunk to a random size.
+
+    The shorter side is drawn from least..most; most = 0 stands for the picture's own. Published
+    with protocol=ttur, the detector's own bilinear resize to 299.
+    """
     return Patches(256, "random", 1, (least, most))
 
 
 def ultrapixel299x3() -> Patches:
-    """FID-patch of UltraPixel (2024), as its authors describe it: 3 random crops of 299."""
+    """FID-patch of UltraPixel (2024), as its authors describe it: 3 random crops of 299.
+
+    Published with pyiqa's FID, which is protocol=clean and at 299 changes nothing.
+    """
     return Patches(299, "random", 3)
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 State = dict[str, "Tensor"]
+LICENCE = "not stated: a file of the user's"
+"""Of a file that no table knows (`qa.metrics.licences` refuses it where terms matter)."""
 SHOWN = 3
 """Keys named in a refusal, of each kind."""
 
@@ -53,7 +55,7 @@ def locate(weights: str, asset: str) -> Source:
         raise UsageError(
             f"There is no file {weights}.", "", "weights=released, or the path of an existing file"
         )
-    return Source(path, weights, sha256(path), "as its owner says")
+    return Source(path, weights, sha256(path), LICENCE)
 
 
 def is_torchscript(path: Path) -> bool:

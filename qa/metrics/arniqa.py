@@ -23,8 +23,8 @@ from qa import assets
 from qa.errors import UsageError
 from qa.files import sha256
 from qa.images import to_unit
-from qa.metrics.inputs import check_pictures, score_each
-from qa.metrics.resolution import parse
+from qa.metrics.inputs import check_pictures
+from qa.metrics.resolution import parse, score_views
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -77,19 +77,12 @@ class ARNIQA:
 
     def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:
         """S values. ValueError below 64 pixels."""
-        import torch
-
         check_pictures(pictures, LEAST)
+        return score_views(self._score, pictures, self._resolution)
 
-        def score(picture: Tensor) -> Tensor:
-            views = self._resolution.views(picture[0])
-            values = [self._network(self._input(view), normalize=True) for view in views]
-            return torch.cat(values).double().mean()
-
-        return score_each(score, pictures)
-
-    def _input(self, view: Tensor) -> Tensor:  # uint8 [3,h,w] -> float32 [1,3,h,w] in [0,1]
-        return to_unit(view[None].to(self._device))
+    def _score(self, view: Tensor) -> Tensor:  # uint8 [3,h,w] -> one value
+        value: Tensor = self._network(to_unit(view[None].to(self._device)), normalize=True)
+        return value
 
 
 def regressor(ratings: str) -> str:

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from qa import assets
 from qa.errors import UsageError
 from qa.files import sha256
-from qa.metrics.inputs import check_pictures, score_each
-from qa.metrics.resolution import parse
+from qa.metrics.inputs import check_pictures
+from qa.metrics.resolution import parse, score_views
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -86,23 +86,16 @@ class CLIPIQA:
 
     def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:
         """S values. ValueError below 32 pixels."""
-        import torch
-
         check_pictures(pictures, LEAST)
+        return score_views(self._score, pictures, self._resolution)
 
-        def score(picture: Tensor) -> Tensor:
-            views = self._resolution.views(picture[0])
-            return torch.stack([self._score(view) for view in views]).double().mean()
-
-        return score_each(score, pictures)
-
-    def _score(self, view: Tensor) -> Tensor:  # uint8 [3,h,w] -> a scalar
+    def _score(self, view: Tensor) -> Tensor:  # uint8 [3,h,w] -> one value
         levels = view[None].to(self._device)
         features = self._formula._clip_iqa_update(
             ROUTE, levels, self._network, None, 255.0, self._device
         )
         value: Tensor = self._formula._clip_iqa_compute(features, self._texts, ["quality"])
-        return value.reshape(())
+        return value
 
 
 class _Tokenizer:

@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
+from qa.images import to_unit
 from qa.metrics.inputs import check_pair, finite
 from qa.metrics.windows import row_strips
 from qa.types import MetricFacts
@@ -91,9 +92,9 @@ class CIEDE2000(_Colour):
         height, width = reference.shape[1:]
         sums = [0.0] * len(pictures)
         for strip in row_strips(height, width):
-            known = _lab(reference[:, strip].numpy() / 255)
+            known = _lab(_unit(reference[:, strip]))
             for i, picture in enumerate(pictures):
-                sums[i] += float(difference(_lab(picture[:, strip].numpy() / 255), known).sum())
+                sums[i] += float(difference(_lab(_unit(picture[:, strip])), known).sum())
         return [total / (height * width) for total in sums]
 
 
@@ -146,6 +147,13 @@ def difference(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.flo
     return found
 
 
+def _unit(picture: Tensor) -> NDArray[np.float64]:  # uint8 [3,h,W] -> the same in 0..1
+    import torch
+
+    found: NDArray[np.float64] = to_unit(picture, torch.float64).numpy()
+    return found
+
+
 def _lab(unit: NDArray[np.float64]) -> NDArray[np.float64]:  # [3,H,W] in 0..1 -> [H,W,3]
     from skimage.color import rgb2lab
 
@@ -158,7 +166,7 @@ def _blocks(picture: Tensor) -> NDArray[np.float64]:
     import torch
     from torch.nn.functional import avg_pool2d
 
-    planes = [avg_pool2d(p[None].double(), BLOCK, ceil_mode=True) / 255 for p in picture]
+    planes = [avg_pool2d(to_unit(p[None], torch.float64), BLOCK, ceil_mode=True) for p in picture]
     found: NDArray[np.float64] = torch.cat(planes).numpy()
     return found
 
@@ -168,6 +176,6 @@ def _mean_ab(picture: Tensor) -> tuple[float, float]:
     height, width = picture.shape[1:]
     sums = [0.0, 0.0]
     for strip in row_strips(height, width):
-        for i, part in enumerate(_lab(picture[:, strip].numpy() / 255)[..., 1:].sum(axis=(0, 1))):
+        for i, part in enumerate(_lab(_unit(picture[:, strip]))[..., 1:].sum(axis=(0, 1))):
             sums[i] += float(part)
     return sums[0] / (height * width), sums[1] / (height * width)

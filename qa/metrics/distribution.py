@@ -8,46 +8,69 @@ on how it is resized and on the network. All of it is in the protocol, so values
 of it never meet in a verdict. The interval is that of another draw of as many pictures at this N;
 the bias at this N is no part of it: compare arms with each other, not with a published number.
 
+`interval` is a value's own. Differences of two arms are always judged by the paired jackknife and
+by exchanging labels (`qa.judge_sets`), also where a value's interval is bootstrapped.
+
 By default the suite's own references are the other set; `reference=FOLDER` takes any pictures,
-which is what a suite of prompts needs.
+which is what a suite of prompts needs, and `reference=FILE.npz` published statistics.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
-from qa import assets, images
 from qa.errors import UsageError
-from qa.features.cache import Cache
-from qa.features.extractors import NAMES, extractor
-from qa.files import digest, sha256
+from qa.features import extractors
+from qa.features.references import Folder, Published, given
 from qa.sets.intervals import bootstrap, interval
-from qa.sets.statistics import PARAMETER, bound
-from qa.types import Estimate, Features, FeatureSet, MetricFacts
+from qa.sets.kernels import kid_interval
+from qa.sets.statistics import OF_MOMENTS, PARAMETER, bound, target
+from qa.types import Estimate, FeatureSet, MetricFacts, ReferenceMoments
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+Protocol = dict[str, str | int | float]
 
-INTERVALS = ("jackknife", "bootstrap")
+
+@dataclass(frozen=True)
+class Spread:
+    """How far values are trusted. Raises UsageError for numbers that cannot work."""
+
+    interval: str = "jackknife"
+    """Of a value: jackknife over groups of pictures, bootstrap, and for KID also variance, the one
+    that its own rows have."""
+    groups: int = 20
+    """Of pictures, for the jackknife of values and of differences."""
+    replicates: int = 200
+    """Of the bootstrap."""
+    permutations: int = 200
+    """Of the arms' labels in a comparison; 0 does without."""
+
+    def __post_init__(self) -> None:
+        if min(self.groups, self.replicates) < 2 or self.permutations < 0:
+            raise UsageError(
+                f"There is no interval with groups={self.groups}, replicates={self.replicates}, "
+                f"permutations={self.permutations}.",
+                "groups and replicates are at least 2, permutations at least 0.",
+            )
+
+    @property
+    def facts(self) -> Protocol:
+        """What of it changes a value, its interval or a verdict."""
+        drawn = self.replicates if self.interval == "bootstrap" else 0
+        return vars(self) | {"replicates": drawn}
 
 
 class SetDistance:
     """What all share: features, the other set, and the interval.
 
-    Parameters of every class here:
+    Parameters of every class here, beside its own (`parameters`):
 
         name         what the metric is called
         extractor    inception, random, dinov2, clip, or the path of a TorchScript module
-        protocol     how Inception's input is prepared: clean, ttur, pytorch-fid, tm or none
-        views        whole, hific256, pixverve299x20, anyres256, ultrapixel299x3; `views_size` is
-                     the square that pixverve299x20 resizes a picture to
-        levels, size what a TorchScript module is given: uint8 or unit; [h,w] or its own size
-        reference    a folder of pictures; None compares with the suite's references
-        interval     jackknife over `groups` groups of pictures, or bootstrap of `replicates`
-        permutations of the arms' labels in a comparison
+        reference    a folder of pictures, or an .npz file with mu and sigma for the Fréchet
+                     distances; None compares with the suite's references
+        settings     fields of `qa.features.extractors.Settings` and of `Spread`, by their names
     """
 
     better: ClassVar[Literal["higher", "lower"]] = "lower"
@@ -55,49 +78,25 @@ class SetDistance:
     statistic: ClassVar[str]
     source: ClassVar[str]
     parameters: ClassVar[dict[str, float]] = {}
+    intervals: ClassVar[tuple[str, ...]] = ("jackknife", "bootstrap")
 
     def __init__(
         self,
         name: str,
         extractor: str = "inception",
-        protocol: str = "clean",
-        views: str = "whole",
-        views_size: int | None = None,
-        levels: str = "uint8",
-        size: list[int] | None = None,
         reference: str | None = None,
-        interval: str = "jackknife",
-        groups: int = 20,
-        replicates: int = 200,
-        permutations: int = 200,
-        device: str = "cpu",
-        **parameters: float,
+        **settings: Any,
     ) -> None:
-        if interval not in INTERVALS or min(groups, replicates) < 2 or permutations < 0:
-            raise UsageError(
-                f"{name} has no interval {interval!r} with groups={groups}, "
-                f"replicates={replicates}, permutations={permutations}.",
-                "groups and replicates are at least 2, permutations at least 0.",
-                f"interval={' or '.join(INTERVALS)}",
-            )
-        wanted = self.parameters | parameters
-        if set(wanted) != set(self.parameters):
-            strange = sorted(set(wanted) - set(self.parameters))
-            raise UsageError(
-                f"{name} takes no {', '.join(strange)}.",
-                f"Its own parameters are {', '.join(self.parameters) or 'none'}.",
-            )
-        self.features = _features(extractor, protocol, views, views_size, levels, size, device)
-        self._folder = None if reference is None else _Folder.at(reference)
-        self._settings: dict[str, str | int | float] = {
+        looking, self._spread = _taken(extractors.Settings, settings), _taken(Spread, settings)
+        self._check(name, settings)
+        self.features = extractors.extractor(extractor, looking)
+        self._own = self._given(name, reference, looking.device)
+        self._protocol: Protocol = {
             "statistic": self.statistic,
-            **{f"{PARAMETER}{key}": value for key, value in wanted.items()},
+            **{f"{PARAMETER}{key}": value for key, value in (self.parameters | settings).items()},
             "features": self.features.id,
-            "reference": self._folder.mark if self._folder else "the suite's own",
-            "interval": interval,
-            "groups": groups,
-            "replicates": replicates if interval == "bootstrap" else 0,
-            "permutations": permutations,
+            "reference": self._own.mark if self._own else "the suite's own",
+            **self._spread.facts,
         }
         self.facts = MetricFacts(
             name=name,
@@ -105,24 +104,53 @@ class SetDistance:
             unit=self.unit,
             source=f"{self.source}; features: {self.features.source}",
             licence=f"Apache-2.0 (own code); features: {self.features.licence}",
-            protocol={**self.features.protocol, **self._settings, "version": 1},
+            protocol={**self.features.protocol, **self._protocol, "version": 1},
             paired=reference is None,
             of="set",
         )
 
-    def reference(self) -> FeatureSet | None:
-        """Rows of the folder of references, or None where the suite has its own."""
-        return None if self._folder is None else self._folder.rows(self.features)
+    def reference(self) -> FeatureSet | ReferenceMoments | None:
+        """What it was told to compare with, or None where the suite has references."""
+        return None if self._own is None else self._own.known
 
-    def __call__(self, candidate: FeatureSet, reference: FeatureSet) -> Estimate:
+    def __call__(self, candidate: FeatureSet, reference: FeatureSet | ReferenceMoments) -> Estimate:
         """The value with its interval; ValueError, with the reason, where there is none."""
-        statistic = bound(self._settings)
-        if self._settings["interval"] == "bootstrap":
-            replicates = int(self._settings["replicates"])
-            estimate = partial(bootstrap, replicates=replicates)
+        if self._spread.interval == "variance":
+            assert isinstance(reference, FeatureSet)  # KID has no other
+            return kid_interval(candidate, reference)
+        if self._spread.interval == "bootstrap":
+            estimate = partial(bootstrap, replicates=self._spread.replicates)
         else:
-            estimate = partial(interval, groups=int(self._settings["groups"]))
-        return estimate(statistic, candidate, reference)
+            estimate = partial(interval, groups=self._spread.groups)
+        return estimate(bound(self._protocol), candidate, target(reference))
+
+    def _given(self, name: str, reference: str | None, device: str) -> Folder | Published | None:
+        """What to compare with; UsageError for statistics where rows are needed."""
+        if reference is None:
+            return None
+        own = given(reference, self.features, device)
+        if isinstance(own, Published) and self.statistic not in OF_MOMENTS:
+            raise UsageError(
+                f"{name} cannot be compared with the statistics in {reference}.",
+                "It needs every row of the references, not their mean and covariance.",
+                "reference=FOLDER of pictures, or a Fréchet distance: metric=[fid]",
+            )
+        return own
+
+    def _check(self, name: str, parameters: dict[str, Any]) -> None:
+        """UsageError for an interval that the metric does not have, or a strange parameter."""
+        if self._spread.interval not in self.intervals:
+            raise UsageError(
+                f"{name} has no interval {self._spread.interval!r}.",
+                "",
+                f"interval={' or '.join(self.intervals)}",
+            )
+        strange = sorted(set(parameters) - set(self.parameters))
+        if strange:
+            raise UsageError(
+                f"{name} takes no {', '.join(strange)}.",
+                f"Its own parameters are {', '.join(self.parameters) or 'none'}.",
+            )
 
 
 class FrechetDistance(SetDistance):
@@ -137,13 +165,19 @@ class FIDInfinity(SetDistance):
 
     statistic = "fid_infinity"
     source = "Chong and Forsyth, CVPR 2020"
+    parameters: ClassVar[dict[str, float]] = {"seed": 0}
 
 
 class KernelDistance(SetDistance):
-    """KID: squared distance of means under a cubic kernel, unbiased: 0 in the mean for equals."""
+    """KID: squared distance of means under a cubic kernel, unbiased: 0 in the mean for equals.
+
+    `interval=variance` takes the standard error that follows from the kernel's own row sums, for
+    one row a picture and references of other pictures (`qa.sets.kernels`).
+    """
 
     statistic = "kid"
     source = "Bińkowski, Sutherland, Arbel and Gretton, ICLR 2018; U-statistic over all pairs"
+    intervals: ClassVar[tuple[str, ...]] = ("jackknife", "bootstrap", "variance")
 
 
 class CMMD(SetDistance):
@@ -184,62 +218,10 @@ class Coverage(Density):
     statistic = "coverage"
 
 
-class _Folder:
-    """Reference pictures from a folder, in order of their paths."""
-
-    def __init__(self, files: list[Path], mark: str) -> None:
-        self._files, self.mark = files, mark
-        self._known: dict[str, FeatureSet] = {}
-
-    @staticmethod
-    def at(place: str) -> _Folder:
-        """UsageError where there is no folder with at least two pictures."""
-        found = sorted(f for f in Path(place).rglob("*") if f.suffix.lower() in images.SUFFIXES)
-        if len(found) < 2:
-            raise UsageError(
-                f"{place} holds {len(found)} pictures.",
-                "A set to compare with has at least 2, and usually thousands.",
-                "reference=FOLDER",
-            )
-        return _Folder(found, digest(sorted(sha256(file) for file in found))[:16])
-
-    def rows(self, features: Features) -> FeatureSet:
-        """Computed once; numbered downwards from -1, for they are nobody's originals."""
-        if features.id not in self._known:
-            cache = Cache(assets.store().cache / "features")
-            blocks = [self._rows(cache, features, file) for file in self._files]
-            self._known[features.id] = _stacked(blocks)
-        return self._known[features.id]
-
-    @staticmethod
-    def _rows(cache: Cache, features: Features, file: Path) -> NDArray[np.float32]:
-        try:
-            picture = images.read(file)
-            return cache.rows(features, picture, images.digest(picture))
-        except ValueError as error:
-            raise ValueError(f"reference {file.name}: {error}") from error
+S = TypeVar("S", extractors.Settings, Spread)
 
 
-def _stacked(blocks: list[NDArray[np.float32]]) -> FeatureSet:
-    import numpy as np
-
-    numbers = np.repeat(-1 - np.arange(len(blocks)), [len(block) for block in blocks])
-    return FeatureSet(np.concatenate(blocks), numbers.astype(np.int64))
-
-
-def _features(
-    name: str,
-    protocol: str,
-    views: str,
-    views_size: int | None,
-    levels: str,
-    size: list[int] | None,
-    device: str,
-) -> Features:
-    """The extractor with those of the settings that it has."""
-    settings = {"views": views, "views_size": views_size, "device": device}
-    if name in ("inception", "random"):
-        return extractor(name, protocol=protocol, **settings)
-    if name in NAMES:
-        return extractor(name, **settings)
-    return extractor(name, levels=levels, size=size, **settings)
+def _taken(kind: type[S], settings: dict[str, Any]) -> S:
+    """A dataclass from those of the settings that are its fields, which leave the settings."""
+    names = {entry.name for entry in fields(kind)} & settings.keys()
+    return kind(**{name: settings.pop(name) for name in names})

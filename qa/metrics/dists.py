@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qa.images import to_unit
 from qa.metrics.inputs import check_pair, check_tile, finite
-from qa.metrics.tiles import TILE, Tile, View, tiles, views
+from qa.metrics.tiles import TILE, Reach, Tile, reaches, tiles
 from qa.metrics.trunk import Trunk, fill, load_trunk, verified
 from qa.numerics import pick_device
 from qa.types import MetricFacts
@@ -52,7 +52,7 @@ class DISTS:
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = ""
 
-    def __init__(self, device: str = "cpu", tile: int = TILE) -> None:
+    def __init__(self, tile: int = TILE, device: str = "cpu") -> None:
         """`tile` pixels at a time along each side: it bounds memory and leaves the value as it is.
 
         It is no part of the protocol: values differ by float32 rounding, 1e-6 and less.
@@ -63,7 +63,7 @@ class DISTS:
         self._network, weights = _build(trunk)
         self._network.to(self._device)
         self._stages = [getattr(self._network, f"stage{i}") for i in range(1, 6)]
-        self._views = [View(), *views(self._stages)]
+        self._reaches = [Reach(), *reaches(self._stages)]
         self.facts = MetricFacts(
             name="dists",
             better=self.better,
@@ -91,7 +91,7 @@ class DISTS:
         height, width = target.shape[1:]
         sums: list[Tensor] = [torch.zeros((), device=self._device)] * len(pictures)
         with torch.inference_mode():
-            for tile in tiles(height, width, self._tile, self._views):
+            for tile in tiles(height, width, self._tile, self._reaches):
                 known = list(self._features(target, tile))  # once for all pictures
                 for i, picture in enumerate(pictures):
                     layers = zip(self._features(picture, tile), known, strict=True)
@@ -101,11 +101,11 @@ class DISTS:
     def _features(self, picture: Tensor, tile: Tile) -> Iterator[Tensor]:
         """Picture uint8 [3,H,W] → the tile's part of each layer, float32 [1,C,h,w]."""
         x = to_unit(tile.crop(picture)[None].to(self._device))
-        yield tile.kept(x, self._views[0])
+        yield tile.kept(x, self._reaches[0])
         x = (x - self._network.mean) / self._network.std
-        for stage, view in zip(self._stages, self._views[1:], strict=True):
+        for stage, reach in zip(self._stages, self._reaches[1:], strict=True):
             x = stage(x)
-            yield tile.kept(x, view)
+            yield tile.kept(x, reach)
 
     def _value(self, means: Tensor) -> float:
         """Means of x, y, xx, yy and xy over all positions, float64 [C,5] → D."""

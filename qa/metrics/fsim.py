@@ -5,7 +5,7 @@
 
 with p and q the phase congruency of the two pictures' luminance (log-Gabor filters, 4 scales and 4
 orientations), gradients by Scharr, and S_I, S_Q the similarities of the chroma of YIQ. FSIM looks
-at luminance alone, FSIMc at colour too.
+at luminance alone (`colour="yiq"`, `qa.metrics.inputs`), FSIMc at chroma too (`colour="rgb"`).
 
 The paper first averages blocks of round(min(H, W) / 256) pixels: 4x4 at 1024, 16x16 at 4096. What a
 decoder does below that size, FSIM cannot see.
@@ -19,8 +19,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qa.errors import UsageError
-from qa.metrics.inputs import check_pair, luma, score_each
+from qa.images import luma
+from qa.metrics.inputs import COLOURS, check_colour, check_pair, planes, score_each
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PEAK = 255.0
 LEAST = 16
 """Four scales of filters need a few periods of the shortest wavelength, 6 pixels."""
-COLOURS = {"y": "Y of YIQ (0.299 0.587 0.114)", "rgb": "YIQ, chroma with exponent 0.03"}
+SEEN = {"yiq": COLOURS["yiq"], "rgb": "YIQ, chroma with exponent 0.03"}
 
 
 class FSIM:
@@ -39,14 +39,14 @@ class FSIM:
     better: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = ""
 
-    def __init__(self, device: str = "cpu", colour: str = "y") -> None:
-        """`colour="rgb"` is FSIMc. UsageError for anything but y and rgb."""
+    def __init__(self, colour: str = "yiq", device: str = "cpu") -> None:
+        """`colour="rgb"` is FSIMc. UsageError for anything but yiq and rgb."""
         import piq
 
-        if colour not in COLOURS:
-            raise UsageError(f"FSIM has no colour={colour!r}.", "", "colour=y or colour=rgb")
+        self._colour = check_colour(colour, tuple(SEEN))
+        self._chromatic = colour == "rgb"
         self._fsim = piq.fsim
-        self._device, self._chromatic = pick_device(device), colour == "rgb"
+        self._device = pick_device(device)
         self.facts = MetricFacts(
             name="fsimc" if self._chromatic else "fsim",
             better=self.better,
@@ -56,7 +56,7 @@ class FSIM:
             licence="Apache-2.0 (piq)",
             protocol={
                 "version": 1,
-                "colour": COLOURS[colour],
+                "colour": SEEN[colour],
                 "levels": "uint8 0..255",
                 "t1": 0.85,
                 "t2": 160,
@@ -90,5 +90,4 @@ class FSIM:
 
     def _levels(self, picture: Tensor) -> Tensor:
         """Pictures uint8 [1,3,H,W] → what piq compares, float64 [1,3,H,W] or [1,1,H,W]."""
-        picture = picture.to(self._device)
-        return picture.double() if self._chromatic else luma(picture)
+        return planes(picture.to(self._device), self._colour)

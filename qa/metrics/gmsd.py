@@ -11,7 +11,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qa.metrics.inputs import check_pair, luma, score_each
+from qa.images import luma
+from qa.metrics.inputs import COLOURS, check_pair, score_each
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -44,7 +45,7 @@ class GMSD:
             licence="Apache-2.0 (piq)",
             protocol={
                 "version": 1,
-                "colour": "Y of YIQ (0.299 0.587 0.114)",
+                "colour": COLOURS["yiq"],
                 "levels": "uint8 / 255",
                 "t": T,
                 "resize": "2x2 mean; an odd side adds one row and one column of zeros",

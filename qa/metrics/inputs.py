@@ -1,15 +1,31 @@
-"""What every metric does with its input: check it, score picture by picture."""
+"""What every metric does with its input: check it, take its colours, score picture by picture.
+
+`colour` says which values of a picture a metric looks at, all in levels:
+
+    rgb      red, green and blue, 0..255
+    yiq      Y = 0.299 R + 0.587 G + 0.114 B alone, 0..255, as papers on perception have it
+    ycbcr    the same Y in 16..235, as papers on super-resolution have it, who measure PSNR and SSIM
+             on it with a peak of 255 all the same
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from qa.errors import UsageError
+from qa.images import luma, video_luma
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+COLOURS = {
+    "rgb": "RGB",
+    "yiq": "Y of YIQ (0.299 0.587 0.114)",
+    "ycbcr": "Y of BT.601 in 16..235, not rounded",
+}
+"""What `colour` may be, and how a protocol puts it."""
 
 
 def check_pictures(pictures: Tensor, least: int) -> None:
@@ -66,26 +82,18 @@ def finite(values: Iterable[float]) -> list[float]:
     return found
 
 
-def luma(picture: Tensor) -> Tensor:
-    """Pictures uint8 [...,3,H,W] → Y = 0.299 R + 0.587 G + 0.114 B, float64 [...,1,H,W], 0..255.
-
-    ITU-R BT.601, full range, not rounded. Thousandths are summed as integers, so a grey pixel keeps
-    its level exactly and white is 255, not a rounding error above it.
-    """
-    import torch
-
-    red, green, blue = picture.to(torch.int32).unbind(-3)
-    thousandths = red.mul_(299).add_(green, alpha=587).add_(blue, alpha=114)
-    return thousandths.to(torch.float64).div_(1000).unsqueeze(-3)
+def check_colour(colour: str, known: Sequence[str]) -> str:
+    """One of the names in COLOURS that a metric knows, or UsageError."""
+    if colour not in known:
+        raise UsageError(f"colour={colour} is unknown here.", "", f"colour={' or '.join(known)}")
+    return colour
 
 
-def video_luma(picture: Tensor) -> Tensor:
-    """Pictures uint8 [...,3,H,W] → 16 + 219/255 Y, float64 [...,1,H,W], 16..235.
-
-    BT.601's studio range, not rounded: MATLAB's `rgb2ycbcr` of doubles and scikit-image's. Papers
-    on super-resolution measure PSNR and SSIM on this, with a peak of 255 all the same.
-    """
-    return luma(picture).mul_(219 / 255).add_(16)
+def planes(picture: Tensor, colour: str) -> Tensor:
+    """Pictures uint8 [...,3,H,W] → levels float64 [...,C,H,W]; C is 3 for rgb, else 1."""
+    if colour == "rgb":
+        return picture.double()
+    return luma(picture) if colour == "yiq" else video_luma(picture)
 
 
 def _size(picture: Tensor) -> str:

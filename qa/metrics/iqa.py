@@ -26,9 +26,9 @@ from qa import assets
 from qa.errors import UsageError
 from qa.files import canonical, sha256
 from qa.images import to_unit
-from qa.metrics.inputs import check_pictures, score_each
+from qa.metrics.inputs import check_pictures
 from qa.metrics.pyiqa_offline import build_network
-from qa.metrics.resolution import Crops, coverage, parse
+from qa.metrics.resolution import Crops, coverage, parse, score_views
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -40,7 +40,7 @@ FRAME = (2160, 3840)
 """The size for which coverage is stated in a protocol."""
 
 
-class Quality:
+class PyiqaQuality:
     """Pictures uint8 [S,3,H,W] → pyiqa's value, higher is better. No reference is looked at.
 
     `model` is pyiqa's name of the metric, `files` the assets it loads (by the names under which
@@ -79,7 +79,7 @@ class Quality:
             better=self.better,
             unit=self.unit,
             source=f"{source}; pyiqa {version('pyiqa')}",
-            licence=_licence(files),
+            licence=licence_of(files),
             protocol={
                 "version": 1,
                 "definition": f"pyiqa {model}",
@@ -100,39 +100,32 @@ class Quality:
 
     def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:
         """S values. ValueError below `least` pixels, or where pyiqa's value is not finite."""
-        import torch
-
         check_pictures(pictures, self._least)
+        return score_views(self._score, pictures, self._resolution)
 
-        def score(picture: Tensor) -> Tensor:
-            views = self._resolution.views(picture[0])
-            return torch.stack([self._score(view) for view in views]).mean()
-
-        return score_each(score, pictures)
-
-    def _score(self, view: Tensor) -> Tensor:  # uint8 [3,h,w] -> a scalar
+    def _score(self, view: Tensor) -> Tensor:  # uint8 [3,h,w] -> one value
         unit = to_unit(view[None].to(self._device))
         try:
             with self._alone:
                 value: Tensor = self._network(unit)
         except AssertionError as error:  # pyiqa's way to say that a picture cannot be scored
             raise ValueError(f"pyiqa refuses the picture: {error}") from error
-        return value.reshape(()).double()
+        return value
 
 
-class Distortion(Quality):
-    """As `Quality`, for metrics of which lower values are better: NIQE, BRISQUE, PIQE."""
+class PyiqaDistortion(PyiqaQuality):
+    """As `PyiqaQuality`, for metrics of which lower values are better: NIQE, BRISQUE, PIQE."""
 
     better: ClassVar[Literal["higher", "lower"]] = "lower"
 
 
-def _licence(files: Sequence[str]) -> str:
-    """pyiqa's terms and those of every file."""
+def licence_of(files: Sequence[str]) -> str:
+    """pyiqa's terms and those of every file that it loads, by the asset table."""
     return "; ".join((LICENCE, *(f"{assets.find(file).licence} ({file})" for file in files)))
 
 
 def _other_class(model: str, lower_better: bool) -> UsageError:
-    direction, name = ("lower", "Distortion") if lower_better else ("higher", "Quality")
+    direction, name = ("lower", "PyiqaDistortion") if lower_better else ("higher", "PyiqaQuality")
     return UsageError(
         f"pyiqa's {model} is better when {direction}.",
         "The class that the configuration names says the opposite.",

@@ -1,13 +1,16 @@
 """Which metrics may stand in a release decision of a company.
 
 A metric's licence is that of its code, its weights and what they were derived from, as text in
-`MetricFacts.licence`. A run states its `license_profile`:
+`MetricFacts.licence`: parts between semicolons, each a licence by its SPDX name, then in brackets
+what it is the licence of. A run states its `license_profile`:
 
     research     every metric
-    commercial   only metrics whose licence is known and forbids no commercial use
+    commercial   only metrics all of whose parts name a licence known to permit commercial use
 
-This reads the words of the licence field, not the licence, and it is no legal advice. Several
-networks were trained on ratings that are offered for research; their weights' licence counts here.
+What is not known to be permitted is refused: an unknown licence, no licence, a sentence about one,
+and a remark in brackets that takes something back. This reads the words of the licence field, not
+the licence, and it is no legal advice. Several networks were trained on ratings that are offered
+for research; their weights' licence counts here.
 """
 
 from __future__ import annotations
@@ -19,17 +22,29 @@ from qa.types import MetricFacts
 
 PROFILES = ("research", "commercial")
 NOT_STATED = "not stated"
-"""How a licence field begins where nothing is known."""
+"""The licence field where nothing is known."""
+PERMISSIVE = (
+    "0BSD Apache-2.0 BSD-2-Clause BSD-3-Clause CC-BY-4.0 CC0-1.0 HPND ISC MIT MIT-CMU PSF-2.0 "
+    "Python-2.0 Unlicense Zlib"
+).split()
+"""SPDX names of licences that permit commercial use."""
+DRAWN = "none: drawn weights"
+"""Of a network with drawn numbers, in which nobody has rights."""
 
-_FORBIDS = re.compile(
-    r"non-?commercial|not for commercial|research[ -](use )?only|\bNC\b", re.IGNORECASE
+_SEPARATOR = re.compile(r";(?![^()]*\))")  # none within brackets
+_NAMES = "|".join(map(re.escape, PERMISSIVE))
+_PART = re.compile(
+    rf"(?:features: )?(?:(?:{_NAMES})(?: \((?P<remark>[^()]*)\))?|{DRAWN})", re.IGNORECASE
+)
+_TAKEN_BACK = re.compile(
+    r"\b(no|not|non|nor|never|only|unless|except|research|unknown|nc|terms|licen[cs]e)\b",
+    re.IGNORECASE,
 )
 
 
 def commercial(facts: MetricFacts) -> bool:
-    """Whether the licence field forbids no commercial use. An unknown licence does."""
-    unknown = not facts.licence.strip() or facts.licence.lower().startswith(NOT_STATED)
-    return not unknown and _FORBIDS.search(facts.licence) is None
+    """Whether the whole licence field is known to permit commercial use."""
+    return _in_the_way(facts.licence) is None
 
 
 def refused(facts: MetricFacts, profile: str) -> str | None:
@@ -41,6 +56,16 @@ def refused(facts: MetricFacts, profile: str) -> str | None:
         raise UsageError(
             f"license_profile={profile} is unknown.", "", f"choose {' or '.join(PROFILES)}"
         )
-    if profile == "research" or commercial(facts):
+    part = _in_the_way(facts.licence)
+    if profile == "research" or part is None:
         return None
-    return f"{facts.name} may not be used with license_profile=commercial: {facts.licence}."
+    return f"{facts.name} may not be used with license_profile=commercial: {part or NOT_STATED}."
+
+
+def _in_the_way(licence: str) -> str | None:
+    """The first part of a licence field that is not known to permit commercial use, if any is."""
+    for part in map(str.strip, _SEPARATOR.split(licence)):
+        found = _PART.fullmatch(part)
+        if found is None or _TAKEN_BACK.search(found["remark"] or ""):
+            return part
+    return None

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from qa.errors import UsageError
 from qa.images import to_unit
 from qa.metrics.inputs import check_pair, check_tile, finite
-from qa.metrics.tiles import TILE, Tile, tiles, views
+from qa.metrics.tiles import TILE, Tile, reaches, tiles
 from qa.metrics.trunk import Trunk, fill, load_trunk, verified
 from qa.numerics import pick_device
 from qa.types import MetricFacts
@@ -50,7 +50,7 @@ class LPIPS:
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = ""
 
-    def __init__(self, net: str = "alex", device: str = "cpu", tile: int = TILE) -> None:
+    def __init__(self, net: str = "alex", tile: int = TILE, device: str = "cpu") -> None:
         """`tile` pixels at a time along each side: it bounds memory and leaves the value as it is.
 
         It is no part of the protocol: values differ by float32 rounding, 1e-7 and less.
@@ -64,7 +64,7 @@ class LPIPS:
         self._model, heads = _build(net, trunk)
         self._model.to(self._device)
         self._stages = [getattr(self._model.net, f"slice{i}") for i in range(1, LAYERS + 1)]
-        self._views = views(self._stages)
+        self._reaches = reaches(self._stages)
         self.facts = MetricFacts(
             name=f"lpips_{net}",
             better=self.better,
@@ -126,7 +126,7 @@ class LPIPS:
 
     def _tiles(self, picture: Tensor) -> Iterator[Tile]:
         height, width = picture.shape[1:]
-        return tiles(height, width, self._tile, self._views)
+        return tiles(height, width, self._tile, self._reaches)
 
     def _features(self, picture: Tensor, tile: Tile) -> Iterator[Tensor]:
         """Picture uint8 [3,H,W] → the tile's features of each layer [1,C,h,w], of unit length."""
@@ -134,9 +134,9 @@ class LPIPS:
 
         levels = to_unit(tile.crop(picture)[None].to(self._device)) * 2 - 1
         x = self._model.scaling_layer(levels)
-        for stage, view in zip(self._stages, self._views, strict=True):
+        for stage, reach in zip(self._stages, self._reaches, strict=True):
             x = stage(x)
-            yield normalize_tensor(tile.kept(x, view))
+            yield normalize_tensor(tile.kept(x, reach))
 
     def _distances(self, picture: Tensor, known: list[Tensor], tile: Tile) -> Iterator[Tensor]:
         """w_l . (f_l(x) - f_l(y))^2 at every position of the tile: float32 [h,w] a layer."""

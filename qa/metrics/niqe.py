@@ -42,8 +42,9 @@ from numpy.typing import NDArray
 
 from qa import assets
 from qa.errors import UsageError
-from qa.images import to_unit
-from qa.metrics.inputs import check_pictures, score_each, video_luma
+from qa.images import to_levels, to_unit
+from qa.metrics.inputs import check_colour, check_pictures, planes, score_each
+from qa.metrics.windows import gaussian, window_means
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -65,21 +66,19 @@ HALVING = (-0.01171875, -0.03515625, 0.11328125, 0.43359375)
 class NIQE:
     """Pictures uint8 [S,3,H,W] → NIQE >= 0, lower is better. No reference is looked at.
 
-    `grey` is `yiq` (0.299 R + 0.587 G + 0.114 B, pyiqa's default) or `ycbcr` (the same in
-    16..235, BasicSR's and most papers' on super-resolution); both are rounded to whole levels.
+    `colour` (`qa.metrics.inputs`) is `yiq`, pyiqa's default, or `ycbcr`, BasicSR's and most papers'
+    on super-resolution; both are rounded to whole levels.
     """
 
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = ""
 
-    def __init__(self, grey: str = "yiq", asset: str = ASSET, device: str = "cpu") -> None:
+    def __init__(self, colour: str = "yiq", asset: str = ASSET, device: str = "cpu") -> None:
         import torch
 
-        if grey not in GREY:
-            raise UsageError(f"NIQE has no grey {grey!r}.", "", f"grey={' or grey='.join(GREY)}")
+        self._grey = GREY[check_colour(colour, tuple(GREY))]
         mean, covariance = load_parameters(assets.resolve(asset))
         self._device = pick_device(device)
-        self._grey = GREY[grey]
         self._mean = torch.from_numpy(mean)
         self._covariance = torch.from_numpy(covariance)
         self.facts = MetricFacts(
@@ -92,7 +91,7 @@ class NIQE:
             protocol={
                 "version": 1,
                 "definition": "authors' release",
-                "grey": f"Y of {grey.upper()}, rounded",
+                "colour": f"Y of {colour.upper()}, rounded",
                 "levels": "0..255",
                 "blocks": "96x96 and 48x48, no overlap, rest left out",
                 "window": "Gaussian 7x7, sigma 7/6, float32 weights, edge repeated",
@@ -117,13 +116,12 @@ class NIQE:
 def grey_of(picture: Tensor) -> Tensor:
     """Y of YIQ: picture uint8 [3,H,W] → float64 [H,W], whole levels, computed as pyiqa does."""
     red, green, blue = to_unit(picture)
-    grey: Tensor = ((red * 0.299 + green * 0.587 + blue * 0.114) * 255).round().double()
-    return grey
+    return to_levels(red * 0.299 + green * 0.587 + blue * 0.114).double()
 
 
 def video_grey_of(picture: Tensor) -> Tensor:
     """Y of BT.601's studio range: picture uint8 [3,H,W] → float64 [H,W], whole levels 16..235."""
-    return video_luma(picture)[0].round()
+    return planes(picture, "ycbcr")[0].round()
 
 
 GREY = {"yiq": grey_of, "ycbcr": video_grey_of}
@@ -216,24 +214,14 @@ def _structure(padded: Tensor) -> Tensor:
 
 def _smooth(padded: Tensor) -> Tensor:
     """Levels [h+6,w+6] → their mean under the Gaussian [h,w], times S."""
-    height, width = padded.shape[0] - 2 * BORDER, padded.shape[1] - 2 * BORDER
-    weights, total = _window()
-    # Sums of shifted planes: several times faster on a CPU than a float64 convolution.
-    rows = padded[:height] * (weights[0] * total)
-    for k in range(1, WINDOW):
-        rows.add_(padded[k : k + height], alpha=weights[k] * total)
-    out = rows[:, :width] * weights[0]
-    for k in range(1, WINDOW):
-        out.add_(rows[:, k : k + width], alpha=weights[k])
-    return out
+    return window_means(padded, gaussian(WINDOW, SIGMA)).mul_(_excess())
 
 
 @cache
-def _window() -> tuple[list[float], float]:
-    """The Gaussian along one side, of sum 1, and S: what its float32 products sum to."""
-    line = np.exp(-((np.arange(WINDOW) - BORDER) ** 2) / (2 * SIGMA**2))
-    line /= line.sum()
-    return line.tolist(), float(np.outer(line, line).astype(np.float32).sum(dtype=np.float64))
+def _excess() -> float:
+    """S: what the Gaussian's weights sum to, rounded to float32."""
+    line = np.array(gaussian(WINDOW, SIGMA))
+    return float(np.outer(line, line).astype(np.float32).sum(dtype=np.float64))
 
 
 def _describe(s: Tensor) -> Tensor:

@@ -12,11 +12,10 @@ identical picture is given SSE = 1/2, that is 3.01 dB above any imperfect pictur
 (104.1 dB at 256x256, 128.2 dB at 4096x4096). A constant such as 100 dB would rank an identical
 picture below nearly identical large ones.
 
-`colour="y"` compares luma alone, as papers on super-resolution do: Y of BT.601 in 16..235, not
-rounded (`qa.metrics.inputs.video_luma`), with a peak of 255 all the same. N is HW then. Luma moves
-by 219/255 of a level where all channels move by one, so a grey error is 1.32 dB less than in RGB.
-Its steps are u = 219/255000 of a level, the least error of a picture whose luma differs is u^2, and
-identical luma is given u^2/2.
+`colour="ycbcr"` compares luma in 16..235 alone (`qa.metrics.inputs`), with a peak of 255 all the
+same. N is HW then. Luma spans 219 levels where the channels span 255, so a grey error is 1.32 dB
+less than in RGB. Its steps are u = 219/255000 of a level, the least error of a picture whose luma
+differs is u^2, and identical luma is given u^2/2.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ import math
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qa.errors import UsageError
-from qa.metrics.inputs import check_pair, score_each, video_luma
+from qa.metrics.inputs import COLOURS, check_colour, check_pair, planes, score_each
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -34,9 +32,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PEAK = 255.0
-STEPS = {"rgb": 1.0, "y": 219 / 255_000}
+STEPS = {"rgb": 1.0, "ycbcr": 219 / 255_000}
 """The smallest difference of two values, in levels: a thousandth of 219/255 for luma."""
-CHANNELS = {"rgb": 3, "y": 1}
+CHANNELS = {"rgb": 3, "ycbcr": 1}
 
 
 def ceiling(height: int, width: int, colour: str = "rgb") -> float:
@@ -50,8 +48,8 @@ _PROTOCOLS = {
         "colour": "RGB, all values of one picture together",
         "identical": "squared error 1/2: 10 log10(2 * 255^2 * 3HW)",
     },
-    "y": {
-        "colour": "Y of BT.601 in 16..235, not rounded",
+    "ycbcr": {
+        "colour": COLOURS["ycbcr"],
         "identical": "squared error u^2/2 with u = 219/255000: 10 log10(2 * 255^2 * HW / u^2)",
     },
 }
@@ -63,14 +61,13 @@ class PSNR:
     better: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = "dB"
 
-    def __init__(self, device: str = "cpu", colour: str = "rgb") -> None:
-        """UsageError for a colour other than rgb and y."""
+    def __init__(self, colour: str = "rgb", device: str = "cpu") -> None:
+        """UsageError for a colour other than rgb and ycbcr."""
         from torchmetrics.functional.image import peak_signal_noise_ratio
 
-        if colour not in STEPS:
-            raise UsageError(f"PSNR has no colour={colour!r}.", "", "colour=rgb or colour=y")
+        self._colour = check_colour(colour, tuple(STEPS))
         self._psnr = peak_signal_noise_ratio
-        self._device, self._colour = pick_device(device), colour
+        self._device = pick_device(device)
         self.facts = MetricFacts(
             name="psnr" if colour == "rgb" else "psnr_y",
             better=self.better,
@@ -104,9 +101,6 @@ class PSNR:
 
     def _levels(self, picture: Tensor) -> Tensor:
         """Pictures uint8 [1,3,H,W] → what is compared, float64 [1,3,H,W] or [1,1,H,W]."""
-        import torch
-
-        picture = picture.to(self._device)
         # In float64 the squared error of 8-bit RGB is an exact integer, so the value depends
         # neither on the order of summation nor on the device.
-        return picture.to(torch.float64) if self._colour == "rgb" else video_luma(picture)
+        return planes(picture.to(self._device), self._colour)

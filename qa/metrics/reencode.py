@@ -35,10 +35,11 @@ class Reencode:
         licence="Apache-2.0 (own code)",
         protocol={
             "version": 1,
-            "encoder": "the run's own: its digest is the run's latents_digest",
+            "encoder": "the run's own: its digest is the record's encoder_digest",
             "norm": "Euclidean over all values, float64",
             "latent": "clean, as the encoder gave it, before any corruption",
         },
+        paired=False,
         of="latent",
     )
 

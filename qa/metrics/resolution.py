@@ -16,13 +16,14 @@ at less than it is shown: some cut a fixed number of windows out, however large 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from qa.errors import UsageError
 from qa.features.resize import FILTERS, pillow
+from qa.metrics.inputs import score_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,7 @@ def parse(text: str) -> Resolution:
             return Resize(kind, int(rest[0]), *rest[1:])
         if kind == "tile":
             size, stride = rest
-            return Tile(int(size), int(stride))
+            return Windows(int(size), int(stride))
     except (ValueError, TypeError, IndexError):
         pass
     raise UsageError(
@@ -49,6 +50,19 @@ def parse(text: str) -> Resolution:
         "",
         "native, longer:1024, shorter:512:lanczos or tile:225:224",
     )
+
+
+def score_views(
+    score: Callable[[Tensor], Tensor], pictures: Tensor, resolution: Resolution
+) -> list[float]:
+    """Apply `score` (uint8 [3,h,w] → one value) to each view of S pictures → S finite means."""
+    import torch
+
+    def mean(picture: Tensor) -> Tensor:
+        values = [score(view).reshape(()) for view in resolution.views(picture[0])]
+        return torch.stack(values).double().mean()
+
+    return score_each(mean, pictures)
 
 
 class Resolution(Protocol):
@@ -123,7 +137,7 @@ class Resize:
 
 
 @dataclass(frozen=True)
-class Tile:
+class Windows:
     """Windows over the whole picture; a side below `size` is one window."""
 
     size: int

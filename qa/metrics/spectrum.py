@@ -27,7 +27,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qa.errors import UsageError
-from qa.metrics.inputs import check_pair, luma
+from qa.images import LUMA, luma
+from qa.metrics.inputs import check_pair
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CUT = 0.25
-LUMA = (0.299, 0.587, 0.114)
 LEAST = 16
 """The window spreads a frequency by 2/N to either side: here by half of the cut."""
 
@@ -134,7 +134,7 @@ def floor(cut: float) -> float:
     Rounding errors are evenly spread over one level (variance 1/12) and over all frequencies, a
     square of area 1, of which the cut removes a disc.
     """
-    return sum(weight**2 for weight in LUMA) / 12 * (1 - math.pi * cut**2)
+    return sum((weight / 1000) ** 2 for weight in LUMA) / 12 * (1 - math.pi * cut**2)
 
 
 def _squared_frequency(height: int, width: int) -> Tensor:

@@ -41,7 +41,7 @@ class SeedSpread:
     unit: ClassVar[str] = ""
 
     def __init__(self, net: str = "alex", device: str = "cpu") -> None:
-        self._lpips = LPIPS(net, device)
+        self._lpips = LPIPS(net, device=device)
         facts = self._lpips.facts
         self.facts = replace(
             facts,

@@ -9,8 +9,8 @@ C2 = (0.03 L)^2, L = 255; means over positions and over R, G and B.
 SSIM has several current definitions that differ by up to 0.2 on one pair of pictures. What is
 chosen here is an argument, and part of the protocol; nothing is downsampled before the first scale.
 
-* `colour="rgb"`: the mean over the channels. `colour="y"`: luma in 16..235 as papers on
-  super-resolution take it (`qa.metrics.inputs.video_luma`), still with L = 255.
+* `colour="rgb"`: the mean over the channels. `colour="ycbcr"`: luma in 16..235 alone
+  (`qa.metrics.inputs`), still with L = 255.
 * `border="mirrored"`: windows reach over the border, mirrored without repeating the edge, and those
   positions count (torchmetrics). `border="valid"`: only positions whose window lies inside count
   (the paper, scikit-image with Gaussian weights, pytorch-msssim). Up to 0.008 apart.
@@ -28,7 +28,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from qa.errors import UsageError
-from qa.metrics.inputs import check_pair, score_each, video_luma
+from qa.metrics.inputs import COLOURS, check_colour, check_pair, planes, score_each
 from qa.metrics.windows import gaussian, row_strips, window_means
 from qa.numerics import pick_device
 from qa.types import MetricFacts
@@ -53,10 +53,7 @@ PROTOCOL: dict[str, str | int | float] = {
     "resize": "none",
     "dtype": "float64",
 }
-COLOURS = {
-    "rgb": "RGB, mean over channels",
-    "y": "Y of BT.601 in 16..235, not rounded",
-}
+MEANS = {"rgb": "RGB, mean over channels", "ycbcr": COLOURS["ycbcr"]}
 BORDERS = ("mirrored", "valid")
 LICENCE = "Apache-2.0 (own code)"
 
@@ -79,15 +76,12 @@ class _Similarity(ABC):
     least: ClassVar[int]
     source: ClassVar[str]
 
-    def __init__(self, device: str = "cpu", colour: str = "rgb", border: str = "mirrored") -> None:
+    def __init__(self, colour: str = "rgb", border: str = "mirrored", device: str = "cpu") -> None:
         """UsageError for a colour or border that the module does not name."""
-        if colour not in COLOURS or border not in BORDERS:
-            raise UsageError(
-                f"{self.name} has no colour={colour!r}, border={border!r}.",
-                "",
-                f"colour={' or '.join(COLOURS)}, border={' or '.join(BORDERS)}",
-            )
-        self._device, self._colour = pick_device(device), colour
+        if border not in BORDERS:
+            raise UsageError(f"border={border} is unknown.", "", f"border={' or '.join(BORDERS)}")
+        self._colour = check_colour(colour, tuple(MEANS))
+        self._device = pick_device(device)
         self._mirrored = border == "mirrored"
         self.facts = MetricFacts(
             name=self.name if colour == "rgb" else f"{self.name}_y",
@@ -95,7 +89,7 @@ class _Similarity(ABC):
             unit=self.unit,
             source=self.source,
             licence=LICENCE,
-            protocol=PROTOCOL | {"colour": COLOURS[colour]} | self._protocol(border),
+            protocol=PROTOCOL | {"colour": MEANS[colour]} | self._protocol(border),
         )
 
     @abstractmethod
@@ -115,9 +109,7 @@ class _Similarity(ABC):
         """Pictures uint8 [3,n,W] → what is compared, float64 [C,n,W]; planes stay as they are."""
         import torch
 
-        if picture.dtype != torch.uint8:
-            return picture
-        return picture.to(torch.float64) if self._colour == "rgb" else video_luma(picture)
+        return planes(picture, self._colour) if picture.dtype == torch.uint8 else picture
 
     def _means(self, x: Tensor, y: Tensor, mirrored: bool) -> _Means:
         """Two pictures or float64 planes [C,H,W] → means over positions and channels."""

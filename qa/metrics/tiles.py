@@ -7,10 +7,11 @@ stride in pixels and b, a follow from the kernels k, strides and paddings p belo
                                                               s *= its own stride
 
 A tile is read with at least b pixels more in front and a more behind, starting at a multiple of the
-coarsest stride, so that its outputs lie on the grid of the whole picture's. Outputs whose view left
-the tile are dropped; those at the picture's true border are kept, where the network pads with zeros
-as it would have done anyway. What is kept of all tiles is every output once: sums over positions
-are then exact (up to float32 rounding in the convolutions), and memory depends on the tile only.
+coarsest stride, so that its outputs lie on the grid of the whole picture's. Outputs that reach
+beyond what was read are dropped; those at the picture's true border are kept, where the network
+pads with zeros as it would have done anyway. What is kept of all tiles is every output once: sums
+over positions are then exact (up to float32 rounding in the convolutions), and memory depends on
+the tile only.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ TILE = 1024
 
 
 @dataclass(frozen=True)
-class View:
-    """What one output of a layer looks at, in pixels along each side."""
+class Reach:
+    """What one output of a layer looks at, its receptive field, in pixels along each side."""
 
     stride: int = 1
     before: int = 0
@@ -37,22 +38,22 @@ class View:
     after: int = 0
     """Pixels behind it."""
 
-    def through(self, kernel: int, stride: int, padding: int) -> View:
-        """The view after one more layer."""
-        return View(
+    def through(self, kernel: int, stride: int, padding: int) -> Reach:
+        """The reach after one more layer."""
+        return Reach(
             self.stride * stride,
             self.before + padding * self.stride,
             self.after + (kernel - 1 - padding) * self.stride,
         )
 
 
-def views(stages: Sequence[Iterable[nn.Module]]) -> list[View]:
-    """The view of each stage's last layer. A module without a stride has a 1x1 window."""
-    view, found = View(), []
+def reaches(stages: Sequence[Iterable[nn.Module]]) -> list[Reach]:
+    """The reach of each stage's last layer. A module without a stride has a 1x1 window."""
+    reach, found = Reach(), []
     for stage in stages:
         for module in stage:
-            view = view.through(*_window(module)) if hasattr(module, "stride") else view
-        found.append(view)
+            reach = reach.through(*_window(module)) if hasattr(module, "stride") else reach
+        found.append(reach)
     return found
 
 
@@ -84,22 +85,22 @@ class Tile:
         """The part of a picture [...,H,W] that is read."""
         return picture[..., self.rows.read, self.columns.read]
 
-    def kept(self, features: Tensor, view: View) -> Tensor:
+    def kept(self, features: Tensor, reach: Reach) -> Tensor:
         """The part of the crop's features [...,h,w] that belongs to the tile."""
-        return features[..., self.rows.outputs(view.stride), self.columns.outputs(view.stride)]
+        return features[..., self.rows.outputs(reach.stride), self.columns.outputs(reach.stride)]
 
 
-def tiles(height: int, width: int, tile: int, layers: Sequence[View]) -> Iterator[Tile]:
+def tiles(height: int, width: int, tile: int, layers: Sequence[Reach]) -> Iterator[Tile]:
     """Tiles of at most about `tile` pixels along a side, row by row; one where all fits into it."""
     sides = (list(_spans(length, tile, layers)) for length in (height, width))
     for rows, columns in product(*sides):
         yield Tile(rows, columns)
 
 
-def _spans(length: int, tile: int, layers: Sequence[View]) -> Iterator[Span]:
-    stride = max(view.stride for view in layers)
-    before = stride * -(-max(view.before for view in layers) // stride)
-    after = max(view.after for view in layers)
+def _spans(length: int, tile: int, layers: Sequence[Reach]) -> Iterator[Span]:
+    stride = max(reach.stride for reach in layers)
+    before = stride * -(-max(reach.before for reach in layers) // stride)
+    after = max(reach.after for reach in layers)
     count = -(-length // tile)  # equal tiles instead of full ones and a narrow rest
     size = stride * -(-length // (count * stride))
     for start in range(0, length, size):

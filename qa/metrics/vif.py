@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qa.metrics.inputs import check_pair, luma, score_each
+from qa.images import luma
+from qa.metrics.inputs import COLOURS, check_pair, score_each
 from qa.metrics.windows import gaussian, row_strips, window_means
 from qa.numerics import pick_device
 from qa.types import MetricFacts
@@ -52,7 +53,7 @@ class VIF:
             licence="Apache-2.0 (own code)",
             protocol={
                 "version": 1,
-                "colour": "Y of YIQ (0.299 0.587 0.114)",
+                "colour": COLOURS["yiq"],
                 "levels": "uint8 0..255",
                 "noise": NOISE,
                 "windows": "Gaussians of 17, 9, 5 and 3 pixels, sigma a fifth",

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from qa import assets
 from qa.assets.downloads import tree_sha256
 from qa.errors import Unavailable, UsageError
-from qa.metrics.inputs import check_pictures, score_each
+from qa.metrics.inputs import check_pictures
 from qa.metrics.licences import NOT_STATED
-from qa.metrics.resolution import parse
+from qa.metrics.resolution import parse, score_views
 from qa.numerics import pick_device
 from qa.types import MetricFacts
 
@@ -93,15 +93,8 @@ class VLMJudge:
 
     def __call__(self, pictures: Tensor, reference: Tensor | None) -> list[float]:
         """S values in [1,5]. ValueError below `least` pixels."""
-        import torch
-
         check_pictures(pictures, self._least)
-
-        def score(picture: Tensor) -> Tensor:
-            views = self._resolution.views(picture[0])
-            return torch.stack([level(self.logits(view)) for view in views]).mean()
-
-        return score_each(score, pictures)
+        return score_views(lambda view: level(self.logits(view)), pictures, self._resolution)
 
     def logits(self, view: Tensor) -> Tensor:
         """Of the five words, excellent to bad, after the prompt about a picture uint8 [3,h,w]."""
@@ -131,7 +124,11 @@ def level(logits: Tensor) -> Tensor:
 def _folder(path: str | None, asset: str | None, licence: str) -> tuple[Path, str]:
     """Where the model is, and its licence."""
     if (path is None) == (asset is None):
-        raise UsageError("A judge needs either a path or an asset.", "", "path=FOLDER")
+        raise UsageError(
+            "metric=vlm_judge needs either a path or an asset.",
+            f"It has path={path} and asset={asset}.",
+            "metric.vlm_judge.path=FOLDER, or metric.vlm_judge.asset=NAME of the asset table",
+        )
     if asset is not None:
         return assets.resolve(asset), licence or assets.find(asset).licence
     folder = Path(str(path))

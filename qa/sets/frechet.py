@@ -27,6 +27,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -85,7 +86,7 @@ class Moments:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return Moments.given(stored["mu"], stored["sigma"])
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise UsageError(
                 f"{path} holds no mean and covariance.",
                 f"{type(error).__name__}: {error}.",

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from qa import assets
 from qa.features import inception
+from qa.features.extractors import InceptionFeatures
+from qa.files import sha256
 
 PTH, PT = "pt_inception-2015-12-05-6726825d.pth", "inception-2015-12-05.pt"
 
@@ -50,20 +54,34 @@ def network(drawn) -> nn.Module:
 
 
 class Released(nn.Module):
-    """The outside of the TorchScript file: its own resizing and levels, and `layers` behind."""
+    """The outside of the TorchScript file: its own levels, `layers` up to the features, and the
+    classes behind them, which it returns unless asked for features."""
 
-    def __init__(self, layers: nn.Module) -> None:
+    def __init__(self, layers: nn.Module, state: dict[str, Tensor]) -> None:
         super().__init__()
         self.layers = layers
+        self.output = nn.Linear(inception.WIDTH, inception.CLASSES)
+        with torch.no_grad():
+            self.output.weight.copy_(state["fc.weight"])
+            self.output.bias.copy_(state["fc.bias"])
 
     def forward(self, img: Tensor, return_features: bool = False) -> Tensor:
-        return self.layers((img.float() - 128.0) / 128.0)
+        features = self.layers((img.float() - 128.0) / 128.0)
+        if return_features:
+            return features
+        return self.output(features)
 
 
 @pytest.fixture(scope="session")
-def pt(network, tmp_path_factory) -> Path:
+def pt(network, drawn, tmp_path_factory) -> Path:
     """The layout of StyleGAN's and clean-fid's TorchScript file, same weights."""
-    return write_script(Released(traced(network)), tmp_path_factory.mktemp("pt") / PT)
+    return write_script(Released(traced(network), drawn), tmp_path_factory.mktemp("pt") / PT)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_use(pth, pt) -> list[InceptionFeatures]:
+    """Held all the while, so that tests share their networks as the metrics of a run do."""
+    return [InceptionFeatures("clean", weights) for weights in (str(pth), str(pt), "random")]
 
 
 def traced(module: nn.Module) -> torch.jit.ScriptModule:
@@ -114,3 +132,18 @@ def no_assets(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("QA_OFFLINE", "1")
     (tmp_path / "mirror").mkdir()
     return tmp_path / "mirror"
+
+
+@pytest.fixture
+def stand_in(no_assets, monkeypatch):
+    """A function: a file that the asset table knows by its name; returns the name."""
+
+    def known(file):
+        (no_assets / file.name).symlink_to(file)
+        asset = assets.find(file.name)
+        same = replace(asset.files[0], sha256=sha256(file), size=file.stat().st_size)
+        rows = assets.table() | {file.name: replace(asset, files=(same,))}
+        monkeypatch.setattr("qa.assets.resolver.table", lambda: rows)
+        return file.name
+
+    return known

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from precision import confirm
 from torch import nn
 
 from qa import images
@@ -19,7 +20,7 @@ from qa.features.extractors import InceptionFeatures
 from qa.sets.frechet import Frechet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit")
-COUNT = 5
+COUNT = 4
 MIX = np.random.default_rng(1).standard_normal((2048, 3)) / 45
 OTHERS = ("ttur", "pytorch-fid", "tm")
 
@@ -63,7 +64,7 @@ def clean_model(pt, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clean_features(clean_model, folders):
-    """clean-fid's features of both folders, [5,2048] each, from its own reading and resizing."""
+    """clean-fid's features of both folders, [4,2048] each, from its own reading and resizing."""
     from cleanfid import fid
 
     return [
@@ -77,7 +78,7 @@ def clean_features(clean_model, folders):
 
 @pytest.fixture(scope="module")
 def our_features(pth, folders):
-    """References and candidates [5,2048] under each protocol."""
+    """References and candidates [4,2048] under each protocol."""
     built = {name: InceptionFeatures(name, str(pth)) for name in ("clean", *OTHERS)}
     return {name: [rows(f, folder) for folder in folders] for name, f in built.items()}
 
@@ -106,7 +107,10 @@ def test_clean_fid(clean_features, clean_frechet, our_features):
     for made, theirs in zip(our_features["clean"], clean_features, strict=True):
         assert np.abs(made - theirs).max() <= 1e-5 * np.abs(theirs).max()
     wanted = clean_frechet(*(rows @ MIX for rows in clean_features))
-    assert relative(ours(our_features["clean"]), wanted) <= 1e-4
+    made = ours(our_features["clean"])
+    assert relative(made, wanted) <= 1e-4
+    other = "clean-fid from PNG files, drawn network"
+    confirm("fid protocol=clean", made, wanted, 1e-4, other, difference=relative(made, wanted))
     for other in OTHERS:  # negative control: another protocol is another number
         assert relative(ours(our_features[other]), wanted) > 1e-3
 
@@ -135,7 +139,10 @@ def test_torchmetrics(pth, folders, our_features):
         for file in sorted(folder.glob("*.png")):
             theirs.update(images.read(file)[None], real=real)
     wanted = float(theirs.compute())
-    assert relative(ours(our_features["tm"]), wanted) <= 1e-4
+    made = ours(our_features["tm"])
+    assert relative(made, wanted) <= 1e-4
+    other = "torchmetrics from uint8, drawn network"
+    confirm("fid protocol=tm", made, wanted, 1e-4, other, difference=relative(made, wanted))
     for other in {"clean", *OTHERS} - {"tm"}:  # negative control
         assert relative(ours(our_features[other]), wanted) > 1e-3
 

@@ -10,12 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qa import assets
-from qa.errors import AssetMissing, UsageError
+from qa.errors import UsageError
 from qa.features.extractors import (
-    CLIPFeatures,
-    DINOv2Features,
     InceptionFeatures,
+    Settings,
     TorchScriptFeatures,
     extractor,
 )
@@ -46,6 +44,18 @@ class Picky(nn.Module):
         if x.shape[2] != 32:
             raise RuntimeError("only 32")
         return x.float().mean(dim=(2, 3))
+
+
+class Dice(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.rand(1, 3)
+
+
+class Moody(nn.Module):
+    """Another width for small pictures."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float().mean(dim=(2, 3))[:, : 2 if x.shape[2] < 100 else 3]
 
 
 @pytest.fixture
@@ -86,6 +96,7 @@ def test_torchscript_refusals(script, tmp_path):
         str(tmp_path / "state.pt"): "no TorchScript archive",
         script(Maps()): r"returns \[1, 3, 299, 299\] for one picture",
         script(Flat()): "NaN or infinity",
+        script(Dice()): "something else for the same picture",
         script(Picky()): "fails on a picture of 299x299: .*only 32",
     }.items():
         with pytest.raises(UsageError, match=said):
@@ -116,6 +127,13 @@ def test_features_that_are_not_finite_are_refused(script):
     assert features(torch.ones(3, 8, 8, dtype=torch.uint8), "").isfinite().all()
     with pytest.raises(ValueError, match="NaN or infinite"):
         features(torch.zeros(3, 8, 8, dtype=torch.uint8), "")
+
+
+def test_a_width_that_changes_is_refused(script, picture):
+    features = TorchScriptFeatures(script(Moody()), "unit")
+    assert features(picture(120, 120), "").shape == (1, 3)
+    with pytest.raises(ValueError, match=r"made \[1, 2\] of a view, not \[1,3\]"):
+        features(picture(30, 30), "")
 
 
 def test_other_things_than_pictures_are_refused(script):
@@ -210,76 +228,61 @@ def test_nothing_global_is_touched(script, picture):
 
 
 def test_by_name(script, pth):
-    assert isinstance(extractor(weights=str(pth)), InceptionFeatures)
-    random = extractor("random", protocol="ttur", views="hific256")
+    whole = extractor("inception", Settings(weights=str(pth)))
+    assert whole.id == InceptionFeatures("clean", str(pth)).id
+    random = extractor("random", Settings(protocol="ttur", views="hific256"))
+    assert random.id == InceptionFeatures("ttur", "random", "hific256").id
+    assert extractor("inception", Settings(weights="random", protocol="ttur",
+                                           views="hific256")).id == random.id  # fmt: skip
     assert "no published value" in random.protocol["weights"]
-    assert random.protocol["protocol"] == "ttur"
     file = script(Means())
-    assert extractor(file, levels="unit").id == TorchScriptFeatures(file, "unit").id
+    assert extractor(file, Settings(levels="unit")).id == TorchScriptFeatures(file, "unit").id
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "settings", "said"),
     [
-        ("incepton", {}, "missing a required argument: 'levels'.*inception, random, dinov2, clip"),
-        ("incepton", {"levels": "unit"}, "no file incepton"),
-        ("inception", {"resize": "clean"}, "unexpected keyword argument 'resize'.*protocol"),
-        ("random", {"weights": "x"}, "cannot be built"),
+        ("incepton", {}, "no features incepton, and no file.*inception, random, dinov2, clip"),
+        ("random", {"weights": "x"}, "random take no weights=x.*take protocol, views"),
         ("random", {"protocol": "torch"}, "no protocol 'torch'"),
         ("inception", {"weights": "nowhere.pth"}, "no file nowhere.pth"),
+        ("inception", {"levels": "unit", "size": [8, 8]}, r"no levels=unit, size=\[8, 8\]"),
+        ("dinov2", {"protocol": "ttur"}, "dinov2 take no protocol=ttur.*take weights, views"),
+        ("clip", {"levels": "unit"}, "clip take no levels=unit"),
         ("random", {"views": "patches"}, "no views 'patches'"),
+        ("random", {"views": {"patch": 3}}, "no rule of where to look"),
+        ("random", {"views": Whole(), "views_size": 3}, "views_size=3"),
     ],
 )
-def test_wrong_configurations(name, options, said):
+def test_wrong_configurations(name, settings, said):
     with pytest.raises(UsageError) as caught:
-        extractor(name, **options)
+        extractor(name, Settings(**settings))
     assert re.search(said, str(caught.value).replace("\n", " "))
 
 
-@pytest.mark.parametrize(
-    ("build", "file"),
-    [
-        (InceptionFeatures, "pt_inception-2015-12-05-6726825d.pth"),
-        (lambda: InceptionFeatures(weights="inception-2015-12-05.pt"), "inception-2015-12-05.pt"),
-        (DINOv2Features, "dinov2_vitl14_pretrain.pth"),
-        (CLIPFeatures, "ViT-L-14-336px.pt"),
-    ],
-)
-def test_missing_assets(no_assets, build, file):
-    with pytest.raises(AssetMissing, match=f"qa assets fetch {file}"):
-        build()
-    # Something else under its name is not it, and is not loaded.
-    (no_assets / file).write_bytes(b"something else")
-    with pytest.raises(AssetMissing, match="was refused"):
-        build()
+def test_settings_of_others_are_refused_for_a_file(script):
+    file = script(Means())
+    with pytest.raises(UsageError, match=r"take no weights=released\.pt"):
+        extractor(file, Settings(weights="released.pt"))
 
 
-@pytest.mark.parametrize("layout", ["pth", "pt"])
-def test_released_weights_come_from_the_asset_table(no_assets, layout, request, monkeypatch):
-    """A stand-in whose hash the table knows is found by name and licence comes along."""
-    from dataclasses import replace
+class Classifier(nn.Module):
+    """`layers` with the Inception's number of classes behind, and no switch."""
 
-    file = request.getfixturevalue(layout)
-    (no_assets / file.name).symlink_to(file)
-    asset = assets.find(file.name)
-    known = replace(asset.files[0], sha256=sha256(file), size=file.stat().st_size)
-    rows = assets.table() | {file.name: replace(asset, files=(known,))}
-    monkeypatch.setattr("qa.assets.resolver.table", lambda: rows)
-    features = InceptionFeatures(weights="released" if layout == "pth" else file.name)
-    assert features.licence == asset.licence
-    assert features.protocol["weights_sha256"] == sha256(file)
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Linear(3, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.float().mean(dim=(2, 3)))
 
 
-def test_weights_are_never_unpickled(tmp_path):
-    """A pickle that would run code is refused and does not run."""
-    trace = tmp_path / "trace"
-
-    class Bomb:
-        def __reduce__(self):
-            return (open, (str(trace), "w"))
-
-    torch.save({"a": Bomb()}, tmp_path / "bomb.pth")
-    for build in (InceptionFeatures, DINOv2Features, CLIPFeatures):
-        with pytest.raises(UsageError, match="does not load"):
-            build(weights=str(tmp_path / "bomb.pth"))
-    assert not trace.exists()
+def test_the_released_inception_is_no_extractor_of_its_own(pt, script, stand_in):
+    """It returns classes: neither by path, nor by its name, nor exported without its switch."""
+    name = stand_in(pt)
+    for wrong in (str(pt), name, script(Classifier(1008))):
+        with pytest.raises(UsageError, match=r"returns classes(.|\n)*extractor=inception weights="):
+            extractor(wrong, Settings())
+    assert extractor("inception", Settings(weights=name)).width == 2048
+    # Negative control: another module may call a part of itself `layers`.
+    assert extractor(script(Classifier(7)), Settings()).width == 7

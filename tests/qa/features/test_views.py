@@ -5,9 +5,19 @@ import itertools
 import pytest
 import torch
 
+from qa.config import build, compose
 from qa.errors import UsageError
+from qa.features.perview import chosen
 from qa.features.resize import pillow
-from qa.features.views import Patches, Whole, hific256, pixverve299x20, ultrapixel299x3, views
+from qa.features.views import (
+    Patches,
+    Whole,
+    anyres256,
+    hific256,
+    pixverve299x20,
+    ultrapixel299x3,
+    views,
+)
 
 
 def numbered(height, width):
@@ -165,6 +175,7 @@ def test_contradictions_are_refused():
         {"sampling": "grid", "resize": (8, 16)},
         {"sampling": "spiral"},
         {"sampling": "random", "count": -1},
+        {"sampling": "random", "count": 1, "resize": [8]},
     ):
         with pytest.raises(UsageError):
             Patches(8, **settings)
@@ -179,6 +190,58 @@ def test_presets_by_name():
     for wrong in (("patches",), ("pixverve299x20",), ("hific256", 512)):
         with pytest.raises(UsageError):
             views(*wrong)
+
+
+def configured(value):
+    """What a metric's constructor is given for `metric.patch_fid.views=...`."""
+    node = compose(["metric=[patch_fid]", f"metric.patch_fid.views={value}"]).group("metric")
+    target = {"_target_": "builtins.dict", "views": node["patch_fid"]["views"]}
+    return build(target, "views")["views"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("anyres256", Patches(256, "random", 1, (256, 0))),
+        ("{_target_: qa.features.views.Patches, patch: 512}", Patches(512)),
+        ("{_target_: qa.features.views.Patches, patch: 64, sampling: grid+shift, resize: 512}",
+         Patches(64, "grid+shift", resize=512)),
+        ("{_target_: qa.features.views.Patches, patch: 9, sampling: random, count: 2, seed: 5, "
+         "resize: [16, 32]}", Patches(9, "random", 2, (16, 32), 5)),
+        ("{_target_: qa.features.views.anyres256, least: 512, most: 1024}", anyres256(512, 1024)),
+        ("{_target_: qa.features.views.pixverve299x20, size: 512}", pixverve299x20(512)),
+    ],
+)  # fmt: skip
+def test_rules_can_be_written_on_the_command_line(text, rule):
+    made = chosen(configured(text), None)
+    assert made == rule
+    assert made.facts == rule.facts
+
+
+def test_a_rule_from_the_command_line_is_in_the_metric(picture):
+    """And says where it looks: 100 x 160 has room for 2 patches of 80, and none further in."""
+    text = "{_target_: qa.features.views.Patches, patch: 80, sampling: grid+shift}"
+    nodes = compose(["metric=[patch_fid_random]", f"metric.patch_fid_random.views={text}"])
+    metric = build(nodes.group("metric")["patch_fid_random"], "patch_fid_random")
+    assert metric.facts.protocol["patch"] == 80
+    assert metric.facts.protocol["sampling"] == "grid+shift"
+    assert metric.features(picture(100, 160), "k").shape == (2, 2048)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("spiral", "no views 'spiral'"),
+        ("{patch: 512}", "no rule of where to look"),
+        ("{_target_: qa.features.views.Patches, side: 512}", "side"),
+        ("{_target_: qa.features.views.Patches, patch: 0}", "no patches 0"),
+        ("{_target_: qa.features.views.anyres256, least: 256, most: 300, size: 3}", "size"),
+    ],
+)
+def test_rules_that_do_not_exist_are_refused(text, said):
+    nodes = compose(["metric=[patch_fid_random]", f"metric.patch_fid_random.views={text}"])
+    with pytest.raises(UsageError, match=said):
+        build(nodes.group("metric")["patch_fid_random"], "patch_fid_random")
 
 
 def test_facts_tell_rules_apart():

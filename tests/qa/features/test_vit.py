@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from precision import confirm
 from torch import nn
 from torch.nn import functional
 
 from qa.errors import UsageError
+from qa.features import vit
 from qa.features.extractors import CLIPFeatures, DINOv2Features
 from qa.features.vit import stretched
 
@@ -179,13 +181,28 @@ def test_dinov2_equals_transformers(dinov2_file, picture):
     theirs = transformers_dinov2(state, positions)(by_pillow(x, 224, *IMAGENET)).pooler_output
     made = DINOv2Features(dinov2_file)(x, "")
     assert made.shape == (1, D)
-    assert (made - theirs).abs().max() < 2e-6
+    difference = float((made - theirs).abs().max())
+    assert difference < 2e-6
+    first = float(made[0, 0]), float(theirs[0, 0])
+    confirm("fd_dinov2 first feature", *first, 2e-6, "transformers, drawn network", difference)
     # Negative controls: positions stretched by 16/37 exactly, and the other order of levels.
     plane = state["pos_embed"][0, 1:].T.reshape(1, D, 37, 37)
     plain = functional.interpolate(plane, size=(16, 16), mode="bicubic")[0].flatten(1).T
     other = transformers_dinov2(state, torch.cat([state["pos_embed"][0, :1], plain]))
     assert (other(by_pillow(x, 224, *IMAGENET)).pooler_output - made).abs().max() > 2e-5
     assert (DINOv2Features(dinov2_file)(x.flip(0), "") - made).abs().max() > 1e-3
+
+
+def test_users_of_one_file_share_its_network(dinov2_file, tmp_path, monkeypatch):
+    """Of both kinds, whatever it is called."""
+    torch.save(clip_state(), tmp_path / "clip.pth")
+    clip_file, build, calls = str(tmp_path / "clip.pth"), vit.VisionTransformer, []
+    monkeypatch.setattr(vit, "VisionTransformer", lambda *a: calls.append(1) or build(*a))
+    users = [DINOv2Features(dinov2_file), DINOv2Features(dinov2_file, "ultrapixel299x3")]
+    assert len(calls) == 1
+    users += [CLIPFeatures(clip_file), CLIPFeatures(clip_file, "hific256")]
+    assert len(calls) == 2
+    assert len({user.id for user in users}) == 4
 
 
 def test_positions_equal_an_independent_writing():

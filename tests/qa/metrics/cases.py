@@ -134,8 +134,7 @@ def dists() -> Case:
 
 
 BUILDERS: dict[str, Callable[[], Case]] = {
-    build.__name__: build
-    for build in (psnr, ssim, ms_ssim, gmsd, lpips_alex, lpips_vgg, dists)
+    build.__name__: build for build in (psnr, ssim, ms_ssim, gmsd, lpips_alex, lpips_vgg, dists)
 }
 
 

@@ -26,7 +26,7 @@ def psnr_y() -> Case:
         return float(peak_signal_noise_ratio(studio(reference), studio(picture), data_range=255))
 
     best = 10 * math.log10(255**2 * 48 * 63 / (STEP**2 / 2))
-    return Case(PSNR(colour="y"), oracle, "scikit-image", tolerance=1e-5, least=1, best=best)
+    return Case(PSNR(colour="ycbcr"), oracle, "scikit-image", tolerance=1e-5, least=1, best=best)
 
 
 def ssim_y() -> Case:
@@ -42,7 +42,7 @@ def ssim_y() -> Case:
             )
         )  # fmt: skip
 
-    metric = SSIM(colour="y", border="valid")
+    metric = SSIM(colour="ycbcr", border="valid")
     return Case(metric, oracle, "scikit-image", tolerance=1e-10, least=11, best=1)
 
 
@@ -58,7 +58,7 @@ def ms_ssim_y() -> Case:
             x, y = halved(x), halved(y)
         return float(np.prod(np.maximum([*terms[:-1], full], 0) ** np.array(BETAS)))
 
-    metric = MultiScaleSSIM(colour="y", border="valid")
+    metric = MultiScaleSSIM(colour="ycbcr", border="valid")
     return Case(metric, oracle, "own formula on SciPy", tolerance=1e-10, least=176, best=1)
 
 

@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from qa.errors import UsageError
-from qa.metrics.inputs import check_tile, finite, luma, video_luma
+from qa.images import luma, video_luma
+from qa.metrics.inputs import COLOURS, check_colour, check_tile, finite, planes
 
-COLOURS = {  # full range, studio range: 65.481, 128.553 and 24.966 above 16 (ITU-R BT.601)
+KNOWN = {  # full range, studio range: 65.481, 128.553 and 24.966 above 16 (ITU-R BT.601)
     (255, 0, 0): (76.245, 81.481), (0, 255, 0): (149.685, 144.553), (0, 0, 255): (29.07, 40.966),
     (255, 255, 255): (255, 235), (0, 0, 0): (0, 16), (7, 7, 7): (7, 16 + 7 * 219 / 255),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("colour", "expected"), COLOURS.items())
+@pytest.mark.parametrize(("colour", "expected"), KNOWN.items())
 def test_luma_of_known_colours(colour, expected):
     picture = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
     assert float(luma(picture)) == pytest.approx(expected[0], abs=1e-12)
@@ -29,6 +30,21 @@ def test_grey_keeps_its_level_exactly():
 def test_a_batch_keeps_its_dimensions():
     picture = torch.zeros((2, 3, 4, 5), dtype=torch.uint8)
     assert luma(picture).shape == video_luma(picture).shape == (2, 1, 4, 5)
+
+
+def test_planes_of_every_colour():
+    picture = torch.tensor([10, 20, 250], dtype=torch.uint8).view(3, 1, 1)
+    assert planes(picture, "rgb").flatten().tolist() == [10, 20, 250]
+    assert torch.equal(planes(picture, "yiq"), luma(picture))
+    assert torch.equal(planes(picture, "ycbcr"), video_luma(picture))
+    assert all(planes(picture, colour).dtype == torch.float64 for colour in COLOURS)
+
+
+def test_a_colour_is_one_that_the_metric_knows():
+    assert check_colour("yiq", ("rgb", "yiq")) == "yiq"
+    with pytest.raises(UsageError, match="colour=ycbcr") as refusal:
+        check_colour("ycbcr", ("rgb", "yiq"))
+    assert refusal.value.fix == "colour=rgb or yiq"
 
 
 def test_values_are_finite():

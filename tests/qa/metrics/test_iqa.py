@@ -10,12 +10,13 @@ from urllib.parse import unquote
 import pytest
 import torch
 from battery import drawing
+from precision import confirm
 from quality_weights import FOLDER, at_hand, drawn
 
 from qa.config import build, compose
 from qa.errors import AssetMissing, Unavailable, UsageError
 from qa.metrics import pyiqa_offline
-from qa.metrics.iqa import Distortion, Quality
+from qa.metrics.iqa import PyiqaDistortion, PyiqaQuality
 
 NAMES = (
     "piqe brisque niqe_pyiqa musiq musiq_ava musiq_spaq musiq_paq2piq maniqa maniqa_tiled topiq "
@@ -44,20 +45,20 @@ def test_configurations(name):
     assert chosen["model"] in pyiqa_offline.MODELS
     assert all(assets.find(file) for file in chosen.get("files", []))
     lower = name in ("piqe", "brisque", "niqe_pyiqa")
-    assert chosen["_target_"] == f"qa.metrics.iqa.{'Distortion' if lower else 'Quality'}"
+    assert chosen["_target_"] == f"qa.metrics.iqa.{'PyiqaDistortion' if lower else 'PyiqaQuality'}"
 
 
 def test_without_pyiqa(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     monkeypatch.setitem(sys.modules, "pyiqa.default_model_configs", None)
     with pytest.raises(Unavailable, match=r"pip install decoder-qa\[iqa\]"):
-        Distortion("piqe", "a paper")
+        PyiqaDistortion("piqe", "a paper")
 
 
 @pytest.mark.parametrize("model", ["qalign", "fid", "compare2score", "nothing"])
 def test_only_metrics_whose_downloads_are_known(model):
     with pytest.raises(UsageError, match="can be shut off"):
-        Quality(model, "a paper")
+        PyiqaQuality(model, "a paper")
 
 
 @contextmanager
@@ -95,7 +96,7 @@ def own_door():
     [("piqe", (70, 61)), ("brisque", (70, 61)), ("niqe_pyiqa", (192, 210)), ("musiq", (50, 70)),
      ("topiq", (96, 130)), ("liqe", (230, 300)), ("clip_iqa_pyiqa", (64, 90)),
      ("clip_iqa_plus", (64, 90)), ("qualiclip", (64, 90)), ("qualiclip_plus", (64, 90)),
-     ("arniqa_pyiqa", (64, 90))],
+     ("arniqa_pyiqa", (64, 90)), ("hyperiqa", (225, 230))],
 )  # fmt: skip
 def test_equal_to_pyiqa(name, size):
     ours = metric(name)
@@ -103,8 +104,11 @@ def test_equal_to_pyiqa(name, size):
         package = create(node(name)["model"])
     first, second = drawing(*size), drawing(*size, seed=4)
     values = ours(torch.stack([first, second]), None)
-    assert values == [float(package(p[None] / 255)) for p in (first, second)]
+    others = [float(package(p[None] / 255)) for p in (first, second)]
+    assert values == others
     assert values[0] != values[1]
+    if name not in ("piqe", "brisque"):  # `test_precision` has those
+        confirm(name, values[0], others[0], 1e-5, "pyiqa, drawn network")
     assert "not for commercial use" in ours.facts.licence
 
 
@@ -144,7 +148,7 @@ def test_a_file_that_is_not_named_is_not_fetched(model, monkeypatch):
 
     monkeypatch.setattr("socket.socket.connect", connect)
     with pytest.raises(Unavailable, match="may not download by itself"):
-        Quality(model, "a paper")
+        PyiqaQuality(model, "a paper")
 
 
 @installed
@@ -170,7 +174,7 @@ def test_everything_is_as_it_was():
     before, state = doors(), torch.get_rng_state()
     metric("topiq")
     with pytest.raises(Unavailable):
-        Quality("topiq_nr", "a paper")
+        PyiqaQuality("topiq_nr", "a paper")
     assert doors() == before
     assert torch.equal(torch.get_rng_state(), state)
     assert "pkg_resources" not in sys.modules or sys.modules["pkg_resources"].__spec__
@@ -185,13 +189,13 @@ def test_files_are_read_as_tensors_only(monkeypatch, tmp_path):
     torch.save({"sv": Harmful()}, tmp_path / "brisque_svm_weights.pth")
     monkeypatch.setattr("qa.assets.resolve", lambda name: tmp_path / name)
     with pytest.raises(UsageError, match=r"Unpickling.*[Ww]eights"):
-        Distortion("brisque", "a paper", files=["brisque_svm_weights.pth"])
+        PyiqaDistortion("brisque", "a paper", files=["brisque_svm_weights.pth"])
 
 
 @installed
 def test_direction_is_checked():
     with pytest.raises(UsageError, match="better when lower"):
-        Quality("piqe", "a paper")
+        PyiqaQuality("piqe", "a paper")
 
 
 @installed

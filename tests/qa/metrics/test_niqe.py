@@ -120,14 +120,14 @@ def test_blocks_and_their_order():
     assert changed.tolist() == [False, False, True, False, False, False]
 
 
-def test_grey_is_a_choice(metric):
+def test_luma_is_a_choice(metric):
     with at_hand("niqe_pris_params.npz"):
-        other = NIQE(grey="ycbcr")
-        with pytest.raises(UsageError, match="grey=yiq"):
-            NIQE(grey="lab")
+        other = NIQE(colour="ycbcr")
+        with pytest.raises(UsageError, match="colour=yiq or ycbcr"):
+            NIQE(colour="lab")
     picture = photo("coffee.png")[None]
     assert abs(other(picture, None)[0] - metric(picture, None)[0]) > 1e-3
-    assert other.facts.protocol["grey"] != metric.facts.protocol["grey"]
+    assert other.facts.protocol["colour"] != metric.facts.protocol["colour"]
 
 
 def test_grey_is_pyiqas():

@@ -51,7 +51,7 @@ def test_identical_is_3_db_above_one_value_off_by_one(size):
 
 def test_a_grey_level_is_219_of_255_levels_of_luma():
     """Luma spans 16..235, and the peak is 255 all the same: 1.32 dB more than in RGB."""
-    value = PSNR(colour="y")(flat(101)[None], flat(100))
+    value = PSNR(colour="ycbcr")(flat(101)[None], flat(100))
     assert value == [pytest.approx(ONE_LEVEL + 20 * math.log10(255 / 219), abs=1e-5)]
     assert value == [pytest.approx(49.4534, abs=1e-3)]
 
@@ -61,7 +61,7 @@ def test_a_level_of_one_channel_counts_by_its_weight(channel, weight):
     picture = flat(100)
     picture[channel] += 1
     expected = 20 * math.log10(255 / (weight / 255))
-    assert PSNR(colour="y")(picture[None], flat(100)) == [pytest.approx(expected, abs=1e-5)]
+    assert PSNR(colour="ycbcr")(picture[None], flat(100)) == [pytest.approx(expected, abs=1e-5)]
 
 
 def change_of(thousandths):
@@ -78,16 +78,16 @@ def test_identical_luma_is_3_db_above_the_smallest_difference_of_luma():
     reference, least, same = flat(100), flat(100), flat(100)
     least[:, 3, 4] = 100 + torch.tensor(change_of(1))
     same[:, 3, 4] = 100 + torch.tensor(change_of(0))
-    best, second, hidden = PSNR(colour="y")(torch.stack([reference, least, same]), reference)
-    assert best == hidden == ceiling(20, 30, "y")
+    best, second, hidden = PSNR(colour="ycbcr")(torch.stack([reference, least, same]), reference)
+    assert best == hidden == ceiling(20, 30, "ycbcr")
     assert best - second == pytest.approx(10 * math.log10(2), abs=1e-4)
     assert PSNR()(same[None], reference)[0] < ceiling(20, 30)
 
 
 def test_steps_of_luma():
-    assert STEPS["y"] == pytest.approx(65.481 / 299 / 255, rel=1e-12)
+    assert STEPS["ycbcr"] == pytest.approx(65.481 / 299 / 255, rel=1e-12)
 
 
 def test_unknown_colour():
-    with pytest.raises(UsageError, match="colour='lab'"):
+    with pytest.raises(UsageError, match="colour=lab"):
         PSNR(colour="lab")

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from qa.errors import UsageError
-from qa.metrics.resolution import Crops, Native, Resize, Tile, coverage, parse
+from qa.metrics.resolution import Crops, Native, Resize, Windows, coverage, parse, score_views
 
 MANIQA = Crops(224, 20, grid=5)
 
@@ -38,7 +38,7 @@ def test_maniqa_never_sees_the_lowest_quarter():
 
 
 @pytest.mark.parametrize("size", [(300, 451), (512, 512), (225, 1000)])
-@pytest.mark.parametrize("resolution", [Native(), Tile(256, 200), Tile(230, 230)])
+@pytest.mark.parametrize("resolution", [Native(), Windows(256, 200), Windows(230, 230)])
 @pytest.mark.parametrize("crops", [None, MANIQA, Crops(224, 15, stride=32)])
 def test_coverage_is_the_share_of_pixels(size, resolution, crops):
     wanted = painted(resolution, crops, *size)
@@ -46,9 +46,9 @@ def test_coverage_is_the_share_of_pixels(size, resolution, crops):
 
 
 def test_tiles_cover_everything_and_a_gap_is_seen():
-    assert coverage(Tile(100, 70), None, 333, 501) == 1
-    assert coverage(Tile(225, 224), Crops(224, 1, grid=1), 2160, 3840) > 0.999
-    assert coverage(Tile(225, 224), Crops(200, 1, grid=1), 2160, 3840) < 0.85
+    assert coverage(Windows(100, 70), None, 333, 501) == 1
+    assert coverage(Windows(225, 224), Crops(224, 1, grid=1), 2160, 3840) > 0.999
+    assert coverage(Windows(225, 224), Crops(200, 1, grid=1), 2160, 3840) < 0.85
 
 
 def test_a_resized_picture_is_covered_where_its_windows_are():
@@ -59,10 +59,19 @@ def test_a_resized_picture_is_covered_where_its_windows_are():
 
 
 def test_tiles_lie_edge_to_edge(picture):
-    views = list(Tile(40, 30).views(picture))
+    views = list(Windows(40, 30).views(picture))
     assert [tuple(view.shape) for view in views] == [(3, 40, 40)] * 6
     assert torch.equal(views[-1], picture[:, 21:61, 50:90])
-    assert [tuple(v.shape) for v in Tile(70, 70).views(picture)] == [(3, 61, 70)] * 2
+    assert [tuple(v.shape) for v in Windows(70, 70).views(picture)] == [(3, 61, 70)] * 2
+
+
+def test_a_value_is_the_mean_over_views(picture):
+    """Six windows of one size: their mean is the picture's, which the first one's is not."""
+    whole = picture[:, :60]
+    (value,) = score_views(lambda v: v.double().mean(), whole[None], Windows(30, 30))
+    assert value == pytest.approx(float(whole.double().mean()), abs=1e-9)
+    (first,) = score_views(lambda v: v.double().mean(), whole[None, :, :30, :30], Windows(30, 30))
+    assert first != pytest.approx(value, abs=1e-3)
 
 
 @pytest.mark.parametrize("side", ["longer", "shorter"])
@@ -83,7 +92,7 @@ def test_resize_never_enlarges(picture):
 @pytest.mark.parametrize(
     "make",
     [lambda: Resize("longer", 0), lambda: Resize("left", 9), lambda: Resize("longer", 9, "sinc"),
-     lambda: Tile(10, 11), lambda: Tile(10, 0)],
+     lambda: Windows(10, 11), lambda: Windows(10, 0)],
 )  # fmt: skip
 def test_refusals(make):
     with pytest.raises(UsageError):
@@ -98,7 +107,7 @@ def test_what_they_say_differs():
 @pytest.mark.parametrize(
     ("text", "way"),
     [("native", Native()), ("longer:1024", Resize("longer", 1024)),
-     ("shorter:512:box", Resize("shorter", 512, "box")), ("tile:225:224", Tile(225, 224))],
+     ("shorter:512:box", Resize("shorter", 512, "box")), ("tile:225:224", Windows(225, 224))],
 )  # fmt: skip
 def test_parse(text, way):
     assert parse(text) == way

@@ -1,4 +1,4 @@
-"""Tiles give the features of the whole picture: every output once, each with its full view."""
+"""Tiles give the features of the whole picture: each output once, with all it looks at."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -9,9 +9,9 @@ from torch import nn
 from torchmetrics.functional.image.dists import L2pooling
 from torchvision.models import alexnet, vgg
 
-from qa.metrics.tiles import View, tiles, views
+from qa.metrics.tiles import Reach, reaches, tiles
 
-ALEX = (View(4, 2, 8), View(8, 18, 32), View(16, 34, 64), View(16, 50, 80), View(16, 66, 96))
+ALEX = (Reach(4, 2, 8), Reach(8, 18, 32), Reach(16, 34, 64), Reach(16, 50, 80), Reach(16, 66, 96))
 
 
 class Doubled(L2pooling):
@@ -64,8 +64,8 @@ def together(stages, layers, picture, tile):
     rows = [{} for _ in stages]
     for part in tiles(*picture.shape[2:], tile, layers):
         made = features(stages, part.crop(picture))
-        for row, feature, view in zip(rows, made, layers, strict=True):
-            row.setdefault(part.rows.keep.start, []).append(part.kept(feature, view))
+        for row, feature, reach in zip(rows, made, layers, strict=True):
+            row.setdefault(part.rows.keep.start, []).append(part.kept(feature, reach))
     return [torch.cat([torch.cat(r, dim=3) for r in row.values()], dim=2) for row in rows]
 
 
@@ -87,7 +87,7 @@ SIZES = [((81, 300), 32), ((301, 97), 64), ((160, 257), 100), ((64, 65), 16), ((
 @pytest.mark.parametrize(("size", "tile"), SIZES)
 def test_features_are_those_of_the_whole(kind, size, tile):
     stages = network(kind)
-    assert largest_error(stages, views(stages), size, tile) < 1e-12
+    assert largest_error(stages, reaches(stages), size, tile) < 1e-12
 
 
 @pytest.mark.parametrize("kind", ["alex", "vgg", "dists"])
@@ -95,7 +95,7 @@ def test_features_are_those_of_the_whole(kind, size, tile):
 def test_two_strides_less_around_a_tile_are_too_little(kind, side):
     """The same comparison fails: what is read around a tile is needed, on either side."""
     stages = network(kind)
-    layers = views(stages)
+    layers = reaches(stages)
     short = [replace(v, **{side: getattr(layers[-1], side) - 32}) for v in layers]
     assert largest_error(stages, short, (90, 400), 32) > 1e-9
 
@@ -103,18 +103,18 @@ def test_two_strides_less_around_a_tile_are_too_little(kind, side):
 def test_a_grid_that_is_not_the_strides():
     """The comparison fails too where tiles do not start on the coarsest layer's grid."""
     stages = network("alex")
-    halved = [replace(v, stride=min(v.stride, 8)) for v in views(stages)]
+    halved = [replace(v, stride=min(v.stride, 8)) for v in reaches(stages)]
     with pytest.raises((AssertionError, RuntimeError)):
         assert largest_error(stages, halved, (90, 300), 24) < 1e-12
 
 
-def test_views_of_the_released_networks():
+def test_reaches_of_the_released_networks():
     """AlexNet by hand: 11/4/2, pool 3/2, 5/1/2, pool 3/2, three times 3/1/1."""
     with torch.device("meta"):
         alex, deep = alexnet(weights=None).features, vgg.make_layers(vgg.cfgs["D"])
     cuts = (0, 2, 5, 8, 10, 12)
-    assert tuple(views([alex[a:b] for a, b in pairwise(cuts)])) == ALEX
-    whole = views([deep[:30]])[0]
+    assert tuple(reaches([alex[a:b] for a, b in pairwise(cuts)])) == ALEX
+    whole = reaches([deep[:30]])[0]
     assert (whole.stride, whole.before + 1 + whole.after) == (16, 196)  # VGG16's receptive field
 
 

@@ -4,7 +4,7 @@
     clean         Pillow's bicubic, antialiased, mode F, clipped        (x - 128) / 128
     ttur          bilinear from corner to corner as in TensorFlow 1,    (x - 128) / 128
                   no antialiasing
-    pytorch-fid   bilinear around cell centres, no antialiasing         2 x / 255 - 1
+    pytorch-fid   bilinear around cell centres, no antialiasing         2 u - 1, u = levels in 0..1
     tm            bilinear, antialiased (torchmetrics >= 1.8)           (x - 128) / 128
     none          not resized                                           (x - 128) / 128
 
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qa.features.resize import resize
+from qa.images import to_unit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +86,7 @@ def _ttur(picture: Tensor) -> Tensor:
 
 
 def _pytorch_fid(picture: Tensor) -> Tensor:
-    return 2 * _interpolate(picture.float() / 255, antialias=False) - 1
+    return 2 * _interpolate(to_unit(picture), antialias=False) - 1
 
 
 def _tm(picture: Tensor) -> Tensor:

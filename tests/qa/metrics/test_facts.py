@@ -71,7 +71,8 @@ def test_a_family_that_disagrees_has_no_direction(monkeypatch):
 def test_yaml_files_merge_by_name_and_one_argument_can_be_changed():
     group = compose([f"metric=[{','.join(NAMES)}]", "metric.psnr.device=auto"]).group("metric")
     assert list(group) == list(NAMES)
-    assert group["psnr"] == {"_target_": "qa.metrics.psnr.PSNR", "device": "auto"}
+    psnr = {"_target_": "qa.metrics.psnr.PSNR", "colour": "rgb", "device": "auto"}
+    assert group["psnr"] == psnr
     assert list(compose(["metric=[psnr,ssim]", "~metric.ssim"]).group("metric")) == ["psnr"]
 
 

@@ -10,13 +10,13 @@ CONF = Path(__file__).parents[3] / "conf" / "metric"
 SAME_CODE = {
     "fid_random": "fid", "patch_fid_random": "fid", "patch_fid": "fid", "fid_infinity": "fid",
     "musiq_ava": "musiq", "musiq_spaq": "musiq", "musiq_paq2piq": "musiq",
-    "maniqa_tiled": "maniqa", "qualiclip_plus": "qualiclip",
+    "maniqa_tiled": "maniqa",
 }  # fmt: skip
 """Metrics that differ from another one in weights or in where they look."""
 BY_HAND = {"reencode"}
 """Nobody else has it; its own test has derived values."""
-TOO_SLOW = {"maniqa", "hyperiqa"}
-"""Half a gigabyte of drawn weights each; compared by hand."""
+TOO_SLOW = {"maniqa"}
+"""Half a gigabyte of drawn weights; compared by hand."""
 
 
 def test_page(battery, case):

@@ -74,3 +74,13 @@ def toy_overrides(pictures: Path, decoder: str = "Sampler", *more: str) -> list[
         "seeds=2",
         *more,
     ]
+
+
+def run_slowly(pictures: str, out: str) -> None:
+    """A run that a test kills. Here, because another process finds this module by its name.
+
+    (`tests.qa.test_run` it would look for in torch-fidelity, which installs a package `tests`.)
+    """
+    from qa.run import evaluate
+
+    evaluate(*toy_overrides(Path(pictures), "Sampler", "+decoder.delay=0.02", f"out={out}"))

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import toy_overrides
+from conftest import run_slowly, toy_overrides
 
 from qa.config import compose
 from qa.errors import QaError, UsageError
@@ -203,10 +203,6 @@ def test_a_dead_tracker_costs_nothing(workdir, toy):
     assert run.exit_code == 0
     assert run.tracked is None
     assert fingerprint(run) == plain
-
-
-def run_slowly(pictures: str, out: str) -> None:
-    evaluate(*toy_overrides(Path(pictures), "Sampler", "+decoder.delay=0.02", f"out={out}"))
 
 
 def test_killed_at_ten_random_moments_it_continues_to_the_same_bytes(workdir, pictures):

@@ -72,8 +72,9 @@ def test_numbers_arrive_exactly(exported, uri):
         "psnr/missing": 1.0, "lpips/count": 0.0, "lpips/missing": 3.0,
         "gate/psnr/harm": 0.1 + 0.2, "gate/psnr/low": 1e-17, "gate/psnr/high": 0.7,
         "gate/psnr/margin": 0.05, "gate/psnr/count": 2.0, "gate/psnr/missing": 0.0,
-        "decode/pictures": 2.0, "decode/failures": 1.0, "decode/seconds": 0.25,
-        "decode/clipped": 4.0,
+        "decode/pictures": 2.0, "decode/failures": 1.0, "decode/clipped": 4.0,
+        "decode/seconds_median": 0.25, "decode/seconds_p95": 0.25,
+        "decode/pictures_per_second": 4.0,
     }  # fmt: skip
     history = client_of(uri).get_metric_history(run.info.run_id, "psnr/mean")
     assert [(point.timestamp, point.step) for point in history] == [(STARTED + 60000, 0)]
@@ -86,6 +87,8 @@ def test_missing_numbers_are_tags_and_never_nan(exported, uri):
     assert missing == {
         **dict.fromkeys(("lpips/mean", "lpips/low", "lpips/high"), "no weights"),
         "decode/peak_bytes": "the device does not tell",
+        "decode/seconds_warm": "every picture was a first",
+        "decode/tokens": "the decoder does not tell",
     }
 
 
@@ -240,7 +243,7 @@ def test_an_interrupted_export_is_completed_by_the_next(runs, uri, monkeypatch, 
     run = run_of(uri, folder)
     assert run.info.status == "FINISHED"
     assert run.data.tags["qa.verdict"] == "FAIL"
-    assert len(run.data.metrics) == 17
+    assert len(run.data.metrics) == 19
     before = snapshot(uri)
     MLflow().export(folder.path)
     assert snapshot(uri) == before

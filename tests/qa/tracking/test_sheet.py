@@ -43,4 +43,4 @@ def test_a_run_without_pictures_has_no_sheet(tmp_path):
     folder.store(UnitResult("u", (Decoded("a", 0, None, None, 0, 0.0, None, "bad"),), (), {}))
     folder.reduce(["u"], [])
     assert contact_sheet(folder) is None
-    assert summarise(folder).tags[MISSING + "decode/seconds"] == "no picture was decoded"
+    assert summarise(folder).tags[MISSING + "decode/seconds_median"] == "nothing was decoded"

@@ -35,7 +35,8 @@ def row(metric: str, results: Results) -> dict[str, Any]:
         why = found.get("why") or "it was not computed: run the same `qa run` command again"
         return _numbers(None, None, None, 0) | {"missing": 1, "why": str(why)}
     ends = _finite(found.get("low")), _finite(found.get("high"))
-    return _numbers(mean, *ends, int(found.get("pictures", 0))) | {"missing": 0, "why": ""}
+    count = int(_finite(found.get("pictures")) or 0)
+    return _numbers(mean, *ends, count) | {"missing": 0, "why": ""}
 
 
 def _finite(value: object) -> float | None:

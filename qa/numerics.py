@@ -71,7 +71,7 @@ def _machine(device: str) -> dict[str, Any]:
 
 def current(device: str) -> dict[str, Any]:
     """What is in force now, whoever set it, and what else decides bits on this machine."""
-    return _read() | _machine(device)
+    return _read() | _attention() | _machine(device)
 
 
 @contextmanager
@@ -141,6 +141,15 @@ def _read() -> dict[str, Any]:
         "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
         "threads": torch.get_num_threads(),
     }
+
+
+def _attention() -> dict[str, bool]:
+    """Which implementations of attention are allowed; `applied` sets them by a context."""
+    import torch
+
+    cuda: Any = torch.backends.cuda
+    names = ("flash", "mem_efficient", "math", "cudnn")
+    return {name: bool(getattr(cuda, f"{name}_sdp_enabled")()) for name in names}
 
 
 def _write(settings: dict[str, Any]) -> None:

@@ -74,10 +74,12 @@ class Scorer:
         # A value of before must not outlive the metric: without facts nothing says what it is.
         told = {row.metric for row in stored.scores if row.value is None} & set(self.unavailable)
         sample = stored.decoded[0].sample
+        alive = [row.seed for row in stored.decoded if row.file is not None]
         there = {
             mark
-            for mark in ids
-            if stored.features.get(mark) == "" and shelf.whole(self._folder, mark, sample)
+            for mark, part in self._engine.features.items()
+            if stored.features.get(mark) == ""
+            and shelf.whole(self._folder, mark, sample, alive, part.width)
         }
         return (names - {row.metric for row in self.kept(stored)} - told) | (ids - there)
 

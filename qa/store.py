@@ -164,11 +164,11 @@ class RunFolder:
 
     def sets(self) -> list[dict[str, Any]]:
         """Rows of the set metrics (qa.aggregate); none where the run has no such metric."""
-        return list(read_json(self.sets_file)) if self.sets_file.is_file() else []
+        return _rows(self.sets_file, "metric") if self.sets_file.is_file() else []
 
     def samples(self) -> list[dict[str, Any]]:
         """The suite's samples as dictionaries, sorted by id."""
-        return list(read_json(self.samples_file))
+        return _rows(self.samples_file, "id")
 
     def scores(self) -> pd.DataFrame:
         """Columns sample, seed, metric, value, why; one row a score, sorted."""
@@ -244,6 +244,19 @@ class RunFolder:
         _write_table(self.decoded_file, decoded, DECODED_COLUMNS)
         _write_table(self.scores_file, scores, SCORE_COLUMNS)
         return found
+
+
+def _rows(file: Path, key: str) -> list[dict[str, Any]]:
+    """A JSON list of objects, each with a text under `key`; QaError for anything else."""
+    content = read_json(file)
+    rows = content if isinstance(content, list) else [content]
+    if not all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows):
+        raise QaError(
+            f"{file} is not what this version writes.",
+            f"It is no list of objects with a {key} each.",
+            "run the same `qa run` command again: a finished run is not decoded again",
+        )
+    return rows
 
 
 def file_name(sample: str) -> str:

@@ -301,7 +301,8 @@ One pass takes {_spread(one)} s, the libraries one after the other {_spread(apar
 |---|---|---|---|---|
 {values}
 
-SSIM differs because torchmetrics computes it in float32 (`docs/decisions/0005-ssim-in-float64.md`).
+SSIM differs because torchmetrics computes it in float32 (`docs/decisions/0005-ssim-in-float64.md`),
+FID because clean-fid takes a root of a matrix of rank 23 in 2048 dimensions.
 """
 
 

@@ -116,7 +116,10 @@ def _resize_facts(levels: str, size: tuple[int, int] | None) -> str:
 
 
 def _width(look: Any, size: tuple[int, int] | None, source: Source) -> int:
-    """d, from a trial run on a grey ramp; UsageError where it gives no finite [1,d]."""
+    """d, from two runs on a grey ramp; UsageError unless both give the same finite [1,d].
+
+    What a module does on other pictures only its owner knows.
+    """
     import torch
 
     height, width = size or (PROBE, PROBE)
@@ -130,6 +133,8 @@ def _width(look: Any, size: tuple[int, int] | None, source: Source) -> int:
     if not isinstance(made, torch.Tensor) or made.ndim != 2 or len(made) != 1:
         got = list(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
         raise _refusal(source, f"It returns {got} for one picture, not [1,d].")
+    if not made.shape[1] or made.is_complex():
+        raise _refusal(source, f"It returns {list(made.shape)} of {made.dtype}: no real features.")
     if not bool(torch.isfinite(made).all()):
         raise _refusal(source, "It returns NaN or infinity for a grey ramp.")
     if not torch.equal(made, again):

@@ -14,7 +14,7 @@ nothing depends on who wrote which file when.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,27 +57,32 @@ def write(run: RunFolder, features: str, sample: str, rows: Rows) -> None:
 
 
 def read(run: RunFolder, features: str, sample: str) -> Rows | None:
-    """One sample's rows, or None where there is no whole file."""
+    """One sample's rows, or None where there is no whole file of that form."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         tensors = load_file(feature_file(run, features, sample))
-        seeds = tuple(int(seed) for seed in tensors["seeds"])
-        return Rows(seeds, tensors["values"], tensors.get("reference"))
+        seeds, values, reference = tensors["seeds"], tensors["values"], tensors.get("reference")
     except (OSError, SafetensorError, KeyError):
         return None
+    fits = seeds.ndim == 1 and values.ndim == 3 and len(seeds) == len(values)
+    if not fits or (reference is not None and reference.shape[1:] != values.shape[2:]):
+        return None
+    return Rows(tuple(int(seed) for seed in seeds), values, reference)
 
 
-def whole(run: RunFolder, features: str, sample: str) -> bool:
-    """Whether one sample's file is there and not cut off; its rows are not read."""
+def whole(run: RunFolder, features: str, sample: str, seeds: Collection[int], width: int) -> bool:
+    """Whether one sample's file has rows of `width` for just these seeds; rows are not read."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(feature_file(run, features, sample), "numpy") as opened:
-            return {"seeds", "values"} <= set(opened.keys())
+            shape = opened.get_slice("values").get_shape()
+            kept = opened.get_tensor("seeds").tolist()
     except (OSError, SafetensorError):
         return False
+    return sorted(seeds) == kept and [shape[0], *shape[2:]] == [len(kept), width]
 
 
 def candidates(

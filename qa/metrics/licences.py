@@ -2,7 +2,7 @@
 
 A metric's licence is that of its code, its weights and what they were derived from, as text in
 `MetricFacts.licence`: parts between semicolons, each a licence by its SPDX name, then in brackets
-what it is the licence of. A run states its `license_profile`:
+what it is the licence of (`SUBJECTS`). A run states its `license_profile`:
 
     research     every metric
     commercial   only metrics all of whose parts name a licence known to permit commercial use
@@ -36,10 +36,13 @@ _NAMES = "|".join(map(re.escape, PERMISSIVE))
 _PART = re.compile(
     rf"(?:features: )?(?:(?:{_NAMES})(?: \((?P<remark>[^()]*)\))?|{DRAWN})", re.IGNORECASE
 )
-_TAKEN_BACK = re.compile(
-    r"\b(no|not|non|nor|never|only|unless|except|research|unknown|nc|terms|licen[cs]e)\b",
-    re.IGNORECASE,
+SUBJECTS = frozenset(
+    "2015 a alpha and authors basicsr beta clip code evaluator fidelity flip from image its live "
+    "lpips model network of original own parameters piq s scikit texas the torch torchmetrics "
+    "torchvision university weights".split()
 )
+"""What a remark in brackets may consist of: words for what something is the licence of. A remark
+with any other word may take something back, so it is refused; leave it out."""
 
 
 def commercial(facts: MetricFacts) -> bool:
@@ -66,6 +69,7 @@ def _in_the_way(licence: str) -> str | None:
     """The first part of a licence field that is not known to permit commercial use, if any is."""
     for part in map(str.strip, _SEPARATOR.split(licence)):
         found = _PART.fullmatch(part)
-        if found is None or _TAKEN_BACK.search(found["remark"] or ""):
+        remark = re.findall(r"\w+", (found["remark"] or "").lower()) if found else []
+        if found is None or not SUBJECTS.issuperset(remark):
             return part
     return None

@@ -1,8 +1,8 @@
 """How far a statistic of sets can be trusted: over pictures, never over rows.
 
 The rows of one picture (its seeds, its patches) are not independent, so pictures are what is left
-out, swapped or drawn again, always with all their rows. Rows are first sorted by picture: their
-order at the call changes nothing but rounding.
+out, swapped or drawn again, always with all their rows. Rows are first sorted by picture and
+seed: the order of these at the call changes nothing but rounding.
 
 **Seeds.** Every seed is a set of its own, of as many rows as the reference, and the value is the
 mean over seeds. In one heap the copies that a deterministic decoder makes would be each other's
@@ -298,7 +298,7 @@ def _taken(rows: FeatureSet, index: NDArray[Any]) -> FeatureSet:
 def _sorted(rows: FeatureSet) -> FeatureSet:
     if len(rows.values) != len(rows.pictures):
         raise ValueError(f"{len(rows.values)} rows have {len(rows.pictures)} picture numbers")
-    return _taken(rows, np.argsort(rows.pictures, kind="stable"))
+    return _taken(rows, np.lexsort((_seeds(rows), rows.pictures)))
 
 
 def _without(rows: FeatureSet, gone: Pictures) -> FeatureSet:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from toys import Colours, Kept, save_network
 
 from qa import images
 from qa.config import compose
-from qa.errors import Unavailable, UsageError
+from qa.errors import QaError, Unavailable, UsageError
 from qa.features import stored
 from qa.gates.margins import Margin
 from qa.job import prepare
@@ -226,6 +226,18 @@ def test_a_cut_file_is_measured_again(workdir, toy):
     assert set_files(evaluate(*toy("Sampler", METRICS))) == before
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 4, 5), (2, 3)])
+def test_a_file_of_another_form_is_measured_again(workdir, toy, shape):
+    run = evaluate(*toy("Sampler", METRICS))
+    before = set_files(run)
+    file = next(run.folder.path.glob("features/*/*.safetensors"))
+    rows = {"seeds": np.arange(shape[0]), "values": np.zeros(shape, np.float32)}
+    save_file(rows, file)
+    sample = file.stem
+    assert (stored.read(run.folder, Colours.id, sample) is None) == (len(shape) == 2)
+    assert set_files(evaluate(*toy("Sampler", METRICS))) == before
+
+
 def test_values_do_not_outlive_their_metric(workdir, toy, monkeypatch):
     """A metric that was measured and can no longer be built has no value, not an old one."""
     before = evaluate(*toy("Sampler", "metric=[psnr,brightness]"))
@@ -269,6 +281,15 @@ def test_references_are_kept_apart_by_numerics(workdir, toy):
     job = prepare(compose(toy("Sampler", METRICS, "out=two", "numerics.threads=2")))
     measure(job)
     assert job.metrics["colour_gap"].features.calls == 6 * 3, "none of the other's rows was taken"
+
+
+@pytest.mark.parametrize("name", ["sets_file", "samples_file"])
+@pytest.mark.parametrize("text", ["null", "[1, 2]", '{"a": 1}', '[{"value": 1}]', '[{"id": 1}]'])
+def test_a_document_of_another_form_is_said(workdir, toy, name, text):
+    run = evaluate(*toy("Sampler", METRICS))
+    getattr(run.folder, name).write_text(text)
+    with pytest.raises(QaError, match="is not what this version writes"):
+        load(run.folder.path)
 
 
 @pytest.mark.parametrize("text", ['[{"metric": "fid"}]', '[{"metric": "fid", "value": NaN}]', "[]"])

@@ -51,6 +51,11 @@ class Dice(nn.Module):
         return torch.rand(1, 3)
 
 
+class Nothing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float().flatten(1)[:, :0]
+
+
 class Moody(nn.Module):
     """Another width for small pictures."""
 
@@ -97,6 +102,7 @@ def test_torchscript_refusals(script, tmp_path):
         script(Maps()): r"returns \[1, 3, 299, 299\] for one picture",
         script(Flat()): "NaN or infinity",
         script(Dice()): "something else for the same picture",
+        script(Nothing()): "no real features",
         script(Picky()): "fails on a picture of 299x299: .*only 32",
     }.items():
         with pytest.raises(UsageError, match=said):

@@ -36,6 +36,9 @@ NOT_FREE = (
     "Apache-2.0 by the tag of the weights; there is no licence file, and the paper is CC BY-NC-SA",
     "Apache-2.0 (original weights); the pyiqa package is non-commercial",
     "MIT (the authors have not settled the terms of weights)", "MIT (code), weights unknown",
+    "MIT (noncommercial)", "Apache-2.0 (academic use)", "MIT (evaluation purposes)",
+    "MIT (code; weights: GPL-3.0)", "MIT (code, weights proprietary)",
+    "Apache-2.0 (trained on KonIQ, forbidden to sell)", "MIT (code, weights OpenRAIL)",
     "MIT (for research)", "MIT (a (b))", "MIT (a; b", "MIT; b)", "MIT\nS-Lab 1.0", "not MIT",
     "unknown: MIT", "Stability AI Community License", "Gemma Terms of Use", "GPL-3.0",
 )  # fmt: skip

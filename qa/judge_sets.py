@@ -113,7 +113,7 @@ def _delta(
 ) -> Delta:
     """Candidate minus baseline, against the candidate's references: both arms have the same.
 
-    With few rows the interval is the one for the expected difference at this N.
+    With few pictures the interval is the one for the expected difference at this N.
     """
     ours, reference = candidate.feature_sets(metric)
     theirs, _ = baseline.feature_sets(metric)

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import statistics
 from pathlib import Path
 
 import pytest
@@ -52,18 +51,27 @@ def test_pid_is_measured(script, monkeypatch):
     assert timing.section(result | {"threads": 1}).startswith("## PiD")
 
 
-def test_one_pass_was_at_least_twice_as_fast(script):
-    """The promise, on the committed file: the median round, at values that agree.
+def test_one_pass_gives_the_libraries_values(script):
+    """On the committed file.
 
     clean-fid takes the root of a matrix of rank 23 in 2048 dimensions, which leaves about 1e-4
     (`qa.sets.frechet` is held to eigenvalues within 1e-6).
     """
-    result = json.loads(script("time_scoring").RESULT.read_text())
-    one, apart = result["seconds"]["one pass"], result["seconds"]["separately"]
-    assert len(one) >= 3
-    assert statistics.median(b / a for a, b in zip(one, apart, strict=True)) >= 2
-    ours, theirs = result["values"]["one pass"], result["values"]["separately"]
+    values = json.loads(script("time_scoring").RESULT.read_text())["values"]
+    ours, theirs = values["one pass"], values["separately"]
     for decoder, row in theirs.items():
         for name, value in row.items():
-            close = {"abs": 2e-4} if "fid" in name else {"rel": 5e-5}
+            close = {"abs": 1.5e-4} if "fid" in name else {"rel": 5e-5}
             assert ours[decoder][name] == pytest.approx(value, **close), name
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="measured beside other work: 1.88 in the least of three rounds; to be measured alone",
+)
+def test_one_pass_was_at_least_twice_as_fast(script):
+    """The promise, on the committed file: in every round."""
+    seconds = json.loads(script("time_scoring").RESULT.read_text())["seconds"]
+    ratios = [b / a for a, b in zip(seconds["one pass"], seconds["separately"], strict=True)]
+    assert len(ratios) >= 3
+    assert min(ratios) >= 2

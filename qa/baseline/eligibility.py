@@ -1,0 +1,197 @@
+"""What may not become a baseline, and why not.
+
+Two questions. Is the run whole: every picture there, every judged metric measured, nothing left
+out? And was it accepted: does its verdict against the present baseline hold no FAIL and no INVALID
+that nobody waived? An INCONCLUSIVE run may be promoted: a person decides that, by name.
+
+A run with the same pictures as the present baseline is that baseline again (with another metric,
+another last day), so nothing has to be judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from qa.baseline.approved import SHORT, Waiver, expired
+from qa.baseline.objects import kept
+from qa.results import Results, load
+from qa.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a run may not be a baseline, and what to do about it."""
+
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run that wants to be the baseline stands against."""
+
+    run: RunFolder
+    suite: str
+    present: str | None
+    """Content of the baseline of the run's environment class."""
+    others: Collection[str] = ()
+    """Contents of the baselines of other classes."""
+    waivers: Sequence[Waiver] = ()
+
+
+def ineligible(run: RunFolder) -> str:
+    """Why a run is not whole and so may not be a baseline; empty if it is."""
+    found = unfit(run)
+    return found.why if found else ""
+
+
+def unfit(run: RunFolder) -> Refusal | None:
+    """Why a run is not whole: limited, partial, unfinished, or without values."""
+    record = run.record()
+    if record.get("limited"):
+        return Refusal("It is a limited run (limit=).", "run it without limit=")
+    look = record.get("look") or {}
+    if look and look["pictures"] < look["planned"]:
+        return Refusal(
+            f"It stopped at look {look['number']} of {look['of']}, with {look['pictures']} of "
+            f"{look['planned']} pictures.",
+            f"run the same command with extend={look['planned']}",
+        )
+    finished = run.verdict_file.is_file() and record.get("finished")
+    if not finished or not all(file.is_file() for file in kept(run)):
+        return Refusal("It is not finished.", "run the same command again: it continues")
+    if record["unavailable"]:
+        names = sorted(record["unavailable"])
+        return Refusal(
+            f"It lacks a metric: {', '.join(names)}.",
+            f"{record['unavailable'][names[0]]}; or leave it out of metric=[…]",
+        )
+    return _gaps(run)
+
+
+def _gaps(run: RunFolder) -> Refusal | None:
+    """What has no value; a metric that is judged needs one for every picture, others any."""
+    results = load(run.path)
+    if results.failures:
+        first = results.failures[0]
+        return Refusal(
+            f"{len(results.failures)} of its pictures are missing.",
+            f"mend {first['sample']!r} seed {first['seed']} ({first['why']}), then run it again",
+        )
+    empty = [name for name in results.metrics if not _measured(results, name)]
+    if empty:
+        return Refusal(
+            f"Its {', '.join(empty)} has no value.",
+            "leave the metric out of metric=[…], or mend it",
+        )
+    use = run.config()["use_case"]
+    judged = {*use["margins"], *use.get("breakage", ()), *_judged(run.verdict())}
+    for name in sorted(judged & set(results.metrics) - set(results.sets)):
+        values = results.by_picture(name)
+        if values.isna().any():
+            lost = values[values.isna()].index
+            return Refusal(
+                f"{len(lost)} of {len(values)} pictures have no {name}, e.g. {lost[0]!r}.",
+                f"take them out of the suite, or {name} out of metric=[…] and the margins",
+            )
+    return None
+
+
+def _judged(verdict: Mapping[str, Any]) -> set[str]:
+    return {str(row["metric"]) for row in verdict["gates"]}
+
+
+def _measured(found: Results, metric: str) -> bool:
+    if metric in found.sets:
+        return found.sets[metric].get("value") is not None
+    return bool(found.by_picture(metric).notna().any())
+
+
+def rejected(
+    verdict: Mapping[str, Any], standing: Standing, today: date, anew: bool = False
+) -> Refusal | None:
+    """Why a whole run's verdict does not let it replace the present baseline.
+
+    Where its environment class has no baseline yet there is nothing it must be compared with; a
+    FAIL against another class's baseline stands in its way all the same. `anew` lets pass what
+    cannot be compared.
+    """
+    content = (verdict["baseline"] or {}).get("content") or ""
+    if standing.present is None and content not in standing.others:
+        return None
+    if standing.present not in (None, content):
+        how = f"judged against {content[:SHORT]}, not" if content else "not judged"
+        return Refusal(
+            f"It was {how} against the present baseline {standing.present[:SHORT]}.",
+            f"qa judge {standing.run.path} --save, then promote it",
+        )
+    failed = _open(verdict, "FAIL", standing.waivers, today)
+    if failed:
+        names = ", ".join(map(row_name, failed))
+        return Refusal(
+            f"It FAILED: {names}.",
+            f"mend the decoder; or accept it by name: qa baseline approve {standing.suite} "
+            f"--gate {row_name(failed[0])} --reason WHY --until YYYY-MM-DD",
+        )
+    return None if anew or standing.present is None else _invalid(verdict, standing, today)
+
+
+def _invalid(verdict: Mapping[str, Any], standing: Standing, today: date) -> Refusal | None:
+    rows = _open(verdict, "INVALID", standing.waivers, today)
+    waived = any(row["state"] == "INVALID" for row in verdict["gates"]) and not rows
+    if not rows and (waived or not verdict["problems"]):
+        return None
+    said = verdict["problems"] or [f"{row_name(row)}: {row['why']}" for row in rows]
+    return Refusal(
+        f"It cannot be compared with the present baseline: {said[0]}.",
+        "measure it as the baseline was; or, if the change is meant, begin anew with "
+        "--anchor --reason WHY",
+    )
+
+
+def charges(verdict: Mapping[str, Any], waivers: Sequence[Waiver], today: date) -> dict[str, float]:
+    """Harm that promoting the run accepts, by metric: PASS-DRIFT rows, and waived ones."""
+    found: dict[str, float] = {}
+    for row in verdict["gates"]:
+        taken = row["state"] == "PASS-DRIFT" or (
+            row["state"] in {"FAIL", "INCONCLUSIVE"} and _waiver(row, waivers, today) is not None
+        )
+        if row["gate"] == "regression" and taken and (row["estimate"] or 0.0) > 0:
+            found[row["metric"]] = float(row["estimate"])
+    return found
+
+
+def used(verdict: Mapping[str, Any], waivers: Sequence[Waiver], today: date) -> list[Waiver]:
+    """The waivers without which the verdict would stand in the way or not count as it does."""
+    open_rows = [row for row in verdict["gates"] if row["state"] not in _GOOD]
+    found = [_waiver(row, waivers, today) for row in open_rows]
+    return sorted({waiver for waiver in found if waiver}, key=lambda waiver: waiver.gate)
+
+
+_GOOD = {"IMPROVED", "PASS", "PASS-DRIFT"}
+
+
+def row_name(row: Mapping[str, Any]) -> str:
+    """A row of a verdict as a waiver names it."""
+    return f"{row['gate']}/{row['metric']}" if row.get("metric") else str(row["gate"])
+
+
+def _open(
+    verdict: Mapping[str, Any], state: str, waivers: Iterable[Waiver], today: date
+) -> list[Mapping[str, Any]]:
+    """Rows of this state that count and that no waiver of today covers.
+
+    A row that only a waiver kept from counting counts here: that waiver may be over.
+    """
+    rows = [row for row in verdict["gates"] if row["state"] == state]
+    counted = [row for row in rows if row.get("waiver") or row.get("counts", True)]
+    return [row for row in counted if _waiver(row, waivers, today) is None]
+
+
+def _waiver(row: Mapping[str, Any], waivers: Iterable[Waiver], today: date) -> Waiver | None:
+    valid = (waiver for waiver in waivers if not expired(waiver.until, today))
+    metric = str(row.get("metric") or "")
+    return next((w for w in valid if w.covers(str(row["gate"]), metric)), None)

@@ -1,0 +1,237 @@
+"""Deciding: a run becomes the baseline, a gate is waived, a tolerance is stored.
+
+Drift is what keeps many small steps from becoming a large one. Each PASS-DRIFT that is promoted,
+and each harm that was waived, is added up by metric, from the anchor on:
+
+    anchor ── +0.03 dB ──► ── +0.05 dB ──► present baseline: drift 0.08 dB
+
+The first baseline of an environment class is its anchor; `anchor=True` freezes a new one, from
+which drift counts anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from qa.baseline import objects
+from qa.baseline.approved import SHORT, Waiver, last_day, utc_today
+from qa.baseline.eligibility import Refusal, Standing, charges, rejected, unfit, used
+from qa.baseline.people import who
+from qa.baseline.pointers import Line, Pointer, pointer, read
+from qa.errors import UsageError
+from qa.record import now
+from qa.store import RunFolder
+
+RECORDS = ("record.json", "config.yaml")
+"""Files that say when and how a run was started: they differ between two equal runs."""
+ANCHOR: dict[str, Any] = {"drift": {}, "anchor": None}
+"""Of an object that is its own anchor."""
+
+
+@dataclass(frozen=True)
+class Present:
+    """The baseline that stands where a run wants to stand."""
+
+    line: Line
+    folder: RunFolder
+    entry: Mapping[str, Any]
+    """Its object.json."""
+
+
+def promote(
+    run: RunFolder,
+    folder: str | Path = "baselines",
+    *,
+    by: str | None = None,
+    reason: str = "",
+    until: str | None = None,
+    anchor: bool = False,
+    store: str = objects.FOLDER,
+    today: date | None = None,
+) -> Path:
+    """Make a run the baseline of its suite and environment class; returns the pointer.
+
+    `by` is the approver (default: git's user), `until` the last day on which the baseline holds,
+    `store` one of `folder`, `mlflow`, `mlflow:URI`. Promoting the same again changes nothing.
+    UsageError if the run is not eligible, or nobody approves it.
+    """
+    today = today or utc_today()
+    _refuse(run, unfit(run))
+    suite = run.record()["suite"]
+    known = read(pointer(suite, folder), suite)
+    present = _present(known, run.record()["environment"]["class"])
+    if anchor and present and not reason:
+        raise UsageError(
+            f"Why is {run.path} to be a new anchor?",
+            "It takes back the drift that was charged to the present one.",
+            "add --reason WHY",
+        )
+    entry = {
+        **objects.described(run),
+        "by": who(by),
+        "why": reason,
+        "until": None if until is None else last_day(until, today),
+        "promoted": now(),
+    }
+    renewed = present if present and objects.same_pictures(run, present.folder) else None
+    if renewed is None:
+        entry |= _next(run, known, present, anchor, today)
+    else:
+        entry |= _again(renewed, anchor)
+        stays = (renewed.line.where is None) == (store == objects.FOLDER)
+        if stays and _unchanged(entry, renewed.entry):
+            return known.file
+    line = objects.store(run, entry, known.file, store)
+    known.with_baseline(line, renewed=renewed is not None).write()
+    return known.file
+
+
+def approve(
+    suite: str,
+    folder: str | Path = "baselines",
+    *,
+    gate: str,
+    reason: str,
+    until: str,
+    by: str | None = None,
+    today: date | None = None,
+) -> Path:
+    """Waive one gate of a suite until a day; returns the pointer.
+
+    The waiver holds against the baselines of now: the next one already contains the change. A
+    second waiver of the same gate takes the first one's place.
+    """
+    today = today or utc_today()
+    known = read(pointer(suite, folder), suite)
+    if not known.baselines:
+        raise UsageError(
+            f"{suite} has no baseline in {folder}.",
+            "A waiver excuses a difference from one.",
+            "qa baseline promote RUN",
+        )
+    gate, reason = gate.strip(), reason.strip()
+    if not gate or not reason:
+        raise UsageError(
+            "A waiver needs a gate and a reason.",
+            "Who meets it later has to know what was accepted, and why.",
+            "--gate regression/psnr --reason WHY",
+        )
+    contents = tuple(sorted(line.content[:SHORT] for line in known.baselines))
+    waiver = Waiver(gate, who(by), reason, last_day(until, today), today.isoformat(), contents)
+    known.with_waiver(waiver).write()
+    return known.file
+
+
+def add_tolerance(
+    suite: str,
+    folder: str | Path = "baselines",
+    *,
+    environments: tuple[str, str],
+    limits: Mapping[str, float],
+    decoder: str = "",
+    today: date | None = None,
+    **facts: str,
+) -> Path:
+    """Store how far two environment classes were measured to differ; returns the pointer.
+
+    `limits` name the largest differences that count as the same (`max_abs`: 0.004, …); `facts` are
+    texts for the reader, e.g. the hardware. One tolerance is kept for two classes and a decoder.
+    """
+    one, other = environments
+    endless = [name for name, value in limits.items() if not math.isfinite(value)]
+    if endless:
+        raise UsageError(
+            f"The tolerance {endless[0]} is {limits[endless[0]]}.", "It bounds nothing."
+        )
+    if one == other:
+        raise UsageError(
+            f"Both environments are {one}.",
+            "A tolerance lies between two classes.",
+            "measure on another machine or with other numerics",
+        )
+    tolerance: dict[str, Any] = {
+        "environments": sorted(environments),
+        "decoder": decoder,
+        "limits": {name: float(limits[name]) for name in sorted(limits)},
+        "measured": (today or utc_today()).isoformat(),
+        **facts,
+    }
+    known = read(pointer(suite, folder), suite)
+    known.with_tolerance(tolerance).write()
+    return known.file
+
+
+def _present(known: Pointer, environment: str) -> Present | None:
+    line = known.of(environment)
+    if line is None:
+        return None
+    return Present(line, *objects.opened(known.file, line.content, line.where))
+
+
+def _next(
+    run: RunFolder, known: Pointer, present: Present | None, anchor: bool, today: date
+) -> dict[str, Any]:
+    """Verdict, drift and anchor of a run that follows the present baseline, if there is one."""
+    verdict = run.verdict()
+    replaces = None if present is None else present.line.content
+    against = str((verdict["baseline"] or {}).get("content") or "")
+    waivers = [waiver for waiver in known.waivers if against[:SHORT] in waiver.against]
+    others = {line.content for line in known.baselines} - {replaces}
+    standing = Standing(run, known.suite, replaces, others, waivers)
+    _refuse(run, rejected(verdict, standing, today, anew=anchor))
+    carried = ANCHOR
+    if present is not None and not anchor:
+        carried = _carried(present, charges(verdict, waivers, today))
+    return {
+        **carried,
+        "replaces": replaces,
+        "verdict": _told(verdict, against),
+        "waivers": [asdict(waiver) for waiver in used(verdict, waivers, today)],
+    }
+
+
+def _carried(present: Present, new: Mapping[str, float]) -> dict[str, Any]:
+    """The present baseline's drift with what is added to it, and its anchor."""
+    before = present.entry["drift"]
+    drift = {m: before.get(m, 0.0) + new.get(m, 0.0) for m in sorted({*before, *new})}
+    itself = {"content": present.line.content, "where": present.line.where}
+    return {"drift": drift, "anchor": present.entry["anchor"] or itself}
+
+
+def _again(present: Present, anchor: bool) -> dict[str, Any]:
+    """What stays when the present baseline is promoted again."""
+    names = ("drift", "anchor", "replaces", "verdict", "waivers")
+    return {name: present.entry[name] for name in names} | (ANCHOR if anchor else {})
+
+
+def _unchanged(entry: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
+    """Whether two objects differ at most in when they were made."""
+
+    def lasting(one: Mapping[str, Any]) -> dict[str, Any]:
+        files = {name: mark for name, mark in one["files"].items() if name not in RECORDS}
+        return {**one, "files": files, "promoted": None}
+
+    return lasting(entry) == lasting(present)
+
+
+def _told(verdict: Mapping[str, Any], against: str) -> dict[str, Any]:
+    """What of a verdict the object keeps."""
+    keys = ("gate", "metric", "role", "state", "estimate", "low", "high", "margin")
+    return {
+        "state": verdict["state"],
+        "policy": verdict.get("policy"),
+        "use_case": verdict["use_case"],
+        "against": against,
+        "problems": list(verdict["problems"]),
+        "gates": [{key: row.get(key) for key in keys} for row in verdict["gates"]],
+    }
+
+
+def _refuse(run: RunFolder, refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise UsageError(f"{run.path} cannot become a baseline.", refusal.why, refusal.fix)

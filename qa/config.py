@@ -21,10 +21,15 @@ from qa.types import Knobs
 
 @dataclass
 class UseCase:
-    """Margins by metric (conf/use_case/)."""
+    """A use case as YAML has it (conf/use_case/); `qa.gates.use_case` gives it a meaning."""
 
     description: str = ""
+    primary: list[str] = field(default_factory=list)
     margins: dict[str, Any] = field(default_factory=dict)
+    breakage: dict[str, Any] = field(default_factory=dict)
+    catastrophe: dict[str, Any] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    drift: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -38,6 +43,7 @@ class RunSchema:
     text: dict[str, Any] | None = None
     metric: dict[str, Any] = field(default_factory=dict)
     use_case: UseCase = field(default_factory=UseCase)
+    gate: dict[str, Any] = field(default_factory=dict)
     executor: dict[str, Any] = MISSING
     tracking: dict[str, Any] = MISSING
     report: str | None = None
@@ -45,6 +51,9 @@ class RunSchema:
     numerics: Numerics = field(default_factory=Numerics)
     seeds: int = 4
     limit: int | None = None
+    policy: str = "pr"
+    looks: list[int] | None = None
+    extend: int | None = None
     device: str = "auto"
     license_profile: str = "research"
     offline: bool = False
@@ -106,7 +115,9 @@ def compose(
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    ConfigStore.instance().store(name=f"{root.name}_schema", node=_schema(root.schema))
+    # A schema that adds keys to a run's takes its place: that root stands on conf/run.yaml.
+    name = RUN.name if issubclass(root.schema, RunSchema) else root.name
+    ConfigStore.instance().store(name=f"{name}_schema", node=_schema(root.schema))
     asked = list(overrides)
     if config_dir is not None:
         if not Path(config_dir).is_dir():

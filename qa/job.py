@@ -14,6 +14,7 @@ from typing import Any
 
 from qa import assets, numerics
 from qa import baseline as baselines
+from qa.baseline import Approved
 from qa.checks import (
     check_assets,
     check_knobs,
@@ -24,21 +25,26 @@ from qa.checks import (
     encodes,
 )
 from qa.config import Config, build, function
+from qa.environment import class_of, decides
 from qa.errors import QaError, Unavailable, UsageError
 from qa.executors import Executor
 from qa.features.cache import folder_for
-from qa.gates.margins import Margin, from_config
-from qa.plan import Plan, code_digest, make_plan
+from qa.gates.case import POLICIES
+from qa.gates.use_case import UseCase
+from qa.gates.use_case import from_config as use_case
+from qa.plan import Plan, code_digest, look_at, make_plan
 from qa.record import versions
-from qa.results import Results, load
+from qa.results import load
 from qa.scoring import AnyMetric, Scorer
+from qa.seeds import check_pins
 from qa.store import RunFolder, file_name
-from qa.types import Decoder, Knobs, LatentSource, Sample, Tracker
+from qa.types import Decoder, Gate, Knobs, LatentSource, Sample, Tracker
 from qa.worker import Worker
 
 Report = Callable[[RunFolder, RunFolder | None], Path]
 """Writes a report of a run; the second folder, if any, holds the baseline's pictures."""
 DECODER = ("space", "knobs", "digest", "licence", "decode")
+GATE = ("name", "compares", "__call__")
 LATENT_SOURCE = ("space", "digest", "latent")
 SHAPING = ("torch", "diffusers", "transformers", "pillow", "opencv-python-headless")
 """Packages whose version can change a picture; part of every unit's id."""
@@ -61,8 +67,9 @@ class Job:
     folder: RunFolder
     numerics: numerics.Numerics
     resolved_numerics: dict[str, Any]
-    baseline: Results | None
-    margins: Mapping[str, Margin]
+    baseline: Approved | None
+    use_case: UseCase
+    gates: tuple[Gate, ...]
     report: Report | None
     tracker: Tracker
 
@@ -88,21 +95,21 @@ def prepare(config: Config) -> Job:
 
 def _prepare(config: Config) -> Job:
     tree = config.tree
-    if not tree.metric:
-        raise UsageError("No metric was asked for.", "", "metric=[psnr], or leave metric= away")
-    if tree.seeds < 1 or (tree.limit is not None and tree.limit < 1):
-        raise UsageError("seeds and limit must be at least 1.")
+    _check(tree)
     settings: numerics.Numerics = _typed(tree.numerics)
     knobs = knobs_of(config)
     tree.device = numerics.pick_device(tree.device)
-    margins = from_config(config.group("use_case")["margins"])
+    use = use_case(config.group("use_case"), config.choices["use_case"])
+    gates = _gates(config)
     report = function(tree.report) if tree.report else None
     tracker = build(config.group("tracking"), "tracking")
     suite = build(config.group("suite"), "suite")
-    baseline = _baseline(tree.baseline, suite.name, tree.baselines)
     samples: Sequence[Sample] = suite.samples()
+    check_pins()
+    look = look_at(tree.looks, tree.extend, len(samples), tree.policy)
     with numerics.applied(settings):
         resolved = numerics.describe(settings, tree.device)
+        baseline = _baseline(tree, suite.name, class_of(decides(resolved)))
         metrics, unavailable = _metrics(config.group("metric"))
         latents, decoder = _system(config)
         encoder = _encoder(config, latents, metrics)
@@ -115,6 +122,7 @@ def _prepare(config: Config) -> Job:
         seeds=tree.seeds,
         knobs=knobs,
         limit=tree.limit,
+        look=look,
         inputs={
             "decoder": decoder.digest,
             "latents": None if latents is None else latents.digest,
@@ -127,9 +135,27 @@ def _prepare(config: Config) -> Job:
     folder = RunFolder(Path(tree.out) if tree.out else Path(tree.runs) / name)
     return Job(
         config, suite.name, plan, decoder, latents, encoder, metrics, unavailable,
-        build(config.group("executor"), "executor"), folder, settings, resolved, baseline,
-        margins, report, tracker,
+        build(config.group("executor"), "executor"), folder, settings, resolved, baseline, use,
+        gates, report, tracker,
     )  # fmt: skip
+
+
+def _check(tree: Any) -> None:
+    """UsageError for counts and choices that cannot work."""
+    if not tree.metric:
+        raise UsageError("No metric was asked for.", "", "metric=[psnr], or leave metric= away")
+    if tree.seeds < 1 or (tree.limit is not None and tree.limit < 1):
+        raise UsageError("seeds and limit must be at least 1.")
+    if tree.policy not in POLICIES:
+        raise UsageError(
+            f"There is no policy {tree.policy!r}.", "", f"policy={' or policy='.join(POLICIES)}"
+        )
+    if tree.looks is not None and tree.limit is not None:
+        raise UsageError(
+            "A limited run has no looks.",
+            "Both leave pictures out, and only looks choose them by chance.",
+            "leave limit= away",
+        )
 
 
 def cost(job: Job) -> dict[str, Any]:
@@ -244,9 +270,18 @@ def _complete(part: Any, attributes: Sequence[str]) -> Any:
     return part
 
 
-def _baseline(choice: str, suite: str, folder: str) -> Results | None:
-    if choice == "none":
+def _gates(config: Config) -> tuple[Gate, ...]:
+    """The built gates, in the order in which they were chosen."""
+    nodes = config.group("gate")
+    if not nodes:
+        raise UsageError("No gate was asked for.", "", "gate=[regression], or leave gate= away")
+    return tuple(_complete(build(node, f"gate {name}"), GATE) for name, node in nodes.items())
+
+
+def _baseline(tree: Any, suite: str, environment: str) -> Approved | None:
+    """What the run is compared with: nothing, a run or table, or what was approved."""
+    if tree.baseline == "none":
         return None
-    if choice != "auto":
-        return load(choice)
-    return baselines.find(suite, folder)
+    if tree.baseline != "auto":
+        return Approved(load(tree.baseline))
+    return baselines.find(suite, tree.baselines, environment)

@@ -1,11 +1,11 @@
 """Verdicts from stored scores alone: no torch, no pictures, no models.
 
     Results (a run folder, or any table of scores)  ×2
-        │ comparable?  samples, seeds, metric fingerprints ─── no ──► INVALID, field by field
+        │ comparable?  samples, seeds, fingerprints, environment ─── no ──► INVALID, field by field
         ▼
     harm per picture = sign · (baseline − candidate), averaged over seeds
         ▼
-    interval over pictures ──► a gate per metric with a margin ──► one verdict document
+    interval over pictures ──► gates (qa.gates) ──► waivers ──► one verdict document
 
 The document (docs/formats.md) is the single source of terminal table, report, MLflow tags and
 exit code, and holds nothing that differs between two runs of the same plan.
@@ -13,202 +13,248 @@ exit code, and holds nothing that differs between two runs of the same plan.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
 
-from qa import judge_sets, summary
+from qa import summary
+from qa.baseline import Approved, Waiver, expired
+from qa.baseline.approved import utc_today
 from qa.errors import UsageError
-from qa.gates.margins import Margin
-from qa.gates.regression import regression
-from qa.metrics.facts import direction
+from qa.gates import comparable, margins, pairs, sets, use_case
+from qa.gates.case import POLICIES, Case
+from qa.gates.directions import directions
+from qa.gates.regression import Regression, drift
+from qa.gates.rows import Row
+from qa.gates.use_case import UseCase
 from qa.results import Results
 from qa.stats import CONFIDENCE, Interval, mean_interval
+from qa.types import Gate
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SCHEMA = "decoder-qa/verdict/1"
-EXIT_CODES = {"PASS": 0, "MEASURED": 0, "FAIL": 3, "INCONCLUSIVE": 4, "INVALID": 5}
-WORST = 5
+SCHEMA = "decoder-qa/verdict/2"
+EXIT_CODES = {
+    "IMPROVED": 0, "PASS": 0, "PASS-DRIFT": 0, "MEASURED": 0,
+    "FAIL": 3, "INCONCLUSIVE": 4, "INVALID": 5,
+}  # fmt: skip
+DECIDED = ("FAIL", "PASS", "PASS-DRIFT", "IMPROVED")
+per_picture = pairs.per_picture
 
 
 @dataclass(frozen=True)
-class Arms:
-    """The two sides of a comparison."""
+class Standing:
+    """What stands before any gate is asked."""
 
-    candidate: Results
-    baseline: Results
-    confidence: float
-    incomparable: bool
+    against: Approved | None
+    problems: list[str]
+    warnings: list[str]
+    partial: bool = False
 
 
 def judge(
     candidate: Results,
-    baseline: Results | None,
-    margins: Mapping[str, Margin],
+    baseline: Results | Approved | None,
+    rules: UseCase | Mapping[str, margins.Margin],
     *,
-    use_case: str | None = None,
+    gates: Sequence[Gate] | None = None,
+    policy: str = "pr",
     better: Mapping[str, str] | None = None,
     confidence: float = CONFIDENCE,
+    today: date | None = None,
 ) -> dict[str, Any]:
     """The verdict document.
 
-    Every metric of `margins` is gated; one that nobody measured is INVALID (`applicable` leaves
-    out what neither arm planned). `better` gives the direction (`higher`, `lower`) of metrics the
-    harness does not know. Without a baseline the state is MEASURED, or INVALID if pictures are
-    missing.
+    `rules` are a use case, or margins of metrics that are all primary; every metric of them is
+    judged, and one that nobody measured is INVALID (`applicable` leaves out what neither arm
+    planned). `gates` are regression alone unless others are given. `better` gives the direction
+    (`higher`, `lower`) of metrics the harness does not know. A look has a confidence of its own.
+    `today` (UTC) decides what expired. UsageError for more than six primary metrics.
     """
-    directions = _directions(candidate, baseline, better or {}, set(margins))
-    failures = list(candidate.failures)
-    problems, gates = [], []
-    if baseline is not None:
-        problems = incomparable(candidate, baseline, margins)
-        if not margins:
-            problems.append("nothing was compared: no measured metric has a margin")
-        arms = Arms(candidate, baseline, confidence, bool(problems))
-        gates = [_gate(m, arms, margins[m], directions[m]) for m in sorted(margins)]
-    measured = [_metric(name, candidate, directions, confidence) for name in candidate.metrics]
+    use = rules.checked() if isinstance(rules, UseCase) else use_case.of(rules)
+    chosen: Sequence[Gate] = [Regression()] if gates is None else gates
+    day = today or utc_today()
+    known = _checked(policy)
+    look = candidate.record.get("look")
+    if look:
+        confidence = 1 - 2 * float(look["alpha"])
+    given = Approved(baseline) if isinstance(baseline, Results) else baseline
+    standing = _standing(candidate, given, use, chosen, known, day)
+    arms = [candidate, *([standing.against.results] if standing.against else ())]
+    case = Case(
+        candidate, standing.against, use, known, confidence,
+        directions(arms, better or {}, {*use.margins, *use.breakage}), day, standing.partial,
+        comparable.mismatched(candidate, standing.against.results) if standing.against else {},
+    )  # fmt: skip
+    rows = _rows(case, chosen, bool(standing.problems))
+    warnings = [*standing.warnings, *(str(row["warning"]) for row in rows if row["warning"])]
+    if standing.against is not None:
+        rows, told = _waived(rows, standing.against.waivers, day)
+        warnings += told
+    return _document(case, rows, standing.problems, warnings)
+
+
+def applicable(use: UseCase, candidate: Results, baseline: Results | None) -> UseCase:
+    """A use case for the metrics that either arm measured or planned.
+
+    A metric that only the baseline has stays in, and so fails closed.
+    """
+    return use.measured({*candidate.metrics, *(baseline.metrics if baseline else ())})
+
+
+def _checked(policy: str) -> str:
+    if policy not in POLICIES:
+        raise UsageError(f"There is no policy {policy!r}.", "", f"choose {' or '.join(POLICIES)}")
+    return policy
+
+
+def _standing(
+    candidate: Results,
+    against: Approved | None,
+    use: UseCase,
+    gates: Sequence[Gate],
+    policy: str,
+    day: date,
+) -> Standing:
+    """The baseline as it is compared with, and everything that speaks against comparing."""
+    release, compares = policy == "release", any(gate.compares for gate in gates)
+    if against is None or not compares:
+        alone = "baseline: policy=release compares with a baseline, and there is none"
+        return Standing(None, [alone] if release and compares else [], [])
+    problems: list[str] = []
+    partial = comparable.look_of(candidate) is not None
+    if partial:
+        problems = comparable.not_first(candidate, against.results)
+        against = _cut(against, candidate)
+    deciding = {*use.primary, *(use.breakage if any(g.name == "tail" for g in gates) else ())}
+    problems += comparable.incomparable(candidate, against.results, deciding)
+    if compares and not use.primary:
+        problems.append("nothing was compared: no primary metric with a margin was measured")
+    aside = comparable.mismatched(candidate, against.results)
+    warnings = [f"{aside[m]} (no vote)." for m in use.secondary if m in aside]
+    warnings += _decided_before(candidate)
+    told, more = comparable.environments(candidate, against, release)
+    problems, warnings = problems + told, warnings + more
+    if expired(against.until, day):
+        late = f"baseline: it was approved until {against.until}"
+        problems += [late] if release else []
+        warnings += [] if release else [f"{late}, which is over."]
+    return Standing(against, problems, warnings, partial)
+
+
+def _decided_before(candidate: Results) -> list[str]:
+    """A look after one that had decided: said, so that nobody picks the look they like."""
+    look = candidate.record.get("look") or {}
+    return [
+        f"Look {entry['number']} at {entry['pictures']} pictures had already decided: "
+        f"{entry['state']}. A later look does not undo that."
+        for entry in look.get("history", ())
+        if entry["state"] in DECIDED
+    ]
+
+
+def _cut(against: Approved, candidate: Results) -> Approved:
+    """A baseline and its anchor at the pictures of the candidate's look."""
+    anchor = against.anchor
+    return replace(
+        against,
+        results=comparable.restricted(against.results, candidate.samples),
+        anchor=None if anchor is None else comparable.restricted(anchor, candidate.samples),
+    )
+
+
+def _rows(case: Case, gates: Sequence[Gate], incomparable: bool) -> list[Row]:
+    """Every gate's rows; without a baseline only those of gates that compare nothing."""
+    invalid = {"state": "INVALID", "why": "the runs are not comparable", "needs": None}
+    found: list[Row] = []
+    for gate in gates:
+        if gate.compares and case.against is None:
+            continue
+        rows = gate(case)
+        found += [{**row, **invalid} for row in rows] if incomparable and gate.compares else rows
+    return found
+
+
+def _waived(
+    rows: Sequence[Row], waivers: Sequence[Waiver], day: date
+) -> tuple[list[Row], list[str]]:
+    """Rows of which people accepted that they do not pass, and sentences that say so."""
+    found, told = [], []
+    for row in rows:
+        open_ = row["counts"] and row["state"] in ("FAIL", "INCONCLUSIVE")
+        named = [w for w in waivers if open_ and w.covers(row["gate"], row["metric"])]
+        holds = next((w for w in named if not expired(w.until, day)), None)
+        if holds is not None:
+            entry = {key: getattr(holds, key) for key in ("gate", "by", "why", "until")}
+            row = {**row, "counts": False, "waiver": entry}
+            told.append(
+                f"{summary.name(row)} is {row['state']} and waived by {holds.by} "
+                f"until {holds.until}: {holds.why}."
+            )
+        elif named:
+            row = {**row, "why": f"{row['why']}; its waiver expired on {named[0].until}"}
+        found.append(row)
+    return found, told
+
+
+def _document(
+    case: Case, rows: list[Row], problems: list[str], warnings: list[str]
+) -> dict[str, Any]:
+    candidate, against = case.candidate, case.against
+    measured = [_metric(name, case) for name in candidate.metrics]
     if not any(row["count"] for row in measured):
-        problems.append("nothing was measured: no metric has a value")
-    state = summary.overall(baseline is not None, gates, problems, failures)
+        problems = [*problems, "nothing was measured: no metric has a value"]
+    failures, look = list(candidate.failures), _look(candidate)
+    state = summary.overall(against is not None, rows, problems, failures)
     return {
         "schema": SCHEMA,
         "state": state,
         "exit_code": EXIT_CODES[state],
-        "summary": summary.sentence(state, gates, problems, failures, len(candidate.samples)),
-        "candidate": candidate.describe(),
-        "baseline": None if baseline is None else baseline.describe(),
-        "use_case": use_case,
-        "confidence": confidence,
-        "gates": gates,
+        "summary": summary.sentence(state, rows, problems, failures, len(candidate.samples), look),
+        "policy": case.policy,
+        "candidate": _arm(candidate),
+        "baseline": None if against is None else _arm(against.results) | _approval(against),
+        "use_case": case.use.name,
+        "confidence": case.confidence,
+        "look": look,
+        "gates": rows,
+        "drift": {} if against is None else drift(rows, case),
         "metrics": measured,
         "failures": failures,
         "problems": problems,
+        "warnings": warnings,
     }
 
 
-def applicable(
-    margins: Mapping[str, Margin], candidate: Results, baseline: Results | None
-) -> dict[str, Margin]:
-    """A use case's margins for the metrics that either arm measured or planned.
-
-    A metric that only the baseline has stays in, and so fails closed.
-    """
-    measured = {*candidate.metrics, *(baseline.metrics if baseline else ())}
-    return {metric: margin for metric, margin in margins.items() if metric in measured}
+def _arm(results: Results) -> dict[str, Any]:
+    return results.describe() | {"environment": comparable.environment_of(results)}
 
 
-def per_picture(candidate: Results, baseline: Results, metric: str, better: str) -> pd.Series:
-    """Harm by sample (positive = worse), seeds averaged; NaN where either arm lacks a value."""
-    sign = 1.0 if better == "higher" else -1.0
-    samples = sorted({*candidate.samples, *baseline.samples})
-    harm = sign * (baseline.by_picture(metric) - candidate.by_picture(metric))
-    return harm.reindex(samples)
+def _approval(against: Approved) -> dict[str, Any]:
+    return {key: getattr(against, key) for key in ("content", "by", "why", "until")}
 
 
-def incomparable(candidate: Results, baseline: Results, gated: Collection[str]) -> list[str]:
-    """Why the arms may not be compared on the gated metrics, field by field; empty if they may."""
-    problems = []
-    only = [sorted(set(a.samples) - set(b.samples)) for a, b in (
-        (candidate, baseline), (baseline, candidate))]  # fmt: skip
-    for arm, names in zip(("candidate", "baseline"), only, strict=True):
-        if names:
-            problems.append(f"samples: {len(names)} only in the {arm}, e.g. {names[0]!r}")
-    changed = [
-        name
-        for name in sorted(set(candidate.digests) & set(baseline.digests))
-        if candidate.digests[name] != baseline.digests[name]
-    ]
-    if changed:
-        problems.append(f"samples: {len(changed)} have another reference, e.g. {changed[0]!r}")
-    if candidate.seeds != baseline.seeds:
-        problems.append(
-            f"seeds: {candidate.seeds} in the candidate, {baseline.seeds} in the baseline"
-        )
-    ours, theirs = candidate.record.get("facts", {}), baseline.record.get("facts", {})
-    for metric in sorted(set(ours) & set(theirs) & set(gated)):
-        prints = [facts[metric].get("fingerprint") for facts in (ours, theirs)]
-        if prints[0] != prints[1]:
-            problems.append(f"fingerprint of {metric}: {prints[0]} against {prints[1]}")
-        marks = [arm.record.get("encoder_digest") for arm in (candidate, baseline)]
-        if ours[metric].get("of") == "latent" and marks[0] != marks[1]:
-            problems.append(f"encoder of {metric}: {_short(marks[0])} against {_short(marks[1])}")
-    if baseline.record.get("limited"):
-        problems.append("the baseline is a limited run (limit=)")
-    return problems
+def _look(candidate: Results) -> dict[str, Any] | None:
+    """The run's look with what comes after it."""
+    look = candidate.record.get("look")
+    if not look:
+        return None
+    later = [size for size in look["sizes"] if size > look["pictures"]]
+    return {**look, "next": later[0] if later else None}
 
 
-def _short(digest: object) -> str:
-    return str(digest)[:12]
-
-
-def _gate(metric: str, arms: Arms, margin: Margin, better: str) -> dict[str, Any]:
-    if judge_sets.is_set(metric, arms.candidate):
-        found = judge_sets.gate(
-            metric, arms.candidate, arms.baseline, margin, better, arms.confidence
-        )
-    else:
-        found = _picture_gate(metric, arms, margin, better)
-    invalid = {"state": "INVALID", "why": "the runs are not comparable"}
-    return {
-        "gate": "regression",
-        "metric": metric,
-        "margin": margin.value,
-        "margin_why": margin.why,
-        "unit": _unit(metric, arms.candidate, arms.baseline),
-        "better": better,
-        **found,
-        **(invalid if arms.incomparable else {}),
-    }
-
-
-def _picture_gate(metric: str, arms: Arms, margin: Margin, better: str) -> dict[str, Any]:
-    harm = per_picture(arms.candidate, arms.baseline, metric, better)
-    found = harm.dropna().sort_index()
-    interval = mean_interval(found.to_numpy(), arms.confidence)
-    missing = int(harm.isna().sum())
-    outcome = regression(interval, missing, margin.value, arms.confidence)
-    worst = found.sort_values(ascending=False, kind="stable").head(WORST)
-    return {
-        "state": outcome.state,
-        **_numbers(interval, "estimate"),
-        "candidate": _mean(arms.candidate, metric),
-        "baseline": _mean(arms.baseline, metric),
-        "missing": missing,
-        "needs": outcome.needs,
-        "why": f"{outcome.why}; {_first_gap(metric, harm, arms)}" if missing else outcome.why,
-        "worst": [{"sample": str(name), "harm": float(value)} for name, value in worst.items()],
-    }
-
-
-def _first_gap(metric: str, harm: pd.Series, arms: Arms) -> str:
-    sample = harm[harm.isna()].index[0]
-    for arm, results in (("candidate", arms.candidate), ("baseline", arms.baseline)):
-        rows = results.scores
-        rows = rows[(rows["sample"] == sample) & (rows["metric"] == metric)]
-        if not len(rows):
-            return f"{sample!r} has no {metric} in the {arm}"
-        gap = rows[rows["value"].isna()]
-        if len(gap):
-            return f"{sample!r} in the {arm}: {gap.iloc[0]['why'] or 'no value'}"
-    return f"{sample!r} lacks a seed"
-
-
-def _metric(
-    name: str, results: Results, directions: Mapping[str, str], confidence: float
-) -> dict[str, Any]:
+def _metric(name: str, case: Case) -> dict[str, Any]:
+    results = case.candidate
     facts = results.record.get("facts", {}).get(name, {})
     return {
         "metric": name,
-        "better": directions.get(name),
+        "better": case.better.get(name),
         "unit": facts.get("unit", ""),
         "fingerprint": facts.get("fingerprint"),
         "of": facts.get("of", "picture"),
         **(
-            judge_sets.row(name, results)
-            if judge_sets.is_set(name, results)
-            else _mean_row(name, results, confidence)
+            sets.row(name, results)
+            if sets.is_set(name, results)
+            else _mean_row(name, results, case.confidence)
         ),
     }
 
@@ -220,62 +266,15 @@ def _mean_row(name: str, results: Results, confidence: float) -> dict[str, Any]:
     why = results.record.get("unavailable", {}).get(name, "")
     if not why and len(rows):
         why = str(rows.iloc[0]["why"])
-    return {**_numbers(interval, "mean"), "missing": int(values.isna().sum()), "why": why}
+    return {**_ends(interval), "missing": int(values.isna().sum()), "why": why}
 
 
-def _numbers(interval: Interval | None, name: str) -> dict[str, Any]:
+def _ends(interval: Interval | None) -> dict[str, Any]:
     if interval is None:
-        return {name: None, "low": None, "high": None, "count": 0}
+        return {"mean": None, "low": None, "high": None, "count": 0}
     return {
-        name: interval.mean,
+        "mean": interval.mean,
         "low": interval.low,
         "high": interval.high,
         "count": interval.count,
     }
-
-
-def _mean(results: Results, metric: str) -> float | None:
-    values = results.by_picture(metric).dropna().sort_index()
-    return float(values.mean()) if len(values) else None
-
-
-def _unit(metric: str, *arms: Results) -> str:
-    known = [arm.record.get("facts", {}).get(metric) for arm in arms]
-    return next((str(facts.get("unit", "")) for facts in known if facts), "")
-
-
-def _directions(
-    candidate: Results, baseline: Results | None, given: Mapping[str, str], gated: set[str]
-) -> dict[str, str]:
-    """Which way is better, by metric; only gated metrics must have a direction."""
-    arms = [candidate] if baseline is None else [candidate, baseline]
-    found: dict[str, str] = {}
-    present = {name for arm in arms for name in arm.metrics}
-    for metric, way in given.items():
-        if way not in {"higher", "lower"}:
-            raise UsageError(f"{metric}={way} is no direction.", "It is either higher or lower.")
-        if metric not in present:
-            raise UsageError(f"No arm has a metric {metric}.", f"There are {_list(present)}.")
-    for metric in sorted(gated | present):
-        stored = [arm.record.get("facts", {}).get(metric, {}).get("better") for arm in arms]
-        known = next(filter(None, stored), None) or direction(metric)
-        if known and given.get(metric, known) != known:
-            raise UsageError(
-                f"{metric} is better when {known}.", "", f"leave --better {metric} out"
-            )
-        known = known or given.get(metric)
-        if known:
-            found[metric] = known
-        elif metric not in present:
-            raise UsageError(f"No arm has a metric {metric}.", f"There are {_list(present)}.")
-        elif metric in gated and baseline is not None:
-            raise UsageError(
-                f"Which way is {metric} better?",
-                "The harness does not know this metric, so it cannot tell harm from gain.",
-                f"add --better {metric}=higher or --better {metric}=lower",
-            )
-    return found
-
-
-def _list(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

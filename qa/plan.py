@@ -7,18 +7,94 @@ one more metric needs no new decode.
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from qa.errors import UsageError
 from qa.files import digest, sha256
+from qa.stats import z_quantile
+from qa.stats.looks import Scheme, crossing, spending
 from qa.types import Knobs, Sample, Unit
 
 PIPELINE = ("qa.images", "qa.seeds", "qa.requests", "qa.worker", "qa.numerics")
 """Modules of the harness that decide what a picture looks like, beside the parts themselves."""
+
+SCHEMES: Mapping[str, Scheme] = {"pr": "pocock", "release": "obrien-fleming"}
+"""How a policy spends its error over looks: early where time counts, late where certainty does."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One of several looks at the same plan, registered before its first picture.
+
+    Every look judges at a level of its own (`qa.stats.spending`), so that all of them together err
+    no more often than one look would. Its pictures are the first of the plan in the order of
+    `look_order`, so each look contains those before it.
+    """
+
+    number: int
+    """1 for the first."""
+    of: int
+    pictures: int
+    planned: int
+    """Pictures of the whole plan; a look with fewer can never become a baseline."""
+    sizes: tuple[int, ...]
+    """Pictures of every look, increasing."""
+    scheme: str
+    alpha: float
+    """One-sided level of this look."""
+    spent: float
+    """How often the looks up to this one err together."""
+
+
+def look_at(
+    sizes: Sequence[int] | None, extend: int | None, planned: int, policy: str
+) -> Look | None:
+    """The look of `extend` pictures (None: the first), or None without looks.
+
+    UsageError for looks that do not increase or that the plan has no pictures for.
+    """
+    if sizes is None:
+        if extend is not None:
+            raise UsageError(
+                f"extend={extend} has no looks to choose from.",
+                "Looks are registered before the first picture.",
+                f"looks=[…,{extend}], with the command that started the run",
+            )
+        return None
+    looks = list(sizes)
+    if not looks or looks != sorted(set(looks)) or looks[0] < 2 or looks[-1] > planned:
+        raise UsageError(
+            f"looks={looks} cannot work.",
+            f"They are numbers of pictures that increase, from 2 to the suite's {planned}.",
+            "e.g. looks=[48,96,192]",
+        )
+    size = looks[0] if extend is None else extend
+    if size not in looks:
+        raise UsageError(f"extend={size} is none of the looks.", f"They are {looks}.")
+    place, scheme = looks.index(size), SCHEMES[policy]
+    levels = spending(looks, scheme)
+    upto = slice(place + 1)
+    return Look(
+        place + 1, len(looks), size, planned, tuple(looks), scheme,
+        levels[place], _spent(looks[upto], levels[upto]),
+    )  # fmt: skip
+
+
+def _spent(sizes: Sequence[int], levels: Sequence[float]) -> float:
+    """How often a harmless change is rejected at one of these looks."""
+    bounds = [-z_quantile(level) for level in levels]
+    return crossing(bounds, [size / sizes[-1] for size in sizes])
+
+
+def look_order(samples: Iterable[str]) -> list[str]:
+    """Ids of samples in the order in which looks take them: by digest, so names decide nothing."""
+    return sorted(samples, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -26,11 +102,13 @@ class Plan:
     """Everything that will be decoded."""
 
     digest: str
+    """Over all units, also those that a look leaves for later: looks of one plan share a folder."""
     units: tuple[Unit, ...]
     seeds: int
     suite_digest: str
     limited: bool
     """`limit=` left samples out: the run can never become a baseline."""
+    look: Look | None = None
 
     @property
     def decodes(self) -> int:
@@ -45,6 +123,7 @@ def make_plan(
     knobs: Knobs,
     inputs: Mapping[str, Any],
     limit: int | None = None,
+    look: Look | None = None,
 ) -> Plan:
     """Units for `samples` (sorted by id), each with seed indices 0..seeds-1.
 
@@ -53,15 +132,16 @@ def make_plan(
     ordered = sorted(samples, key=lambda sample: sample.id)
     kept = ordered if limit is None else ordered[:limit]
     shared = digest({"knobs": asdict(knobs), **inputs})
-    units = tuple(
-        Unit(_unit_id(sample, seeds, shared), sample, tuple(range(seeds))) for sample in kept
-    )
+    units = [Unit(_unit_id(sample, seeds, shared), sample, tuple(range(seeds))) for sample in kept]
+    ids = look_order(sample.id for sample in kept)
+    now = set(ids if look is None else ids[: look.pictures])
     return Plan(
         digest=digest([unit.id for unit in units]),
-        units=units,
+        units=tuple(unit for unit in units if unit.sample.id in now),
         seeds=seeds,
         suite_digest=digest([_identity(sample) for sample in kept]),
         limited=len(kept) < len(ordered),
+        look=look,
     )
 
 

@@ -14,12 +14,12 @@ same command is given again.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa import aggregate, numerics
+from qa import aggregate, numerics, usage
 from qa.config import compose
 from qa.errors import QaError, UsageError
 from qa.files import read_json, write_bytes, write_json
@@ -78,9 +78,9 @@ def evaluate(
 
 def measure(job: Job, progress: Progress | None = None) -> None:
     """Decode and score every unit that is not finished yet."""
-    started = _claim(job.folder, job.plan)
+    started, looked = _claim(job.folder, job.plan)
     with job.folder.held(), numerics.applied(job.numerics), warnings.catch_warnings():
-        write_json(job.folder.record_file, record(job, started, None))
+        write_json(job.folder.record_file, record(job, started, None, looked))
         write_bytes(job.folder.config_file, job.config.resolved().encode())
         # An operation without a deterministic form is the repro gate's business, not a line here.
         warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
@@ -88,31 +88,29 @@ def measure(job: Job, progress: Progress | None = None) -> None:
         done = len(job.plan.units) - len(waiting)
         if progress:
             progress(done * job.plan.seeds, job.plan.decodes)
-        for _ in job.executor.run(job.worker, waiting):
-            done += 1
-            if progress:
-                progress(done * job.plan.seeds, job.plan.decodes)
+        with usage.sampled(job.folder.path, active=bool(waiting)):
+            for _ in job.executor.run(job.worker, waiting):
+                done += 1
+                if progress:
+                    progress(done * job.plan.seeds, job.plan.decodes)
         write_json(job.folder.samples_file, _sample_rows(job))
         metrics = {*job.metrics, *job.unavailable}
         results = job.folder.reduce([unit.id for unit in job.plan.units], metrics)
         sets = set_metrics(job.metrics)
         seeds = range(job.plan.seeds)
         write_json(job.folder.sets_file, aggregate.set_rows(job.folder, sets, results, seeds))
-        write_json(job.folder.record_file, record(job, started, now()))
+        write_json(job.folder.record_file, record(job, started, now(), looked))
 
 
 def conclude(job: Job) -> Evaluation:
     """Judge what was measured, write the report, copy the run to the tracker."""
     candidate = load(job.folder.path)
-    verdict = judge(
-        candidate,
-        job.baseline,
-        applicable(job.margins, candidate, job.baseline),
-        use_case=job.config.choices["use_case"],
-    )
+    against = job.baseline
+    rules = applicable(job.use_case, candidate, against.results if against else None)
+    verdict = judge(candidate, against, rules, gates=job.gates, policy=job.config.tree.policy)
     write_json(job.folder.verdict_file, verdict)
     if job.report is not None:
-        job.report(job.folder, job.baseline.folder if job.baseline else None)
+        job.report(job.folder, against.results.folder if against else None)
     try:
         tracked = job.tracker.export(job.folder.path) or None
     except QaError as error:
@@ -122,8 +120,11 @@ def conclude(job: Job) -> Evaluation:
     return Evaluation(job.folder, verdict, tracked)
 
 
-def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
-    """The contents of record.json (docs/formats.md)."""
+def record(
+    job: Job, started: str, finished: str | None, looked: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The contents of record.json (docs/formats.md); `looked` are earlier looks at this plan."""
+    look = job.plan.look
     space = job.decoder.space
     return {
         "schema": SCHEMA,
@@ -139,6 +140,8 @@ def record(job: Job, started: str, finished: str | None) -> dict[str, Any]:
         "seeds": job.plan.seeds,
         "pictures": len(job.plan.units),
         "limited": job.plan.limited,
+        "look": None if look is None else {**asdict(look), "history": list(looked)},
+        "policy": job.config.tree.policy,
         "space": None if space is None else str(space),
         "knobs": asdict(knobs_of(job.config)),
         "licence": job.decoder.licence,
@@ -163,10 +166,13 @@ def _notes(job: Job) -> list[str]:
     return [*traits(job.decoder).notes, *terms]
 
 
-def _claim(folder: RunFolder, plan: Plan) -> str:
-    """Take a run folder; returns when the run started, now or before an interruption."""
+def _claim(folder: RunFolder, plan: Plan) -> tuple[str, list[dict[str, Any]]]:
+    """Take a run folder.
+
+    Returns when the run started, now or before an interruption, and the earlier looks at its plan.
+    """
     if not folder.record_file.is_file():
-        return now()
+        return now(), []
     earlier = read_json(folder.record_file)
     if earlier.get("plan") != plan.digest:
         raise UsageError(
@@ -174,7 +180,40 @@ def _claim(folder: RunFolder, plan: Plan) -> str:
             f"Its plan is {str(earlier.get('plan'))[:8]}, this one's is {plan.digest[:8]}.",
             "choose another folder with out=DIR, or leave out= away",
         )
-    return str(earlier["started"])
+    before, asked = earlier.get("look"), plan.look
+    if _registered(before) != _registered(None if asked is None else asdict(asked)):
+        raise UsageError(
+            f"{folder.path} was started with {_told(before)}.",
+            "Looks are registered before the first picture: chosen later, they would be chosen by "
+            "what was seen.",
+            "give the command that started it, with another extend= if it has looks; "
+            "out=DIR makes another run",
+        )
+    return str(earlier["started"]), [] if asked is None else _looked(folder, before, asked.number)
+
+
+def _registered(look: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    """What may not change between looks at one plan."""
+    return () if not look else (tuple(look["sizes"]), look["scheme"])
+
+
+def _told(look: Mapping[str, Any] | None) -> str:
+    return f"looks={list(look['sizes'])} ({look['scheme']})" if look else "a single look"
+
+
+def _looked(folder: RunFolder, before: Any, number: int) -> list[dict[str, Any]]:
+    """Earlier looks with what was decided, oldest first; those from `number` on do not count."""
+    known = {int(entry["number"]): dict(entry) for entry in before["history"]}
+    if folder.verdict_file.is_file():
+        verdict = folder.verdict()
+        look = verdict.get("look")
+        if look:
+            known[int(look["number"])] = {
+                "number": look["number"],
+                "pictures": look["pictures"],
+                "state": verdict["state"],
+            }
+    return [known[place] for place in sorted(known) if place < number]
 
 
 def _sample_rows(job: Job) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,6 +158,9 @@ class Decoded:
     """Whether the process had made a picture of this size before: first ones cost more."""
     tokens: int | None = None
     """Image tokens of one pass of the network, or None where the decoder does not say."""
+    noise: str | None = None
+    """SHA-256 over JSON of {stream: SHA-256 of its values} of all noise drawn for the picture, or
+    None where none was (`qa.stages.NoiseDigests`)."""
 
 
 @dataclass(frozen=True)
@@ -323,6 +326,18 @@ class Suite(Protocol):
 
     def samples(self) -> Sequence[Sample]:
         """All samples, in any order; ids are unique."""
+        ...
+
+
+class Gate(Protocol):
+    """A rule that judges results. Pure: it reads a case and writes nothing."""
+
+    name: str
+    compares: bool
+    """Whether it needs a baseline; without one it is not asked."""
+
+    def __call__(self, case: Any) -> list[dict[str, Any]]:
+        """Case (`qa.gates.case.Case`) → rows of the verdict, as `qa.gates.rows.row` makes them."""
         ...
 
 

@@ -1,10 +1,10 @@
-"""How much worse is still acceptable: configuration with a reason beside each number."""
+"""How much worse is still acceptable: a number, and the reason for that number."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from qa.errors import UsageError
@@ -16,53 +16,72 @@ class Margin:
 
     value: float
     why: str = ""
+    relative: bool = False
+    """`value` is a share of the baseline's value instead."""
+    underpowered: bool = False
+    """Written although no number of pictures at hand can resolve it: it can FAIL, never pass."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.value < float("inf"):
+        if not 0 < self.value < math.inf:
             raise UsageError(
                 f"A margin of {self.value} cannot be met.",
                 "It is the largest harm that may pass, so it must be positive and finite.",
                 "give a positive number, e.g. --margin psnr=0.2",
             )
 
+    def at(self, baseline: float | None) -> float | None:
+        """The margin in the metric's unit, at a baseline's value; None where that gives none.
 
-def use_case(name: str) -> dict[str, Margin]:
-    """Margins of a packaged use case (conf/use_case/<name>.yaml)."""
-    import yaml
-
-    folder = files("qa.conf") / "use_case"
-    file = folder / f"{name}.yaml"
-    known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir())
-    if name not in known:
-        raise UsageError(f"There is no use case {name!r}.", f"Known: {', '.join(known)}.")
-    return from_config(yaml.safe_load(file.read_text(encoding="utf-8"))["margins"])
+        The baseline's value is taken as it is: its own uncertainty is not counted.
+        """
+        if not self.relative:
+            return self.value
+        found = None if baseline is None else self.value * abs(baseline)
+        return found if found and math.isfinite(found) else None
 
 
 def from_config(margins: Mapping[str, Any]) -> dict[str, Margin]:
-    """`{metric: {margin: 0.2, why: "…"}}`, or `{metric: 0.2}`, as YAML gives it."""
-    found = {}
-    for metric, entry in margins.items():
-        given = dict(entry) if isinstance(entry, Mapping) else {"margin": entry}
-        unknown = sorted(set(given) - {"margin", "why"})
-        if unknown or not isinstance(given.get("margin"), int | float):
-            raise UsageError(
-                f"The margin of {metric} is not understood: {given}.",
-                "It has two keys, margin (a number) and why (a text).",
-                f"e.g. use_case.margins.{metric}.margin=0.2",
-            )
-        found[metric] = Margin(float(given["margin"]), str(given.get("why", "")))
-    return found
+    """`{metric: {margin: 0.2, why: "…"}}`, `{relative: 0.03}` or `{metric: 0.2}`, as in YAML."""
+    return {str(metric): _margin(str(metric), entry) for metric, entry in margins.items()}
+
+
+def _margin(metric: str, entry: Any) -> Margin:
+    given = dict(entry) if isinstance(entry, Mapping) else {"margin": entry}
+    kinds = [key for key in ("margin", "relative") if key in given]
+    known = {"margin", "relative", "why", "underpowered"}
+    if len(kinds) != 1 or set(given) - known or not number(given[kinds[0]]):
+        raise UsageError(
+            f"The margin of {metric} is not understood: {given}.",
+            "It has margin (a number, in the metric's unit) or relative (a share of the "
+            "baseline's value), and may have why (a text) and underpowered (true or false).",
+            f"e.g. use_case.margins.{metric}.margin=0.2",
+        )
+    return Margin(
+        float(given[kinds[0]]),
+        str(given.get("why", "")),
+        relative=kinds[0] == "relative",
+        underpowered=bool(given.get("underpowered", False)),
+    )
 
 
 def parse(pairs: Sequence[str]) -> dict[str, Margin]:
-    """`["psnr=0.2", ...]` as the command line gives them."""
+    """`["psnr=0.2", "patch_fid=3%", ...]` as the command line gives them."""
     found = {}
     for pair in pairs:
         metric, _, value = pair.partition("=")
+        share = value.endswith("%")
         try:
-            found[metric] = Margin(float(value), "given on the command line")
+            size = float(value.removesuffix("%")) / (100 if share else 1)
         except ValueError as error:
             raise UsageError(
-                f"--margin {pair} is not understood.", "", "write --margin METRIC=VALUE"
+                f"--margin {pair} is not understood.",
+                "",
+                "write --margin METRIC=VALUE, or METRIC=3% for a share of the baseline's value",
             ) from error
+        found[metric] = Margin(size, "given on the command line", relative=share)
     return found
+
+
+def number(value: object) -> bool:
+    """Whether a YAML value is a number; `true` is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

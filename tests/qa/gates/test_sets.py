@@ -4,17 +4,22 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
+from arms import case
 from PIL import Image
+from scipy.stats import t as student
 from toys import save_network
 
-from qa import judge_sets
+from qa.gates import sets
+from qa.gates.compared import judged
 from qa.gates.margins import Margin
 from qa.judge import judge
-from qa.results import load
+from qa.results import Results, load
 from qa.run import evaluate
 from qa.sets.frechet import Frechet
 from qa.sets.intervals import Delta, delta
+from qa.stats.decide import non_inferiority
 from qa.types import FeatureSet
 
 COUNT = 40
@@ -58,38 +63,56 @@ def test_a_worse_arm_fails_and_the_numbers_are_its_own(arm):
     assert found["estimate"] > 0.1
     values = [arm_.sets["fid"]["value"] for arm_ in (bad, good)]
     assert [found["candidate"], found["baseline"]] == values
-    assert gate(good, bad, margin=0.1)["state"] == "PASS", "the better arm is not worse"
+    assert gate(good, bad, margin=0.1)["state"] == "IMPROVED", "the better arm is not worse"
 
 
-def outcome(monkeypatch, better="lower", **fields):
-    """The gate's state for a difference given by hand; margin 1."""
+def given(monkeypatch, better="lower", rule=non_inferiority, **fields):
+    """The row for a difference given by hand; margin 1."""
     known = Delta(5.0, 5.0, 1.0, 3.0, 7.0, 0.01, 0.99, 20, 20, 20)
-    monkeypatch.setattr(judge_sets, "_delta", lambda *_, **__: replace(known, **fields))
-    monkeypatch.setattr(judge_sets, "row", lambda *_: {"missing": 0, "mean": 1.0, "why": ""})
-    return judge_sets.gate("fid", None, None, Margin(1.0), better, 0.9)
+    monkeypatch.setattr(sets, "_delta", lambda *_, **__: replace(known, **fields))
+    value = {"missing": 0, "mean": 1.0, "why": ""}
+    monkeypatch.setattr(sets, "row", lambda *_: value)
+    arm = Results("arm", pd.DataFrame(columns=["sample", "metric", "seed", "value"]),
+                  {"facts": {"fid": {"of": "set"}}}, {})  # fmt: skip
+    use = {"fid": Margin(1.0)}
+    return judged("regression", "fid", case(arm, arm, use, better={"fid": better}), rule)
 
 
 def test_a_failure_needs_the_permutation_test(monkeypatch):
-    assert outcome(monkeypatch)["state"] == "FAIL"
-    found = outcome(monkeypatch, p_above=0.2)
+    found = given(monkeypatch)
+    # t = 5 with 19 degrees of freedom: p = 4e-5, and exchanging gives 0.01.
+    assert (found["state"], found["p"]) == ("FAIL", 0.01)
+    found = given(monkeypatch, p_above=0.2)
     assert (found["state"], "0.2 of all cases" in found["why"]) == ("INCONCLUSIVE", True)
-    assert outcome(monkeypatch, p_above=None)["state"] == "FAIL", "no test was asked for"
+    found = given(monkeypatch, p_above=None)
+    assert found["state"] == "FAIL", "no test was asked for"
+    assert found["p"] == pytest.approx(student.sf(5, 19))
 
 
 def test_where_higher_is_better_harm_turns_round(monkeypatch):
-    found = outcome(monkeypatch, better="higher")
+    found = given(monkeypatch, better="higher")
     assert (found["estimate"], found["low"], found["high"]) == (-5, -7, -3)
-    assert found["state"] == "PASS"
-    fell = {"estimate": -5.0, "low": -7.0, "high": -3.0, "p_above": 0.99, "p_below": 0.01}
-    assert outcome(monkeypatch, better="higher", **fell)["state"] == "FAIL"
-    vetoed = outcome(monkeypatch, better="higher", **fell | {"p_below": 0.5})
+    assert found["state"] == "IMPROVED"
+    assert found["p"] == pytest.approx(student.sf(-5, 19)), "no exchange: it could not matter"
+    fell = {"plain": -5.0, "estimate": -5.0, "low": -7.0, "high": -3.0,
+            "p_above": 0.99, "p_below": 0.01}  # fmt: skip
+    assert given(monkeypatch, better="higher", **fell)["state"] == "FAIL"
+    vetoed = given(monkeypatch, better="higher", **fell | {"p_below": 0.5})
     assert vetoed["state"] == "INCONCLUSIVE"
 
 
 def test_without_an_interval_nothing_is_decided(monkeypatch):
-    found = outcome(monkeypatch, estimate=None, low=None, high=None, why="one picture")
+    found = given(monkeypatch, estimate=None, low=None, high=None, error=None, why="one picture")
     assert (found["state"], found["why"]) == ("INCONCLUSIVE", "no interval: one picture")
     assert found["estimate"] == 5
+    assert found["p"] is None
+
+
+def test_a_margin_can_be_a_share_of_the_baselines_value(arm):
+    good, bad = arm("good"), arm("bad", NOISY)
+    base = good.sets["fid"]["value"]
+    verdict = judge(bad, good, {"fid": Margin(0.03, relative=True)})
+    assert verdict["gates"][0]["margin"] == pytest.approx(0.03 * base)
 
 
 def test_a_missing_value_is_invalid(arm):
@@ -137,10 +160,20 @@ def test_with_few_rows_only_this_n_is_spoken_of(monkeypatch, rows, corrected):
             return self._own, FeatureSet(far, -1 - np.arange(20))
 
     arms = Arm(1), Arm(2)
-    found = judge_sets._delta("fid", *arms, 0.9)
+    found = sets._delta("fid", *arms, 0.9)
     own = [arm.feature_sets("fid")[0] for arm in arms]
     raw = delta(Frechet, *own, arms[0].feature_sets("fid")[1], groups=3, permutations=0)
     assert raw.estimate != raw.plain
     wanted = raw.estimate if corrected else raw.plain
     assert found.estimate == wanted
     assert (found.low + found.high) / 2 == pytest.approx(wanted, rel=1e-9)
+
+
+def test_at_a_look_the_baseline_is_cut_to_the_same_pictures(arm):
+    """Its value of all pictures would be that of another N, and another FID."""
+    whole = arm("whole")
+    look = arm("look", "looks=[20,40]")
+    found = gate(look, whole)
+    assert (found["count"], found["estimate"], found["state"]) == (20, 0, "PASS")
+    assert found["baseline"] == found["candidate"] == look.sets["fid"]["value"]
+    assert found["baseline"] != whole.sets["fid"]["value"]

@@ -1,0 +1,174 @@
+"""What a picture is for, as numbers: margins, what counts as broken, what may cost more.
+
+At most six metrics are primary. They alone decide: all of them must lie within their margins, which
+costs power with every one that is added, and a failure of one must survive Holm's correction over
+all of them. Whatever else has a margin is secondary: judged and shown, without a vote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from qa.errors import UsageError
+from qa.gates import margins as reading
+from qa.gates.margins import Margin, number
+
+MOST = 6
+"""Primary metrics: more would cost so much power that good decoders no longer pass together."""
+KEYS = ("description", "primary", "margins", "breakage", "catastrophe", "cost", "drift")
+
+
+@dataclass(frozen=True)
+class Level:
+    """A number with its reason."""
+
+    value: float
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class UseCase:
+    """Everything that gates ask a use case (conf/use_case/)."""
+
+    name: str | None = None
+    margins: Mapping[str, Margin] = field(default_factory=dict)
+    primary: tuple[str, ...] = ()
+    breakage: Mapping[str, Level] = field(default_factory=dict)
+    """Metric → harm of one picture above which it is visibly broken."""
+    catastrophe: Level | None = None
+    """The share of broken pictures that may pass, or None: no tail gate."""
+    cost: Mapping[str, Margin] = field(default_factory=dict)
+    """`latency`, `memory` → relative margin."""
+    budget: float = 1.0
+    """How many margins small losses may add up to, between a baseline and its anchor."""
+
+    @property
+    def secondary(self) -> tuple[str, ...]:
+        """Metrics with a margin and no vote, sorted."""
+        return tuple(sorted(set(self.margins) - set(self.primary)))
+
+    def measured(self, metrics: Collection[str]) -> UseCase:
+        """The same for these metrics only: what neither arm planned is left out."""
+        return replace(
+            self,
+            margins={name: margin for name, margin in self.margins.items() if name in metrics},
+            primary=tuple(name for name in self.primary if name in metrics),
+            breakage={name: level for name, level in self.breakage.items() if name in metrics},
+        )
+
+    def asking(self, given: Mapping[str, Margin]) -> UseCase:
+        """With margins that somebody asked for: they are primary."""
+        primary = dict.fromkeys((*self.primary, *given))
+        return replace(self, margins={**self.margins, **given}, primary=tuple(primary))
+
+    def checked(self) -> UseCase:
+        """Itself; UsageError if it has too many primary metrics."""
+        few(self.primary)
+        return self
+
+
+def of(margins: Mapping[str, Margin]) -> UseCase:
+    """A use case of margins alone, all of them primary."""
+    return UseCase(None, dict(margins), tuple(margins)).checked()
+
+
+def few(primary: Sequence[str]) -> None:
+    """Refuse more than six primary metrics."""
+    if len(primary) > MOST:
+        raise UsageError(
+            f"{len(primary)} metrics are primary; at most {MOST} may be.",
+            "Every one takes power from all of them: with eight, two in five harmless changes "
+            "would not pass.",
+            f"choose {MOST} of {', '.join(primary)}; the others are judged and shown without a "
+            "vote if they have margins only",
+        )
+
+
+def load(name: str) -> UseCase:
+    """A packaged use case by its name, or one in a YAML file."""
+    import yaml
+
+    folder = files("qa.conf") / "use_case"
+    known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir())
+    if name in known:
+        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+        return from_config(yaml.safe_load(text), name)
+    file = Path(name)
+    if file.suffix not in {".yaml", ".yml"} or not file.is_file():
+        raise UsageError(
+            f"There is no use case {name!r}.",
+            f"Known: {', '.join(known)}; or a YAML file of your own.",
+        )
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{file} is not readable as YAML.", f"{error}.") from error
+    return from_config(content, file.stem)
+
+
+def from_config(content: Any, name: str | None = None) -> UseCase:
+    """A use case as YAML gives it. Without `primary`, every metric with a margin is primary."""
+    if not isinstance(content, Mapping) or set(content) - set(KEYS):
+        unknown = sorted(set(content) - set(KEYS)) if isinstance(content, Mapping) else [content]
+        raise UsageError(
+            f"A use case does not have {', '.join(map(str, unknown))}.",
+            f"It has {', '.join(KEYS)}.",
+            "see conf/use_case/photo.yaml",
+        )
+    margins = reading.from_config(content.get("margins") or {})
+    primary = tuple(map(str, content.get("primary") or margins))
+    without = sorted(set(primary) - set(margins))
+    if without:
+        raise UsageError(
+            f"{', '.join(without)} is primary and has no margin.",
+            "",
+            f"add use_case.margins.{without[0]}: {{margin: …, why: …}}",
+        )
+    if content.get("primary"):
+        few(primary)  # what is left of an implicit list is counted once the metrics are known
+    rate = content.get("catastrophe")
+    drift = content.get("drift") or {}
+    return UseCase(
+        name,
+        margins,
+        tuple(dict.fromkeys(primary)),
+        {str(m): _level(f"breakage.{m}", e, "harm") for m, e in _items(content, "breakage")},
+        _level("catastrophe", rate, "rate") if rate else None,
+        _costs(dict(_items(content, "cost"))),
+        _level("drift", drift, "budget").value if drift else 1.0,
+    )
+
+
+def _items(content: Mapping[str, Any], key: str) -> Any:
+    return (content.get(key) or {}).items()
+
+
+def _level(name: str, entry: Any, key: str) -> Level:
+    given = dict(entry) if isinstance(entry, Mapping) else {key: entry}
+    value = float(given[key]) if number(given.get(key)) else 0.0
+    if not value > 0 or (key == "rate" and value >= 1):
+        raise UsageError(
+            f"{name} is not understood: {given}.",
+            f"It has {key} (a positive number{', below 1' if key == 'rate' else ''}) and why.",
+            f"e.g. use_case.{name}.{key}=0.01",
+        )
+    return Level(value, str(given.get("why", "")))
+
+
+def _costs(entries: Mapping[str, Any]) -> dict[str, Margin]:
+    unknown = sorted(set(entries) - {"latency", "memory"})
+    if unknown:
+        raise UsageError(f"There is no cost {', '.join(unknown)}.", "Known: latency, memory.")
+    found = reading.from_config(entries)
+    for name, margin in found.items():
+        if not margin.relative:
+            raise UsageError(
+                f"The margin of the cost {name} must be relative.",
+                "Seconds and bytes differ between decoders and machines.",
+                f"use_case.cost.{name}.relative=0.05",
+            )
+    return found

@@ -1,0 +1,61 @@
+"""Limits of one arm's own values; no baseline is asked for."""
+
+from __future__ import annotations
+
+import pytest
+from arms import arm, around, case, scored
+
+from qa.errors import UsageError
+from qa.gates.threshold import Threshold
+from qa.judge import judge
+
+
+def row(limits, values):
+    (found,) = Threshold(limits)(case(scored({"psnr": [[v] for v in values]}), None, {}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("limit", "state"),
+    [
+        ({"at_least": 29}, "PASS"),
+        ({"at_least": 31}, "FAIL"),
+        ({"at_least": 30.05}, "INCONCLUSIVE"),
+        ({"at_most": 31}, "PASS"),
+        ({"at_most": 29}, "FAIL"),
+    ],
+)
+def test_the_whole_interval_must_be_on_the_right_side(limit, state):
+    found = row({"psnr": {**limit, "why": "the contract"}}, around(30, 1.0, 64))
+    assert found["state"] == state
+    (way,) = limit
+    missed = limit[way] - 30 if way == "at_least" else 30 - limit[way]
+    assert found["estimate"] == pytest.approx(missed), "by how much the limit is missed"
+    assert found["low"] < found["estimate"] < found["high"]
+    assert (found["limit"], found["margin"]) == (limit[way], 0)
+    assert (found["candidate"], found["margin_why"]) == (pytest.approx(30), "the contract")
+
+
+def test_what_was_not_measured_or_is_missing_is_invalid():
+    assert row({"ssim": {"at_least": 0.9}}, [30.0, 31.0])["state"] == "INVALID"
+    gap = row({"psnr": {"at_least": 29}}, [30.0, float("nan"), 31.0])
+    assert (gap["state"], gap["missing"]) == ("INVALID", 1)
+
+
+def test_it_is_judged_without_a_baseline():
+    gates = [Threshold({"psnr": {"at_least": 25}})]
+    alone = judge(arm(), None, {}, gates=gates)
+    assert (alone["state"], len(alone["gates"])) == ("PASS", 1)
+    assert judge(arm(), None, {})["state"] == "MEASURED"
+    strict = [Threshold({"psnr": {"at_least": 45}})]
+    assert judge(arm(), None, {}, gates=strict)["exit_code"] == 3
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{}, None, {"psnr": 30}, {"psnr": {"at_least": 1, "at_most": 2}}, {"psnr": {"atleast": 1}},
+     {"psnr": {"at_least": "high"}}],
+)  # fmt: skip
+def test_limits_that_are_not_understood_are_refused(limits):
+    with pytest.raises(UsageError):
+        Threshold(limits)

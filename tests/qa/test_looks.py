@@ -1,0 +1,168 @@
+"""Judging early and extending: registered, charged, and the same folder all the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from conftest import make_pictures, toy_overrides
+
+from qa import baseline
+from qa.cli import run as command
+from qa.config import compose
+from qa.errors import UsageError
+from qa.job import prepare
+from qa.plan import look_at, look_order
+from qa.run import evaluate, measure
+from qa.stats import spending
+
+LOOKS = "looks=[4,8,16]"
+PICTURES = 16
+WIDE = "use_case.margins.psnr.margin=60"
+
+
+@pytest.fixture
+def many(workdir) -> Path:
+    return make_pictures(workdir / "many", PICTURES)
+
+
+def toy(pictures: Path, *more: str) -> list[str]:
+    return toy_overrides(pictures, "Sampler", *more)
+
+
+def ids(run) -> set[str]:
+    return {row["id"] for row in run.folder.samples()}
+
+
+def test_a_look_takes_the_first_by_digest_and_the_folder_stays(many):
+    names = [f"p{i:02d}.png" for i in range(PICTURES)]
+    first = evaluate(*toy(many, LOOKS))
+    chosen = ids(first)
+    everything = ids(evaluate(*toy(many, "out=whole")))
+    order = sorted(everything, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    assert chosen == set(order[:4])
+    assert len(names) == len(everything)
+    second = evaluate(*toy(many, LOOKS, "extend=8"))
+    assert second.folder.path == first.folder.path
+    assert ids(second) == set(order[:8])
+    assert chosen < ids(second)
+
+
+def test_extending_decodes_only_what_is_new(many):
+    evaluate(*toy(many, LOOKS))
+    job = prepare(compose(toy(many, LOOKS, "extend=8")))
+    measure(job)
+    assert sum(job.decoder.calls) == 4 * 2, "four more pictures with two seeds each"
+
+
+def test_each_look_judges_at_its_own_level(many):
+    evaluate(*toy(many, "out=base"))
+    found = {}
+    for policy, scheme in (("pr", "pocock"), ("release", "obrien-fleming")):
+        levels = spending([4, 8, 16], scheme)
+        for place, size in enumerate((4, 8, 16)):
+            more = ("+decoder.noise=0.06", "baseline=base", f"policy={policy}", f"out={policy}")
+            run = evaluate(*toy(many, LOOKS, f"extend={size}", *more))
+            look = run.verdict["look"]
+            assert look["alpha"] == levels[place]
+            # The first look spends its own level, the last completes the five percent.
+            spent = {4: levels[0], 16: 0.05}.get(size, look["spent"])
+            assert look["spent"] == pytest.approx(spent, rel=1e-6)
+            assert levels[place] <= look["spent"] + 1e-12
+            assert (look["number"], look["of"], look["pictures"]) == (place + 1, 3, size)
+            assert (look["planned"], look["sizes"]) == (PICTURES, [4, 8, 16])
+            assert run.verdict["confidence"] == 1 - 2 * levels[place]
+            assert look["next"] == {4: 8, 8: 16, 16: None}[size]
+            assert run.verdict["gates"][0]["count"] == size
+            assert run.verdict["problems"] == []
+            found[policy, size] = run.verdict["gates"][0]
+    assert found["pr", 4]["estimate"] == found["release", 4]["estimate"]
+    # O'Brien-Fleming hardly spends anything on the first look: its interval is far wider.
+    width = {key: row["high"] - row["low"] for key, row in found.items()}
+    assert width["release", 4] > width["pr", 4]
+    assert width["release", 16] < width["pr", 16]
+
+
+def test_an_inconclusive_look_names_the_next_and_keeps_what_it_said(many):
+    evaluate(*toy(many, "out=base"))
+    # Noise of the same strength that is drawn otherwise: some pictures gain, some lose.
+    tiny = "use_case.margins.psnr.margin=0.0000001"
+    again = toy_overrides(many, "Coupled", LOOKS, "baseline=base", "out=close", tiny)
+    first = evaluate(*again)
+    assert first.verdict["state"] == "INCONCLUSIVE"
+    assert "extend=8 takes the next" in first.verdict["summary"]
+    second = evaluate(*again, "extend=8")
+    assert second.verdict["look"]["history"] == [
+        {"number": 1, "pictures": 4, "state": "INCONCLUSIVE"}
+    ]
+    assert second.folder.record()["look"]["history"] == second.verdict["look"]["history"]
+
+
+def test_the_same_command_gives_the_same_bytes_whatever_came_after(many):
+    evaluate(*toy(many, "out=base"))
+    again = toy(many, LOOKS, "+decoder.noise=0.2", "baseline=base", "out=twice", WIDE)
+    before = evaluate(*again).folder.verdict_file.read_bytes()
+    extended = evaluate(*again, "extend=8")
+    assert "had already decided" in extended.verdict["warnings"][0]
+    assert evaluate(*again).folder.verdict_file.read_bytes() == before
+
+
+def test_looks_are_registered_before_the_first_picture(many):
+    evaluate(*toy(many, LOOKS, "out=mine"))
+    for changed in (["looks=[4,16]"], ["looks=null"], [LOOKS, "policy=release"]):
+        with pytest.raises(UsageError, match=r"was started with looks=\[4, 8, 16\]"):
+            evaluate(*toy(many, "out=mine", *changed))
+    evaluate(*toy(many, "out=other"))
+    with pytest.raises(UsageError, match="was started with a single look"):
+        evaluate(*toy(many, LOOKS, "out=other"))
+
+
+def test_a_partial_look_is_no_baseline_and_the_last_one_is(many):
+    evaluate(*toy(many, LOOKS, "out=mine"))
+    with pytest.raises(UsageError):
+        baseline.promote(prepare(compose(toy(many, LOOKS, "out=mine"))).folder, reason="first")
+    evaluate(*toy(many, LOOKS, "out=mine", "extend=16"))
+    assert command(["baseline", "promote", "mine", "--reason", "whole"]) == 0
+
+
+def test_pictures_that_were_not_registered_are_noticed(many):
+    """A look whose pictures somebody chose: a run over four files, dressed up as a look."""
+    whole = evaluate(*toy(many, "out=whole"))
+    order = look_order(ids(whole))
+    for name in order[4:]:
+        (many / name).unlink() if (many / name).exists() else (many / f"{name}.png").unlink()
+    few = evaluate(*toy(many, "out=few"))
+    record = few.folder.record()
+    look = {"number": 1, "of": 2, "pictures": 4, "planned": 16, "sizes": [4, 16],
+            "scheme": "pocock", "alpha": 0.03, "spent": 0.03, "history": []}  # fmt: skip
+    few.folder.record_file.write_text(json.dumps(record | {"look": look}))
+    assert command(["judge", "few", "--baseline", "whole"]) != 5
+    rows = few.folder.samples()
+    frame = few.scores
+    stranger = order[9]
+    for row in rows:
+        row["id"] = stranger if row["id"] == order[0] else row["id"]
+    few.folder.samples_file.write_text(json.dumps(rows))
+    frame.replace({"sample": {order[0]: stranger}}).to_parquet(few.folder.scores_file)
+    assert command(["judge", "few", "--baseline", "whole"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("sizes", "extend"),
+    [([8, 4], None), ([4, 4], None), ([1, 4], None), ([4, 17], None), ([], None), ([4, 8], 5),
+     (None, 8)],
+)  # fmt: skip
+def test_looks_that_cannot_work(sizes, extend):
+    with pytest.raises(UsageError):
+        look_at(sizes, extend, 16, "pr")
+
+
+def test_a_limited_run_has_no_looks(many):
+    with pytest.raises(UsageError, match="no looks"):
+        prepare(compose(toy(many, LOOKS, "limit=3")))
+    assert look_at(None, None, 16, "pr") is None
+    only = look_at([16], None, 16, "pr")
+    assert only is not None
+    assert only.alpha == 0.05, "one look has the whole level"

@@ -3,7 +3,7 @@
 What a decoder computes depends on more than its weights: PyTorch's defaults run "float32"
 convolutions in TF32 on recent GPUs, reduce bfloat16 sums in bfloat16, pick cuDNN algorithms by
 timing, and split sums by thread count. A run states all of it, and its units carry it in their id.
-Tensors are contiguous everywhere; no part of the harness uses channels_last.
+Tensors are contiguous everywhere; only `qa repro vary=[channels_last]` lays weights out otherwise.
 """
 
 from __future__ import annotations

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from qa.files import digest
+from qa import seeds
+from qa.environment import class_of, decides, gpu_query
 
 SCHEMA = "decoder-qa/record/1"
 PACKAGES = (
@@ -27,15 +30,23 @@ def now() -> str:
 
 
 def environment(numerics: dict[str, Any]) -> dict[str, Any]:
-    """Machine, versions and source revision. No user name, path or environment variable."""
+    """Machine, versions and source revision. No user name and no path.
+
+    `class` names the environment class and `decides` its fields (`qa.environment`); `noise` is the
+    version of the noise streams with the pinned digests that held when the run started.
+    """
+    fields = decides(numerics)
     return {
-        "class": digest(numerics)[:12],
+        "class": class_of(fields),
+        "decides": fields,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "gpu": _gpu(),
         "versions": versions(),
+        "packages": _packages(),
         "git": git_state(Path.cwd()),
+        "noise": {"version": seeds.STREAM_VERSION, "pins": list(seeds.PINS.values())},
     }
 
 
@@ -50,12 +61,28 @@ def versions() -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=1)
+def _packages() -> str:
+    """SHA-256 over the sorted lines `name==version` of everything installed."""
+    told = (found.metadata for found in metadata.distributions())
+    lines = {f"{facts['Name']}=={facts['Version']}".lower() for facts in told}
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether the tree has changes; None outside a repository or without git."""
+    """Commit, whether the tree has changes, and a digest of those in tracked files.
+
+    None outside a repository or without git.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    changes = _git(folder, "diff", "HEAD")
+    return {
+        "commit": commit,
+        "dirty": bool(_git(folder, "status", "--porcelain")),
+        "changes": hashlib.sha256(changes.encode()).hexdigest() if changes else None,
+    }
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -87,4 +114,7 @@ def _gpu() -> dict[str, Any] | None:
         "memory_bytes": properties.total_memory,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
+        "driver": gpu_query("driver_version"),
+        "ecc": gpu_query("ecc.mode.current"),
+        "mig": gpu_query("mig.mode.current"),
     }

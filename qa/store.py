@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SCORE_COLUMNS = ("sample", "seed", "metric", "value", "why")
 DECODED_COLUMNS = (
     "sample", "seed", "file", "digest", "clipped", "seconds", "peak_bytes", "why", "note", "warm",
-    "tokens",
+    "tokens", "noise",
 )  # fmt: skip
 MAX_NAME = 120
 
@@ -307,7 +307,7 @@ def _write_table(file: Path, rows: list[dict[str, Any]], columns: Sequence[str])
         "sample": pa.string(), "seed": pa.int64(), "metric": pa.string(), "value": pa.float64(),
         "why": pa.string(), "file": pa.string(), "digest": pa.string(), "clipped": pa.int64(),
         "seconds": pa.float64(), "peak_bytes": pa.int64(), "note": pa.string(),
-        "warm": pa.bool_(), "tokens": pa.int64(),
+        "warm": pa.bool_(), "tokens": pa.int64(), "noise": pa.string(),
     }  # fmt: skip
     schema = pa.schema([(column, types[column]) for column in columns])
     table = pa.Table.from_pylist(rows, schema=schema)

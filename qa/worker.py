@@ -18,8 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qa import images
+from qa import images, stages
 from qa.errors import QaError, said
+from qa.plan import content
 from qa.requests import note, requests
 from qa.scoring import Scorer
 from qa.store import RunFolder, UnitResult
@@ -67,6 +68,8 @@ class Raw:
     shots: tuple[Shot, ...]
     encoded: Mapping[str, Mapping[int, float] | str] = field(default_factory=dict)
     """Latent metric → value by seed, or why there are none."""
+    noise: stages.NoiseDigests = field(default_factory=stages.NoiseDigests)
+    """What was drawn for the shots."""
 
 
 class Worker:
@@ -111,6 +114,14 @@ class Worker:
 
     def decode(self, loaded: Sequence[Loaded], batch: int) -> list[Raw]:
         """Decode all seeds of several units, `batch` pictures at a time."""
+        noise = stages.NoiseDigests()
+        with stages.heard(noise):
+            shots = self._shots(loaded, batch)
+        return [replace(self._raw(item, shots), noise=noise) for item in loaded]
+
+    def _shots(
+        self, loaded: Sequence[Loaded], batch: int
+    ) -> dict[tuple[str, int], Shot]:  # by unit id and seed
         shots: dict[tuple[str, int], Shot] = {}
         pending: list[tuple[str, DecodeRequest]] = []
         for item in loaded:
@@ -123,6 +134,9 @@ class Worker:
                     item.unit.sample, item.reference, item.unit.seeds,
                     self.decoder, self.latents, self.knobs,
                 )  # fmt: skip
+                for request in made:
+                    if request.latent is not None:
+                        stages.mark(stages.LATENT, request.latent, (request.content, request.seed))
                 pending += [(item.unit.id, request) for request in made]
             except Exception as error:
                 why = item.problem or f"no latent: {said(error)}"
@@ -131,7 +145,7 @@ class Worker:
             chunk = pending[start : start + batch]
             done = self._decode_chunk([request for _, request in chunk])
             shots |= {(unit, shot.seed): shot for (unit, _), shot in zip(chunk, done, strict=True)}
-        return [self._raw(item, shots) for item in loaded]
+        return shots
 
     def finish(self, raw: Raw) -> Unit:
         """Quantise, write, score, store."""
@@ -140,7 +154,7 @@ class Worker:
         if loaded.stored is not None:
             decoded = list(loaded.stored.decoded)
         else:
-            decoded = [self._keep(unit, shot, pictures) for shot in raw.shots]
+            decoded = [self._keep(raw, shot, pictures) for shot in raw.shots]
             if loaded.reference is not None:
                 file = self.folder.reference_file(unit.sample.id)
                 self.folder.write_picture(file, images.encode_png(loaded.reference))
@@ -218,28 +232,30 @@ class Worker:
             expected = [3, request.height, request.width]
             if list(picture.shape) != expected:
                 raise ValueError(f"the picture is {list(picture.shape)}, expected {expected}")
+            stages.mark(stages.PIXELS, picture, (request.content, request.seed))
         peak = int(torch.cuda.max_memory_allocated(self.device)) if cuda else None
         return [picture.detach().to("cpu", torch.float32) for picture in pixels], seconds, peak
 
-    def _keep(self, unit: Unit, shot: Shot, pictures: dict[int, Tensor]) -> Decoded:
+    def _keep(self, raw: Raw, shot: Shot, pictures: dict[int, Tensor]) -> Decoded:
         """Quantise and write one picture; `pictures` gets it under its seed."""
+        sample = raw.loaded.unit.sample
+        key = content(sample), shot.seed
         failed = Decoded(
-            unit.sample.id, shot.seed, None, None, 0, shot.seconds, shot.peak_bytes, shot.why,
-            shot.note, shot.warm, shot.tokens,
+            sample.id, shot.seed, None, None, 0, shot.seconds, shot.peak_bytes, shot.why,
+            shot.note, shot.warm, shot.tokens, raw.noise.of(key),
         )  # fmt: skip
         if shot.pixels is None:
             return failed
         try:
-            result = images.quantise(shot.pixels)
+            quantised = images.quantise(shot.pixels)
         except images.NotFinite as error:
             return replace(failed, why=str(error))
-        pictures[shot.seed] = result.picture
-        file = self.folder.write_picture(
-            self.folder.picture_file(unit.sample.id, shot.seed), images.encode_png(result.picture)
-        )
-        return replace(
-            failed, file=file, digest=images.digest(result.picture), clipped=result.clipped
-        )
+        picture = pictures[shot.seed] = quantised.picture
+        png = images.encode_png(picture)
+        stages.mark(stages.PICTURE, picture, key)
+        stages.mark(stages.FILE, png, key)
+        file = self.folder.write_picture(self.folder.picture_file(sample.id, shot.seed), png)
+        return replace(failed, file=file, digest=images.digest(picture), clipped=quantised.clipped)
 
     def _stored_pictures(self, stored: UnitResult | None) -> dict[int, Tensor] | None:
         """A unit's stored pictures by seed, or None if they must be decoded (again)."""

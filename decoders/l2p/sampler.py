@@ -17,6 +17,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from qa import stages
 from qa.errors import UsageError
 
 MOST_STEPS = 10_000
@@ -54,6 +55,7 @@ def guided(positive: Velocity, negative: Velocity, cfg: float) -> Velocity:
 def sample(noise: Tensor, velocity: Velocity, sigmas: Tensor) -> Tensor:
     """noise float32 [3,H,W] → x float32 [3,H,W] at the last noise level; [-1,1] where that is 0."""
     x = noise
-    for now, after in pairwise(sigmas):
+    for k, (now, after) in enumerate(pairwise(sigmas)):
         x = x + velocity(x, now).to(torch.float32) * (after - now)
+        stages.mark(stages.step(k + 1), x)
     return x

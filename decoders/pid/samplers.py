@@ -19,6 +19,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from qa import stages
+
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """x [B,3,H,W] float32 and t [B] in 0..1000 → v [B,3,H,W]."""
 
@@ -47,6 +49,7 @@ def student(velocity: Velocity, noise: Sequence[Tensor]) -> Tensor:
         v = velocity(x, (1000 * now).expand(len(x)))
         x0 = _in_double(x, now, v)
         x = x0 if then == 0 else (1 - then) * x0 + then * noise[k + 1]
+        stages.mark(stages.step(k + 1), x)
     return x
 
 
@@ -92,6 +95,7 @@ def teacher(
             r = (lam[k] - lam[k - 1]) / h
             step = step - 0.5 * push * ((1 / r) * (x0 - before))
         x, before = step, x0
+        stages.mark(stages.step(k + 1), x)
     return x
 
 

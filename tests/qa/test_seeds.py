@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from qa import seeds
+from qa.errors import QaError
+from qa.run import evaluate
 from qa.seeds import (
     DIFFUSION_NOISE,
     INITIAL_NOISE,
     LATENT_NOISE,
     UPSAMPLE_NOISE,
+    check_pins,
     generator_seed,
     noise,
     renoise,
@@ -69,17 +75,42 @@ def test_the_streams_keep_their_names():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("shape", "golden"),
-    [
-        ((4,), "df862b7720f6dfec"),
-        ((75,), "93fe26249e4641df"),
-        ((16, 8, 8), "8a8f136c18402ee0"),
-        ((3, 64, 64), "0360f8fdbce1c690"),
-        ((3, 255, 257), "8370a249f893ce3e"),
-    ],
-)
-def test_the_streams_are_those_of_every_earlier_run(shape, golden):
+@pytest.mark.parametrize(("shape", "pin"), seeds.PINS.items())
+def test_the_streams_are_those_of_every_earlier_run(shape, pin):
     """A change here (a new PyTorch, say) makes old baselines incomparable: raise STREAM_VERSION."""
     drawn = noise(INITIAL_NOISE, "golden", 3, shape)
-    assert hashlib.sha256(drawn.numpy().tobytes()).hexdigest()[:16] == golden
+    assert hashlib.sha256(drawn.numpy().tobytes()).hexdigest()[:16] == pin
+
+
+def test_the_pins_are_five_and_reach_both_ways_of_drawing():
+    """Below 16 values, a multiple of 16, and neither."""
+    counts = {math.prod(shape) for shape in seeds.PINS}
+    assert len(counts) == len(seeds.PINS) == 5
+    assert any(count < 16 for count in counts)
+    assert any(count % 16 == 0 for count in counts)
+    assert any(count > 16 and count % 16 for count in counts)
+    check_pins()
+
+
+@pytest.fixture
+def other_noise(monkeypatch):
+    """A PyTorch that draws other numbers."""
+    real = seeds._draw
+    monkeypatch.setattr(seeds, "_draw", lambda *named: real(*named) + 1)
+    seeds._changed.cache_clear()
+    yield
+    seeds._changed.cache_clear()
+
+
+def test_other_noise_is_said_with_what_to_do(other_noise):
+    with pytest.raises(QaError) as caught:
+        check_pins()
+    assert caught.value.exit_code == 1
+    assert "(3, 64, 64)" in str(caught.value)
+    assert "raise STREAM_VERSION" in str(caught.value)
+
+
+def test_other_noise_stops_a_run_before_anything_is_decoded(other_noise, workdir, toy):
+    with pytest.raises(QaError, match="not the noise of earlier runs"):
+        evaluate(*toy())
+    assert not Path("runs").exists()

@@ -1,0 +1,110 @@
+"""`qa judge`: stored scores judged again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from qa.errors import UsageError
+from qa.files import write_json
+from qa.store import RunFolder
+from qa.terminal import print_verdict
+
+if TYPE_CHECKING:
+    from qa.baseline import Approved
+    from qa.gates.use_case import UseCase
+    from qa.results import Results
+    from qa.types import Gate
+
+
+def arguments(commands: Any) -> None:
+    """Add the parser."""
+    command = commands.add_parser("judge", help="judge stored scores")
+    command.add_argument("run", metavar="RUN", help="run folder, or .csv/.parquet of scores")
+    command.add_argument("--baseline", metavar="BASE", help="default: the suite's promoted run")
+    command.add_argument("--baselines", metavar="DIR", help="where promoted runs are named")
+    command.add_argument(
+        "--margin", action="append", default=[], metavar="METRIC=VALUE",
+        help="a primary metric's margin; 3%% is a share of the baseline's value",
+    )  # fmt: skip
+    command.add_argument("--better", action="append", default=[], metavar="METRIC=higher|lower")
+    command.add_argument("--use-case", help="margins to use: a name, or a YAML file (default: the "
+                         "run's own, or photo)")  # fmt: skip
+    command.add_argument(
+        "--policy", choices=("pr", "release"), help="default: the run's own, or pr"
+    )
+    command.add_argument("--save", action="store_true", help="keep the verdict in the run folder")
+    command.add_argument("--json", action="store_true", help="print the verdict document")
+    command.set_defaults(do=_judge)
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from qa.judge import judge
+    from qa.results import load
+
+    candidate = load(options.run)
+    own = {} if candidate.folder is None else candidate.folder.config()
+    against = _against(options, candidate, own)
+    verdict = judge(
+        candidate,
+        against,
+        _rules(options, candidate, against.results, own),
+        gates=_gates(own),
+        policy=options.policy or str(own.get("policy", "pr")),
+        better=dict(pair.partition("=")[::2] for pair in options.better),
+    )
+    if options.save:
+        write_json(RunFolder.open(options.run).verdict_file, verdict)
+    print_verdict(verdict, options.json)
+    return int(verdict["exit_code"])
+
+
+def _against(options: argparse.Namespace, candidate: Results, own: Mapping[str, Any]) -> Approved:
+    """What to judge against: the baseline given, or the promoted run of the candidate's suite."""
+    from qa import baseline
+    from qa.gates.comparable import environment_of
+    from qa.results import load
+
+    if options.baseline is not None:
+        return baseline.Approved(load(options.baseline))
+    found = None
+    if candidate.folder is not None:
+        folder = options.baselines or own["baselines"]
+        found = baseline.find(candidate.record["suite"], folder, environment_of(candidate))
+    if found is None:
+        raise UsageError(
+            "There is nothing to judge against.",
+            "No --baseline was given and the suite has no promoted run.",
+            "add --baseline RUN, or: qa baseline promote RUN",
+        )
+    return found
+
+
+def _rules(
+    options: argparse.Namespace, candidate: Results, baseline: Results, own: Mapping[str, Any]
+) -> UseCase:
+    """The use case to judge by: a run's own, or --use-case; --margin adds primary metrics to it.
+
+    A bare table is judged by the margins given with it, or by `photo` if there are none.
+    """
+    from qa.gates.margins import parse
+    from qa.gates.use_case import from_config, load, of
+    from qa.judge import applicable
+
+    given = parse(options.margin)
+    if options.use_case or (candidate.folder is None and not given):
+        return applicable(load(options.use_case or "photo"), candidate, baseline).asking(given)
+    if candidate.folder is None:
+        return of(given)
+    use = from_config(own["use_case"], candidate.record["use_case"])
+    return applicable(use, candidate, baseline).asking(given)
+
+
+def _gates(own: Mapping[str, Any]) -> list[Gate] | None:
+    """The gates that the run was configured with; None for a bare table and older runs."""
+    if not own.get("gate"):
+        return None
+    from qa.config import build
+
+    return [build(node, f"gate {name}") for name, node in own["gate"].items()]

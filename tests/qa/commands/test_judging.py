@@ -1,0 +1,81 @@
+"""`qa judge`: whose rules, against what, and what it prints."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from arms import arm
+from conftest import toy_overrides
+
+from qa.cli import run
+
+
+@pytest.fixture
+def runs(workdir, pictures):
+    """A baseline and a worse candidate, as run folders `base` and `worse`."""
+    run(["run", *toy_overrides(pictures, "Sampler", "out=base")])
+    run(["run", *toy_overrides(pictures, "Sampler", "+decoder.noise=0.2", "out=worse")])
+    return workdir
+
+
+@pytest.fixture
+def tables(workdir):
+    """Two bare tables, a decibel apart."""
+    for name, shift in (("good", 0.0), ("bad", 1.0)):
+        arm(shift).scores.to_csv(workdir / f"{name}.csv", index=False)
+    return workdir
+
+
+def judged(capsys, *arguments):
+    capsys.readouterr()
+    code = run(["judge", *arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_run_is_asked_its_own_gates_and_a_table_regression(runs, tables, capsys):
+    code, verdict = judged(capsys, "worse", "--baseline", "base")
+    assert code == 3
+    assert [row["gate"] for row in verdict["gates"]] == ["regression", "tail"]
+    code, verdict = judged(capsys, "bad.csv", "--baseline", "good.csv")
+    assert code == 3
+    assert [row["gate"] for row in verdict["gates"]] == ["regression"]
+    assert verdict["use_case"] == "photo"
+
+
+def test_the_policy_is_the_runs_or_the_one_given(runs, capsys):
+    assert judged(capsys, "worse", "--baseline", "base")[1]["policy"] == "pr"
+    verdict = judged(capsys, "worse", "--baseline", "base", "--policy", "release")[1]
+    assert verdict["policy"] == "release"
+    with pytest.raises(SystemExit):
+        run(["judge", "worse", "--policy", "strict"])
+
+
+def test_margins_given_by_hand_are_primary_and_may_be_shares(tables, capsys):
+    code, verdict = judged(capsys, "bad.csv", "--baseline", "good.csv", "--margin", "psnr=5%")
+    (row,) = verdict["gates"]
+    assert (code, row["state"], verdict["use_case"]) == (0, "PASS-DRIFT", None)
+    assert row["margin"] == pytest.approx(0.05 * row["baseline"])
+    assert (row["role"], row["margin_why"]) == ("primary", "given on the command line")
+
+
+def test_too_many_margins_are_refused(tables, capsys):
+    many = [word for i in range(7) for word in ("--margin", f"m{i}=1")]
+    assert run(["judge", "bad.csv", "--baseline", "good.csv", *many]) == 2
+    assert "at most 6" in capsys.readouterr().err
+
+
+def test_a_use_case_of_ones_own(tables, capsys):
+    (tables / "mine.yaml").write_text("margins: {psnr: {margin: 5, why: mine}}\n")
+    code, verdict = judged(capsys, "bad.csv", "--baseline", "good.csv", "--use-case", "mine.yaml")
+    assert (code, verdict["use_case"]) == (0, "mine")
+    assert run(["judge", "bad.csv", "--baseline", "good.csv", "--use-case", "yours"]) == 2
+
+
+def test_a_promoted_run_is_found_where_it_is(runs, capsys):
+    assert run(["baseline", "promote", "base", "--reason", "first", "--baselines", "kept"]) == 0
+    assert run(["judge", "worse"]) == 2, "the run's own folder has none"
+    code, verdict = judged(capsys, "worse", "--baselines", "kept")
+    assert code == 3
+    assert len(verdict["baseline"]["content"]) == 64
+    assert verdict["baseline"]["why"] == "first"

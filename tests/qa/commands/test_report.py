@@ -1,0 +1,55 @@
+"""`qa report`: every format, to stdout or to a file; it tells and never judges."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from xml.etree import ElementTree as xml
+
+import pytest
+from verdicts import gate, verdict
+
+from qa import files
+from qa.commands import report
+from qa.store import RunFolder
+
+
+def command(*words):
+    parser = argparse.ArgumentParser()
+    report.arguments(parser.add_subparsers())
+    options = parser.parse_args(["report", *map(str, words)])
+    return options.do(options)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    record = {"schema": "decoder-qa/record/1", "suite": "mini", "command": ["qa", "run"]}
+    files.write_json(folder.record_file, record)
+    files.write_json(folder.verdict_file, verdict("FAIL", gate("psnr", "FAIL")))
+    return folder
+
+
+def test_documents_go_to_stdout_and_the_exit_code_is_no_verdict(run, capsys):
+    assert command(run.path, "--format", "md") == 0
+    assert "### FAIL" in capsys.readouterr().out
+    assert command(run.path, "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out) == run.verdict()
+    assert command(run.path, "--format", "junit") == 0
+    assert xml.fromstring(capsys.readouterr().out.encode()).get("failures") == "1"
+
+
+@pytest.mark.parametrize("form", ["md", "json", "junit"])
+def test_a_file_holds_what_stdout_would(run, tmp_path, capsys, form):
+    command(run.path, "--format", form)
+    text = capsys.readouterr().out
+    file = tmp_path / "new folder" / "out"
+    assert command(run.path, "--format", form, "--out", file) == 0
+    assert file.read_text(encoding="utf-8") == text
+    assert capsys.readouterr().out.strip() == str(file)
+
+
+def test_an_unknown_format_is_a_usage_error(run):
+    with pytest.raises(SystemExit) as caught:
+        command(run.path, "--format", "pdf")
+    assert caught.value.code == 2

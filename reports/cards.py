@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from reports.pictures import WINDOW, Array, Box, Inlined, Inliner, error, heat, 
 
 @dataclass(frozen=True)
 class Link:
-    """A picture file of the run folder, as a page inside that folder addresses it."""
+    """A picture file of the run folder, as the page addresses it."""
 
     text: str
     href: str
@@ -77,6 +78,8 @@ class Album:
     seeds: int
     whys: Mapping[tuple[str, int], str]
     """(sample, seed) → why there is no picture."""
+    home: Path
+    """The folder that the page lies in: links start there."""
 
     def links(self, sample: str) -> tuple[Link, ...]:
         """The sample's picture files that exist: the reference, then every seed."""
@@ -116,7 +119,7 @@ class Album:
         return next((link.seed for link in self.links(sample) if link.seed is not None), 0)
 
     def _link(self, text: str, file: Path, seed: int | None) -> Link:
-        return Link(text, quote(file.relative_to(self.run.path).as_posix()), file, seed)
+        return Link(text, quote(Path(os.path.relpath(file, self.home)).as_posix()), file, seed)
 
     def _figure(
         self,

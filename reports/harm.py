@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from qa.outcomes import KINDS
 from reports.wording import by_severity, scale
 
 if TYPE_CHECKING:
@@ -68,14 +69,24 @@ class Pick:
     harm: float | None = None
 
 
+PAIRED = ("regression", "equivalence")
+"""Gates that compare a metric with the baseline: not an anchor, a limit, a cost or a rate."""
+
 Cells = dict[tuple[str, str], Cell]
 """(sample, metric) → cell."""
 
 
+def paired(gate: Mapping[str, Any]) -> bool:
+    """Whether a gate's harm is against the baseline, in the metric of the per-picture table."""
+    return gate.get("gate", "regression") in PAIRED
+
+
 def columns(verdict: Mapping[str, Any], limit: int) -> list[Column]:
     """The metrics to tabulate: gated ones first, worst gate first, then others with a value."""
-    rows = [(gate, scale(gate)) for gate in by_severity(verdict["gates"])]
-    rows += [(metric, 1.0) for metric in verdict["metrics"] if metric["count"]]
+    sets = {row["metric"] for row in verdict["metrics"] if row.get("of") == "set"}
+    gates = [gate for gate in by_severity(verdict["gates"]) if paired(gate)]
+    rows = [(gate, scale(gate)) for gate in gates if gate["metric"] not in sets]
+    rows += [(row, 1.0) for row in verdict["metrics"] if row["count"] and row["metric"] not in sets]
     found: dict[str, Column] = {}
     for row, unit in rows:
         column = Column(row["metric"], row.get("better") or "", row.get("unit") or "", unit)
@@ -111,6 +122,7 @@ def with_known_harm(candidate: Cells, gates: Iterable[Mapping[str, Any]]) -> Cel
     harms = {
         (entry["sample"], gate["metric"]): entry["harm"]
         for gate in gates
+        if paired(gate)
         for entry in gate.get("worst") or ()
     }
     return {key: replace(cell, harm=harms.get(key)) for key, cell in candidate.items()}
@@ -145,8 +157,11 @@ def picks(
     passed: list[list[Pick]] = []
     for gate in by_severity(gates):
         worst = gate.get("worst") or ()
-        queue = [Pick(entry["sample"], gate["metric"], entry["harm"]) for entry in worst]
-        (passed if gate["state"] == "PASS" else troubled).append(queue)
+        queue = [
+            Pick(entry["sample"], entry.get("metric") or gate["metric"], entry["harm"])
+            for entry in worst
+        ]
+        (troubled if gate["state"] in KINDS else passed).append(queue)
     order = _in_turn(troubled) + _in_turn(passed)
     if not order:
         order = _in_turn([_worst(rows, place, column) for place, column in enumerate(columns)])

@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from qa import cost as costs
-from qa import files
+from qa import files, outcomes
 from qa.store import SCORE_COLUMNS, RunFolder
 from reports import cards, harm, wording
 from reports.forest import forest
@@ -49,20 +49,26 @@ class Line:
     links: tuple[cards.Link, ...]
 
 
-def write(run: RunFolder | str | Path, baseline: RunFolder | str | Path | None = None) -> Path:
-    """Write `report.html` into a run folder that has been judged; returns its path.
+def write(
+    run: RunFolder | str | Path,
+    baseline: RunFolder | str | Path | None = None,
+    out: Path | None = None,
+) -> Path:
+    """Write the page of a run folder that has been judged; returns its path.
 
-    The baseline's run folder adds its pictures and the harm of every picture.
+    The baseline's run folder adds its pictures and the harm of every picture. Without `out` it is
+    the folder's own `report.html`; elsewhere it links to the pictures from there.
     """
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     if baseline is not None and not isinstance(baseline, RunFolder):
         baseline = RunFolder.open(baseline)
-    files.write_bytes(run.report_file, render(run, baseline).encode())
-    return run.report_file
+    file = run.report_file if out is None else out
+    files.write_bytes(file, render(run, baseline, file.parent).encode())
+    return file
 
 
-def render(run: RunFolder, baseline: RunFolder | None = None) -> str:
-    """The page as text."""
+def render(run: RunFolder, baseline: RunFolder | None = None, home: Path | None = None) -> str:
+    """The page as text; its links start from `home`, which is the run folder if not given."""
     verdict, record = run.verdict(), run.record()
     gates = wording.by_severity(verdict["gates"])
     samples = {row["id"]: row for row in run.samples()}
@@ -72,7 +78,7 @@ def render(run: RunFolder, baseline: RunFolder | None = None) -> str:
     picked = harm.picks(gates, rows, columns, MAX_CARDS)
     inliner = Inliner(MAX_PICTURES)
     seeds = int(record.get("seeds") or verdict["candidate"].get("seeds") or 0)
-    album = cards.Album(run, baseline, inliner, seeds, _whys(verdict))
+    album = cards.Album(run, baseline, inliner, seeds, _whys(verdict), home or run.path)
     shown = [
         album.card(pick, samples[pick.sample], cells.get((pick.sample, pick.metric)))
         for pick in picked
@@ -85,8 +91,7 @@ def render(run: RunFolder, baseline: RunFolder | None = None) -> str:
         facts=record.get("facts") or {},
         name=run.name,
         gates=gates,
-        gate_of={gate["metric"]: gate for gate in reversed(gates)},
-        forest=forest(gates),
+        **_judged(verdict, gates),
         columns=columns,
         digits=_digits(verdict),
         lines=[_line(row, samples[row.sample], album, place) for place, row in enumerate(rows)],
@@ -102,6 +107,25 @@ def render(run: RunFolder, baseline: RunFolder | None = None) -> str:
         script=Markup(script),
         policy=_policy(style, script),
     )
+
+
+def _judged(verdict: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the page says about gates, beside their rows."""
+    remarks = [pair for pair in wording.footnotes(verdict) if pair[0] in ("waived", "warning")]
+    drift = (verdict.get("drift") or {}).items()
+    return {
+        "gate_of": {gate["metric"]: gate for gate in reversed(gates) if harm.paired(gate)},
+        "aside": not all(map(outcomes.counts, gates)),
+        "forest": forest([gate for gate in gates if _drawn(gate)]),
+        "remarks": remarks,
+        "waivers": any(kind == "waived" for kind, _ in remarks),
+        "spent": sorted((name, row) for name, row in drift if row.get("spent")),
+    }
+
+
+def _drawn(gate: Mapping[str, Any]) -> bool:
+    """Whether a gate has numbers for the forest plot; a level of reproducibility has none."""
+    return gate.get("estimate") is not None or gate.get("margin") is not None
 
 
 def _cells(
@@ -165,7 +189,9 @@ def _policy(style: str, script: str) -> str:
 def _digits(verdict: Mapping[str, Any]) -> dict[str, int]:
     """Digits after the point for each metric's values."""
     digits = {row["metric"]: wording.metric_digits(row) for row in verdict["metrics"]}
-    return digits | {gate["metric"]: wording.gate_digits(gate) for gate in verdict["gates"]}
+    return digits | {
+        gate["metric"]: wording.gate_digits(gate) for gate in verdict["gates"] if harm.paired(gate)
+    }
 
 
 def _environment() -> Environment:
@@ -187,6 +213,11 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         gate_digits=wording.gate_digits,
+        bound=lambda gate, digits: wording.bound(gate, digits).replace("-", "−"),
+        look=wording.look,
+        counts=outcomes.counts,
+        label=outcomes.label,
+        standing=outcomes.standing,
         sentence=wording.sentence,
         sort_key=_sort_key,
     )

@@ -11,16 +11,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from qa.outcomes import counts, label, standing
+
 MISSING = "–"
 MAX_DECIMALS = 6
 LEAST, MOST = 3, 5
 """How many digits of a mean count, at least and at most."""
-SEVERITY = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS")
+SEVERITY = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS-DRIFT", "PASS", "IMPROVED")
 
-# Controls, bidirectional overrides, invisible spaces and halves of surrogate pairs. Joiners stay:
-# emoji and several scripts need them.
+# Controls, bidirectional overrides, invisible spaces, halves of surrogate pairs and what no XML may
+# hold. Joiners stay: emoji and several scripts need them.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069"
+    "\ufeff\ud800-\udfff\ufffe\uffff]"
 )
 
 
@@ -61,9 +64,21 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
+def bound(gate: Mapping[str, Any], digits: int) -> str:
+    """What the harm is compared with: the margin, or the limit of a threshold."""
+    if gate.get("limit") is None:
+        return number(gate.get("margin"), digits)
+    return f"{'≤' if gate.get('better') == 'lower' else '≥'} {number(gate['limit'], digits)}"
+
+
 def gate_digits(gate: Mapping[str, Any]) -> int:
-    """Digits for all numbers of one gate: its interval and its margin decide."""
-    return decimals(half_width(gate), gate.get("margin"))
+    """Digits for all numbers of one gate: its interval decides, and its margin.
+
+    A harm far below its margin is not worth more than one digit beyond the margin's own.
+    """
+    margin = gate.get("margin")
+    digits = decimals(half_width(gate), margin)
+    return min(digits, decimals(margin) + 1) if margin else digits
 
 
 def metric_digits(row: Mapping[str, Any]) -> int:
@@ -88,15 +103,55 @@ def scale(gate: Mapping[str, Any]) -> float:
 
 
 def by_severity(gates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Gates, worst state first and within a state the largest harm for its margin first."""
+    """Gates that count come first, then the worst state, then the largest harm for its margin."""
 
-    def key(gate: Mapping[str, Any]) -> tuple[int, float]:
+    def key(gate: Mapping[str, Any]) -> tuple[bool, int, float]:
         state = gate["state"]
         rank = SEVERITY.index(state) if state in SEVERITY else len(SEVERITY)
         estimate = gate.get("estimate")
-        return rank, math.inf if estimate is None else -estimate / scale(gate)
+        harm = math.inf if estimate is None else -estimate / scale(gate)
+        return not counts(gate), rank, harm
 
     return sorted(gates, key=key)
+
+
+def footnotes(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a reader has to know beside the rows: (kind, sentence).
+
+    Kinds: look, drift, waived, note, warning.
+    """
+    found = [("look", look(verdict["look"]))] if verdict.get("look") else []
+    found += [("drift", line) for line in drift(verdict)]
+    for gate in verdict["gates"]:
+        if gate.get("waiver"):
+            found.append(("waived", f"{label(gate)} {gate['state']}, {standing(gate)}"))
+        elif standing(gate) == "does not count":
+            why = f": {gate['why']}" if gate.get("why") else ""
+            found.append(("note", f"{label(gate)} {gate['state']} does not count{why}"))
+    return [*found, *(("warning", str(line)) for line in verdict.get("warnings") or ())]
+
+
+def look(found: Mapping[str, Any]) -> str:
+    """Which part of a run that may be extended was judged, and how strictly."""
+    earlier = [f"{row['pictures']} pictures {row['state']}" for row in found.get("history") or ()]
+    return (
+        f"{found['number']} of {found['of']}: {found['pictures']} of {found['planned']} pictures, "
+        f"one-sided alpha {found['alpha']:.3g} ({found['spent']:.3g} spent so far)"
+        + (f"; before: {', '.join(earlier)}" if earlier else "")
+    )
+
+
+def drift(verdict: Mapping[str, Any]) -> list[str]:
+    """How much of each drift budget is spent against the anchor, a metric a line."""
+    units = {gate.get("metric"): gate.get("unit") for gate in verdict["gates"]}
+    found = []
+    for metric, row in sorted((verdict.get("drift") or {}).items()):
+        if row.get("spent"):
+            digits = decimals(row.get("budget"), abs(row["spent"]))
+            unit = f" {units[metric]}" if units.get(metric) else ""
+            spent, budget = number(row["spent"], digits), number(row.get("budget"), digits)
+            found.append(f"{metric} {spent} of {budget}{unit} spent")
+    return found
 
 
 def sentence(verdict: Mapping[str, Any]) -> str:

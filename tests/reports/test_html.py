@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 
 import pytest
 import torch
+import verdicts
 
 from qa import files, store
 from qa.images import encode_png
 from qa.store import RunFolder, UnitResult
 from qa.types import Decoded, Sample, Score
-from reports import html
+from reports import html, wording
 from reports.html import MAX_PICTURES, render, write
 
 NASTY = "<img src=x onerror=alert(1)>"
@@ -333,3 +334,95 @@ def test_rendering_imports_no_torch():
 
     code = "import sys, reports.html; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def finer(state, *gates, **changes):
+    """A verdict of the second schema over the pictures of a built run."""
+    return verdicts.verdict(state, *gates, **changes)
+
+
+@pytest.mark.parametrize("state", ["IMPROVED", "PASS-DRIFT"])
+def test_the_finer_states_have_their_own_shape(tmp_path, state):
+    run = build(tmp_path / "run", ["a"])
+    files.write_json(run.verdict_file, finer(state, verdicts.gate("psnr", state, worst=[])))
+    text = render(run)
+    assert Page(text).all("section")[0]["class"] == f"verdict {state}"
+    icons = re.findall(r'<svg class="icon ([A-Z-]+)".*?</svg>', text, re.DOTALL)
+    assert state in icons
+    shapes = {
+        name: html._environment().from_string(
+            '{% import "_parts.html.j2" as parts %}{{ parts.icon(name) }}'
+        ).render(name=name).split(">", 1)[1]
+        for name in (*wording.SEVERITY, "MEASURED")
+    }  # fmt: skip
+    assert len(set(shapes.values())) == len(shapes), "shapes differ, not only colours"
+
+
+def test_what_does_not_count_is_faded_and_said(tmp_path):
+    run = build(tmp_path / "run", ["a", "b"])
+    worst = [{"sample": "a", "harm": None, "metric": "psnr", "why": "out of memory"}]
+    rows = [
+        verdicts.gate("psnr", worst=[]), verdicts.secondary("lpips", worst=[]),
+        verdicts.waived("gmsd", worst=[]), dict(verdicts.tail(), worst=worst),
+    ]  # fmt: skip
+    files.write_json(run.verdict_file, finer("PASS", *rows, warnings=["<b>another</b> class"]))
+    page = Page(render(run))
+    assert len([tr for tr in page.all("tr") if tr.get("class") == "aside"]) == 3
+    assert "waived until 2027-01-31 by Ada: known, mended in 2.1" in page.text
+    assert "Waivers and warnings" in page.text
+    assert "<b>another</b> class" in page.text
+    assert "worst picture: a , out of memory" in page.text
+    assert "q 0.04" in page.text
+    assert "p 0.02 (Holm)" in page.text
+    files.write_json(run.verdict_file, finer("PASS", verdicts.gate("psnr", worst=[])))
+    plain = Page(render(run))
+    assert not [tr for tr in plain.all("tr") if tr.get("class") == "aside"]
+    assert "Waivers and warnings" not in plain.text
+
+
+def test_look_drift_policy_and_approval_are_shown(tmp_path):
+    run = build(tmp_path / "run", ["a"])
+    look = {"number": 1, "of": 2, "pictures": 1, "planned": 2, "alpha": 0.0293, "spent": 0.0293,
+            "next": 2, "history": []}  # fmt: skip
+    drift = {"psnr": {"before": 0.125, "now": 0.25, "spent": 0.375, "budget": 1.0},
+             "lpips": {"before": 0.0, "now": 0.0, "spent": 0.0, "budget": 0.5}}  # fmt: skip
+    document = finer("PASS-DRIFT", verdicts.gate("psnr", "PASS-DRIFT", worst=[]), look=look,
+                     drift=drift, policy="release")  # fmt: skip
+    files.write_json(run.verdict_file, document)
+    page = Page(render(run))
+    assert "1 of 2: 1 of 2 pictures, one-sided alpha 0.0293" in page.text
+    assert "extend=2 continues this run" in page.text
+    assert (
+        "approved by Grace : release 2.0" in page.text or "approved by Grace: release" in page.text
+    )
+    assert "Policy release" in page.text
+    assert "Drift from the anchor" in page.text
+    heads = [text for text in page.texts if text == "lpips"]
+    assert len(heads) < len([text for text in page.texts if text == "psnr"])
+
+
+def test_gates_without_pictures_take_no_column_of_the_picture_table(tmp_path):
+    run = build(tmp_path / "run", ["a", "b"])
+    rows = [
+        verdicts.gate("psnr", worst=[]), verdicts.tail(),
+        verdicts.gate("latency_p95", gate="cost", worst=[]),
+        verdicts.gate("level", gate="reproducibility", estimate=None, low=None, high=None,
+                      margin=None, candidate=None, baseline=None, worst=[]),
+    ]  # fmt: skip
+    document = finer("PASS", *rows)
+    files.write_json(run.verdict_file, document)
+    page = Page(render(run))
+    assert [th["data-key"] for th in page.all("th") if "data-key" in th] == ["b", "a"]
+    assert "Infinity" not in [td["data-key"] for td in page.all("td") if "data-key" in td]
+    assert "latency_p95" in page.text
+    assert "reproducibility" not in [svg.get("aria-label") for svg in page.all("svg")]
+
+
+def test_the_page_may_lie_elsewhere_and_its_links_still_lead_to_the_pictures(failing, tmp_path):
+    from urllib.parse import unquote
+
+    file = write(failing, out=tmp_path / "site" / "pages" / "index.html")
+    links = [a["href"] for a in Page(file.read_text()).all("a") if not a["href"].startswith("#")]
+    assert len(links) >= 9
+    assert all((file.parent / unquote(link)).is_file() for link in links)
+    assert not failing.report_file.exists()

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+import verdicts
 from rich.console import Console
 
 from reports.terminal import table
@@ -118,3 +119,69 @@ def test_texts_cannot_colour_reorder_or_break_the_terminal(text):
 
 def test_summary_that_starts_with_the_state_is_not_doubled():
     assert printed(verdict(summary="FAIL: one gate")).rstrip().endswith("\nFAIL  one gate")
+
+
+def v2(state, *gates, **changes):
+    return verdicts.verdict(state, *gates, **changes)
+
+
+def test_what_does_not_count_stands_in_brackets_below_what_counts():
+    text = printed(v2("PASS", verdicts.secondary(), verdicts.gate("psnr"), verdicts.tail()))
+    lines = text.splitlines()
+    assert [line.split()[-1] for line in lines[2:5]] == ["PASS", "(FAIL)", "(INCONCLUSIVE)"]
+    assert max(map(len, lines)) <= 80
+    assert "(…) secondary: shown, does not count" in text
+    assert "note    tail INCONCLUSIVE does not count: 0 of 24 broken" in text
+    alone = printed(v2("PASS", verdicts.gate("psnr")))
+    assert "(…)" not in alone
+
+
+@pytest.mark.parametrize("state", ["IMPROVED", "PASS-DRIFT"])
+def test_the_finer_states_are_shown_and_coloured(state):
+    document = v2(state, verdicts.gate("psnr", state))
+    assert any(line.rstrip().endswith(f"1.00  {state}") for line in printed(document).splitlines())
+    coloured = printed(document, force_terminal=True, color_system="standard")
+    assert f"m{state}\x1b[0m" in coloured
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_look_drift_waivers_and_warnings_are_said_before_the_verdict(width):
+    look = {"number": 2, "of": 3, "pictures": 96, "planned": 192, "alpha": 0.0138,
+            "spent": 0.0143, "next": 192,
+            "history": [{"number": 1, "pictures": 48, "state": "INCONCLUSIVE"}]}  # fmt: skip
+    drift = {"psnr": {"before": 0.03, "now": 0.02, "spent": 0.05, "budget": 0.2}}
+    document = v2(
+        "PASS-DRIFT", verdicts.gate("psnr", "PASS-DRIFT"), verdicts.waived(), look=look,
+        drift=drift, warnings=["the environment class differs: " + "word " * 30], policy="release",
+    )  # fmt: skip
+    text = printed(document, width=width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    joined = " ".join(text.split())
+    assert "policy release" in joined
+    assert "look 2 of 3: 96 of 192 pictures, one-sided alpha 0.0138 (0.0143 spent so far)" in joined
+    assert "before: 48 pictures INCONCLUSIVE" in joined
+    assert "drift 0" not in joined
+    assert "drift psnr 0.05 of 0.20 dB spent" in joined
+    assert "waived gmsd FAIL, waived until 2027-01-31 by Ada: known, mended in 2.1" in joined
+    assert "warning the environment class differs: word" in joined
+    assert lines[-1] == "PASS-DRIFT  summary of PASS-DRIFT."
+    follow = lines[lines.index(next(x for x in lines if x.startswith("warning"))) + 1]
+    assert follow.startswith("        word")
+
+
+def test_a_threshold_shows_its_limit():
+    row = verdicts.gate("psnr", gate="threshold", margin=0.0, limit=30.0, role="")
+    line = next(x for x in printed(v2("PASS", row)).splitlines() if x.startswith("threshold"))
+    assert "≥ 30.00" in line
+    lower = dict(row, better="lower")
+    assert "≤ 30.00" in printed(v2("PASS", lower))
+
+
+def test_a_level_without_numbers_is_a_row_of_dashes():
+    row = verdicts.gate(
+        "level", gate="reproducibility", role="", estimate=None, low=None, high=None, margin=None,
+        unit="", candidate=None, baseline=None,
+    )  # fmt: skip
+    line = next(x for x in printed(v2("PASS", row)).splitlines() if x.startswith("reprod"))
+    assert line.split()[1:] == ["–", "–", "–", "–", "PASS"] or "–" in line

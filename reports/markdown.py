@@ -1,0 +1,167 @@
+"""A verdict as Markdown: the step summary or the comment of a pull request.
+
+Metric names, sample ids, reasons and commands are data that somebody else may have chosen. Their
+punctuation is written as character references, which Markdown never takes for its own signs, and
+`@` and `#` stand in an element of their own, so that nobody is notified and nothing is linked.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+import string
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from qa.files import digest
+from qa.outcomes import counts, label, standing
+from reports.wording import (
+    bound,
+    by_severity,
+    footnotes,
+    gate_digits,
+    interval,
+    mean,
+    number,
+    sentence,
+    visible,
+)
+
+MARKER = "<!-- decoder-qa {} -->"
+"""First line: by it a CI job finds the comment that it wrote before, to write it anew."""
+MAX_LINES = 10
+MAX_TEXT = 600
+_SIGNS = re.escape("".join(sorted(set(string.punctuation) - set(",;()%'"))))
+_INSIDE = r"(?<=\d)\.(?=\d)|(?<=[^\W_])[-_=](?=[^\W_])"
+_ESCAPED = re.compile(rf"(?!{_INSIDE}|[.:](?=\s|\Z))[{_SIGNS}]")
+"""Punctuation, but for what means nothing inside a word, a number or after a sentence: the source
+is read, too."""
+_NUMBERED = re.compile(r"\A(\d+)([.)])")
+
+
+def render(
+    verdict: Mapping[str, Any], record: Mapping[str, Any] | None = None, stamp: str = ""
+) -> str:
+    """The document as text.
+
+    `record` (record.json) adds the command that repeats the run, `stamp` is the SHA-256 of
+    verdict.json, which a repetition must give again.
+    """
+    gates = by_severity(verdict["gates"])
+    parts = [
+        MARKER.format(digest([verdict["candidate"].get(key) for key in ("suite", "decoder")])[:12]),
+        f"### {verdict['state']} · {_arms(verdict)}",
+        f"**{verdict['state']}** {said(sentence(verdict))}",
+        _facts(verdict),
+        _table([gate for gate in gates if counts(gate)], verdict),
+        _folded("not counted", [gate for gate in gates if not counts(gate)], verdict),
+        _lines("Not comparable", verdict["problems"]),
+        _lines("Missing pictures", map(_lost, verdict["failures"])),
+        _lines("Beside the verdict", (f"{kind}: {text}" for kind, text in footnotes(verdict))),
+        _again(verdict, record or {}, stamp),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def said(text: object) -> str:
+    """Foreign text inside a sentence: it cannot format, link, notify or end a table cell."""
+    plain = " ".join(visible(str(text)).split())
+    cut = plain if len(plain) <= MAX_TEXT else plain[: MAX_TEXT - 1] + "…"
+    return _NUMBERED.sub(lambda found: found[1] + _reference(found[2]), _ESCAPED.sub(_sign, cut))
+
+
+def name(text: object) -> str:
+    """Foreign text as a name, in `code`: there nothing is linked at all."""
+    return f"<code>{said(text)}</code>" if str(text) else ""
+
+
+def _sign(found: re.Match[str]) -> str:
+    reference = _reference(found[0])
+    return f"<span>{reference}</span>" if found[0] in "@#" else reference
+
+
+def _reference(sign: str) -> str:
+    return f"&#{ord(sign)};"
+
+
+def _arms(verdict: Mapping[str, Any]) -> str:
+    candidate, baseline = verdict["candidate"], verdict["baseline"]
+    ours = name(candidate.get("decoder") or candidate.get("name") or "?")
+    if not baseline:
+        return f"{ours}, no baseline"
+    return f"{ours} against {name(baseline.get('decoder') or baseline.get('name') or '?')}"
+
+
+def _facts(verdict: Mapping[str, Any]) -> str:
+    arm = verdict["candidate"]
+    found = [
+        f"suite {name(arm['suite'])}" if arm.get("suite") else "",
+        f"{arm.get('pictures')} pictures × {arm.get('seeds')} seeds",
+        f"use case {name(verdict['use_case'])}" if verdict.get("use_case") else "",
+        f"policy {verdict['policy']}" if verdict.get("policy") else "",
+        f"exit code {verdict['exit_code']}",
+        "limited: it can never become a baseline" if arm.get("limited") else "",
+    ]
+    return " · ".join(filter(None, found))
+
+
+def _table(gates: list[Mapping[str, Any]], verdict: Mapping[str, Any]) -> str:
+    if not gates:
+        return ""
+    percent = f"{100 * (verdict.get('confidence') or 0.9):.3g} %"
+    head = f"| verdict | gate | baseline | candidate | harm [{percent} interval] | margin | why |"
+    return "\n".join([head, "|:--|:--|--:|--:|--:|--:|:--|", *map(_row, gates)])
+
+
+def _row(gate: Mapping[str, Any]) -> str:
+    digits = gate_digits(gate)
+    known = gate.get("unit") and gate.get("estimate") is not None
+    unit = f" {said(gate['unit'])}" if known else ""
+    found = interval(gate.get("low"), gate.get("high"), digits)
+    harm = f"{number(gate.get('estimate'), digits)} {found}".strip()
+    cells = (
+        f"**{gate['state']}**" if counts(gate) else str(gate["state"]),
+        name(label(gate)),
+        mean(gate.get("baseline"), digits),
+        mean(gate.get("candidate"), digits),
+        f"{harm}{unit}".replace("-", "−"),
+        bound(gate, digits),
+        said("; ".join(filter(None, (standing(gate), gate.get("why"))))),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _folded(title: str, gates: list[Mapping[str, Any]], verdict: Mapping[str, Any]) -> str:
+    if not gates:
+        return ""
+    rows = f"{len(gates)} row{'s' * (len(gates) != 1)}"
+    summary = f"<details><summary>{rows} {title}</summary>"
+    return f"{summary}\n\n{_table(gates, verdict)}\n\n</details>"
+
+
+def _lines(title: str, texts: Iterable[object]) -> str:
+    found = list(texts)
+    lines = [f"- {said(text)}" for text in found[:MAX_LINES]]
+    if len(found) > MAX_LINES:
+        lines.append(f"- and {len(found) - MAX_LINES} more, see verdict.json")
+    return "\n".join([f"**{title}**", "", *lines]) if lines else ""
+
+
+def _lost(row: Mapping[str, Any]) -> str:
+    return f"{row['sample']} seed {row['seed']}: {row.get('why') or 'no picture'}"
+
+
+def _again(verdict: Mapping[str, Any], record: Mapping[str, Any], stamp: str) -> str:
+    """How to repeat it, and what must come out."""
+    marks = {
+        "plan": verdict["candidate"].get("plan"),
+        "baseline": (verdict["baseline"] or {}).get("content"),
+        "verdict.json": stamp,
+    }
+    found = [f"{what} {name(str(mark)[:12])}" for what, mark in marks.items() if mark]
+    lines = ["**Reproduce**", *(["", " · ".join(found)] if found else [])]
+    if record.get("command"):
+        command = visible(shlex.join(map(str, record["command"])))
+        lines += ["", f"<pre>{html.escape(command, quote=False)}</pre>"]
+    return "\n".join(lines) if len(lines) > 1 else ""

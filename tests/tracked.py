@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from qa.files import write_bytes, write_json
@@ -33,7 +34,7 @@ RECORD = {
 }  # fmt: skip
 STARTED = 1767323045000
 VERDICT = {
-    "schema": "decoder-qa/verdict/1", "state": "FAIL", "exit_code": 3,
+    "schema": "decoder-qa/verdict/2", "state": "FAIL", "exit_code": 3,
     "summary": "psnr is worse than the baseline by more than its margin",
     "baseline": {"name": "base", "plan": "b" * 64}, "use_case": "photo", "confidence": 0.9,
     "gates": [{
@@ -50,6 +51,42 @@ VERDICT = {
     "failures": [{"sample": "b/ü", "seed": 0, "why": "NaN"}],
     "problems": [],
 }  # fmt: skip
+
+
+ROW = {
+    "gate": "regression", "metric": "", "state": "PASS", "role": "primary", "counts": True,
+    "estimate": None, "low": None, "high": None, "margin": None, "margin_why": "", "unit": "",
+    "better": "higher", "candidate": None, "baseline": None, "count": 3, "missing": 0,
+    "needs": None, "p": None, "p_holm": None, "q": None, "method": "", "why": "", "worst": [],
+    "warning": "", "waiver": None,
+}  # fmt: skip
+WAIVER = {"gate": "lpips", "by": "Ada", "why": "known since May", "until": "2031-01-31"}
+JUDGED = {
+    **VERDICT, "policy": "release", "summary": "psnr is worse",
+    "baseline": {"name": "base", "plan": "b" * 64, "content": "c" * 64, "environment": "c1a55",
+                 "by": "Ada", "why": "release 3", "until": "2031-06-30"},
+    "look": {"number": 1, "of": 3, "pictures": 3, "planned": 12, "sizes": [3, 6, 12],
+             "scheme": "pocock", "alpha": 0.0221, "spent": [0.0221], "next": 6, "history": []},
+    "drift": {"psnr": {"before": 0.01, "now": 0.02, "spent": 0.03, "budget": 0.2}},
+    "warnings": ["the environment classes differ: threads"],
+    "gates": [
+        {**ROW, "metric": "dists", "state": "PASS-DRIFT", "estimate": 0.001, "low": 0.0005,
+         "high": 0.002, "margin": 0.006, "p": 0.01, "p_holm": 0.03},
+        {**ROW, "metric": "lpips", "state": "FAIL", "counts": False, "estimate": 0.02, "low": 0.01,
+         "high": 0.03, "margin": 0.006, "waiver": WAIVER},
+        {**ROW, "metric": "ssim", "state": "INCONCLUSIVE", "role": "secondary", "counts": False,
+         "estimate": 0.0, "low": -1.0, "high": 1.0, "margin": 0.1, "q": 0.4},
+        {**ROW, "gate": "anchor", "metric": "psnr", "role": "", "estimate": -0.5, "low": -0.6,
+         "high": -0.4, "margin": 0.3, "state": "IMPROVED", "unit": "dB"},
+        {**ROW, "metric": "psnr", "state": "FAIL", "estimate": 0.5, "low": 0.4, "high": 0.6,
+         "margin": 0.2, "unit": "dB", "p": 1e-5, "p_holm": 3e-5, "why": "worse",
+         "worst": [{"sample": "c", "harm": 0.5}]},
+        {**ROW, "gate": "tail", "metric": "catastrophe", "role": "", "state": "INCONCLUSIVE",
+         "estimate": 0.0, "low": 0.0, "high": 0.6, "margin": 0.01, "needs": 299},
+        {**ROW, "gate": "reproducibility", "metric": "level", "role": "", "why": "R4 holds"},
+    ],
+}  # fmt: skip
+"""Every kind of row at once, as docs/formats.md describes them."""
 
 
 def make_run(path, verdict=VERDICT, **record):
@@ -88,8 +125,9 @@ def snapshot(uri, experiment="decoder-qa"):
     client = client_of(uri)
     found = client.get_experiment_by_name(experiment)
     runs = {}
-    for run in client.search_runs([found.experiment_id], max_results=1000):
-        run_id = run.info.run_id
+    for listed in client.search_runs([found.experiment_id], max_results=1000):
+        run_id = listed.info.run_id
+        run = client.get_run(run_id)
         runs[run_id] = {
             "info": (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time),
             "params": run.data.params,
@@ -101,11 +139,19 @@ def snapshot(uri, experiment="decoder-qa"):
                 for key in run.data.metrics
             },
             "inputs": [(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs],
+            "models": [i.model_id for i in run.inputs.model_inputs],
             "files": [(item.path, item.file_size) for item in client.list_artifacts(run_id)],
         }
+    models = {
+        model.model_id: (
+            model.name, str(model.status), model.tags, model.params,
+            sorted((m.key, m.value, m.timestamp, m.step, m.run_id) for m in model.metrics or []),
+        )
+        for model in client.search_logged_models([found.experiment_id])
+    }  # fmt: skip
     stored = local(found.artifact_location).rglob("*")
     written = {str(file): file.stat().st_ctime_ns for file in stored if file.is_file()}
-    return {"runs": runs, "written": written}
+    return {"runs": runs, "models": models, "written": written}
 
 
 def local(location):
@@ -121,7 +167,14 @@ def run_of(uri, folder, experiment="decoder-qa"):
         [found.experiment_id], filter_string=f"tags.`qa.run` = '{folder.name}'"
     )
     assert len(runs) == 1
-    return runs[0]
+    return client.get_run(runs[0].info.run_id)  # a search leaves models out
+
+
+def table_of(uri, run, name):
+    """An artifact as MLflow reads its own tables: by a function that asks the user's store."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        return client_of(uri).load_table(run.info.experiment_id, name, [run.info.run_id])
 
 
 def tree(path):

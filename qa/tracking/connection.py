@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
@@ -42,7 +43,7 @@ ENVIRONMENT = {
 DATABASES = {"sqlite": 0, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Schemes that MLflow opens as a database, with their ports."""
 ANSWER_SECONDS = 4.0
-LOCK_SECONDS = 120.0
+LOCK_SECONDS = 600.0
 ARTIFACTS = "mlartifacts"
 
 
@@ -89,17 +90,25 @@ def shown(uri: str) -> str:
 @contextmanager
 def reported(uri: str, run: Path) -> Iterator[None]:
     """Turn whatever a tracker raises into one QaError: a run is never lost to its tracker."""
+    safe = "The run folder is complete and was not changed."
+    with said(uri, f"did not take the run {run.name}", f"qa export {run}", safe):
+        yield
+
+
+@contextmanager
+def said(uri: str, what: str, then: str, besides: str = "") -> Iterator[None]:
+    """Turn whatever MLflow raises into one QaError: `what` it did not do, what to do `then`."""
     try:
         yield
     except QaError:
         raise
     except Exception as error:  # MLflow, requests, SQLAlchemy, drivers and cloud clients raise all
-        said = str(error) if isinstance(error, Unreachable) else f"{type(error).__name__}: {error}"
-        said = re.sub(r"//[^/@\s]+@", "//***@", " ".join(said.split()))
+        told = str(error) if isinstance(error, Unreachable) else f"{type(error).__name__}: {error}"
+        told = re.sub(r"//[^/@\s]+@", "//***@", " ".join(told.split()))
         raise QaError(
-            f"MLflow at {shown(uri)} did not take the run {run.name}.",
-            f"{said[:400].rstrip('.')}. The run folder is complete and was not changed.",
-            f"{_advice(error, uri)}, then: qa export {run}",
+            f"MLflow at {shown(uri)} {what}.",
+            f"{told[:400].rstrip('.')}. {besides}".rstrip(),
+            f"{_advice(error, uri)}, then: {then}",
         ) from error
 
 
@@ -122,17 +131,32 @@ def locked(uri: str) -> Iterator[None]:
         raise Unreachable(f"another export has held {lock} for {LOCK_SECONDS:g} s") from error
 
 
+def reach(uri: str) -> None:
+    """Ask a store whether it is there, then import MLflow: all that many processes may do at once.
+
+    Unreachable, within seconds, if nothing answers. Importing takes seconds and needs no turn.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if sqlite_file(uri) is None:
+        _ask(uri)
+    import mlflow
+
+    if _scheme(uri) in DATABASES:
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+
 def open_client(uri: str, *, ours: bool) -> Any:
-    """An MlflowClient on a store that answers; call it while the store is `locked`.
+    """An MlflowClient on a store that was `reach`ed; call it while the store is `locked`.
 
     `ours`: the default database, whose schema is brought up to date (after a copy was made) when
     a newer MLflow asks for it. Other databases are left for their owner to upgrade.
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    _ask(uri)
     from mlflow import MlflowClient
 
+    file = sqlite_file(uri)
+    if file is not None:  # asked here: a file that another process sets up may seem broken
+        _ask(uri)
     try:
         client = MlflowClient(tracking_uri=uri)
     except Exception as error:
@@ -140,7 +164,6 @@ def open_client(uri: str, *, ours: bool) -> Any:
             raise
         _upgrade(uri)
         client = MlflowClient(tracking_uri=uri)
-    file = sqlite_file(uri)
     if file is not None and not file.is_file():  # MLflow caches its open files per process
         raise Unreachable(f"{file} was deleted while this process had it open")
     return client

@@ -1,51 +1,55 @@
 """MLflow: an exporter that copies a finished run folder into a tracking store.
 
     experiment decoder-qa
-    └── run per suite            params, dataset input
-        └── run per run folder   one decoder with its knobs: params, aggregates, tags, artifacts
+    ├── run per suite            params, dataset
+    │   └── run per run folder   one decoder with its knobs: params, numbers, tags, description,
+    │                            table of gates, files, system metrics; a link to its baseline
+    └── model per decoder        weights and settings under test, with the runs that measured them
 
-The run folder stays the truth. Exporting is an upsert: a run is found again by the tag `qa.key`,
-and only what differs is written, so a second export changes nothing, an interrupted one is
-completed by the next, and a new verdict updates its tags, numbers and files in place. MLflow
-cannot take a number back: one that changes gets a new step, one that is gone gets a tag
-`qa.missing.<metric>`.
-
-Only MlflowClient is used: MLflow's active run is global and belongs to the user.
+The run folder stays the truth. Exporting is an upsert (`qa.tracking.upsert`): a second export
+changes nothing, an interrupted one is completed by the next, and a new verdict updates its tags,
+numbers and files in place. A number that is gone gets a tag `qa.missing.<metric>`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from qa.errors import QaError
+from qa import usage
+from qa.files import sha256
 from qa.store import RunFolder
-from qa.tracking.connection import artifact_root, default_uri, locked, open_client, reported, shown
+from qa.tracking import baselines
+from qa.tracking.connection import (
+    artifact_root,
+    default_uri,
+    locked,
+    open_client,
+    reach,
+    reported,
+    shown,
+)
+from qa.tracking.models import logged_model
+from qa.tracking.note import TABLE, note, table
 from qa.tracking.sheet import contact_sheet
-from qa.tracking.summary import MISSING, Summary, summarise
-
-Item = TypeVar("Item")
+from qa.tracking.summary import REPRO, Summary, summarise
+from qa.tracking.upsert import KEY, KIND, UPLOADED, Dataset, Upsert, experiment_id
+from qa.tracking.values import MISSING
 
 SHEET = "worst.png"
 FILES = (
-    "config.yaml", "record.json", "samples.json", "decoded.parquet", "scores.parquet",
-    "verdict.json", "report.html",
+    "config.yaml", "record.json", "samples.json", "decoded.parquet", "scores.parquet", "sets.json",
+    "usage.json", "verdict.json", "report.html",
 )  # fmt: skip
-METRICS_PER_CALL = 1000
-TEXTS_PER_CALL = 100
-"""MLflow's limits for one request: metrics; parameters or tags."""
-DIGEST_LENGTH = 36
-"""MLflow's limit for the digest of a dataset."""
-OURS = "qa."
-"""Tags with this prefix belong to the exporter, which also removes them."""
-KEY, KIND, UPLOADED = "qa.key", "qa.kind", "qa.artifacts"
+SYSTEM = "system/"
+"""MLflow shows numbers of this prefix on a page of their own."""
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+HEX = re.compile("[0-9a-f]{8,64}")
 
 
 class NoTracking:
@@ -79,10 +83,11 @@ class MLflow:
         given = self.uri or os.environ.get("MLFLOW_TRACKING_URI")
         with reported(given or str(runs / "mlflow.db"), folder.path):
             uri = given or default_uri(runs)
+            reach(uri)
             with locked(uri):
                 client = open_client(uri, ours=given is None)
-                experiment = _experiment(client, self.experiment, artifact_root(uri, runs))
-                copy = _Copy(client, experiment, summary)
+                experiment = experiment_id(client, self.experiment, artifact_root(uri, runs))
+                copy = _Copy(Upsert(client, experiment), summary)
                 parent = copy.suite()
                 child = copy.run(parent, folder)
         if uri.startswith("http"):
@@ -94,170 +99,111 @@ class MLflow:
 class _Copy:
     """One export: what to write, and where."""
 
-    client: Any
-    experiment: str
+    store: Upsert
     summary: Summary
+
+    @property
+    def dataset(self) -> Dataset:
+        """The suite."""
+        summary = self.summary
+        return Dataset(summary.suite, summary.suite_digest, {"pictures": summary.pictures})
 
     def suite(self) -> str:
         """Id of the suite's run, made if there is none."""
-        summary = self.summary
-        run = self._run(summary.suite_key, {KIND: "suite"}, summary.suite)
-        self._params(run, {"suite": summary.suite, "suite_digest": summary.suite_digest})
-        self._dataset(run)
-        self._end(run)
+        summary, store = self.summary, self.store
+        run = store.run(summary.suite_key, {KIND: "suite"}, summary.suite, summary.started)
+        store.params(run, {"suite": summary.suite, "suite_digest": summary.suite_digest})
+        store.inputs(run, self.dataset)
+        store.end(run, summary.finished)
         return str(run.info.run_id)
 
     def run(self, parent: str, folder: RunFolder) -> str:
         """Id of the run's copy, brought up to date; its tags come last: they say it is whole."""
-        summary = self.summary
-        run = self._run(summary.key, {KIND: "run", PARENT: parent}, summary.name)
-        self._params(run, summary.params)
-        self._metrics(run)
-        self._dataset(run)
-        uploaded = self._artifacts(run, folder)
-        gone = sorted(set(run.data.metrics) - set(summary.metrics))
+        summary, store = self.summary, self.store
+        first = {KIND: "run", PARENT: parent}
+        run = store.run(summary.key, first, summary.name, summary.started)
+        store.params(run, summary.params)
+        model = self._model()
+        store.inputs(run, self.dataset, model)
+        store.metrics(run, summary.metrics, summary.finished, model, self.dataset)
+        sampled = self._usage(run, folder)
+        files = self._files(run, folder)
+        uploaded = store.artifacts(run, files)
+        if TABLE in files:
+            store.show_as_table(run, TABLE)
+        gone = sorted(key for key in run.data.metrics
+                      if key not in summary.metrics and not key.startswith(SYSTEM))  # fmt: skip
         tags = {
             **{MISSING + key: "no longer part of this run's verdict" for key in gone},
             **summary.tags,
+            **self._links(run),
+            **sampled,
+            **({"qa.model.id": model} if model else {}),
             UPLOADED: uploaded,
             KEY: summary.key,
             KIND: "run",
             PARENT: parent,
         }
-        self._tags(run, tags)
-        self._end(run)
+        store.tags(run, tags)
+        store.end(run, summary.finished)
         return str(run.info.run_id)
 
-    def _run(self, key: str, tags: Mapping[str, str], name: str) -> Any:
-        """The run with this key. Of copies made by two machines at once the first is used."""
-        found = self.client.search_runs(
-            [self.experiment],
-            filter_string=f"tags.`{KEY}` = '{key}'",
-            order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
-            max_results=1,
-        )
-        if found:
-            return found[0]
-        return self.client.create_run(
-            self.experiment,
-            start_time=self.summary.started,
-            tags={KEY: key, **tags},
-            run_name=name,
-        )
+    def _model(self) -> str | None:
+        """Id of the decoder under test among MLflow's models."""
+        store, decoder = self.store, self.summary.decoder
+        return logged_model(store.client, store.experiment, decoder) if decoder else None
 
-    def _params(self, run: Any, wanted: Mapping[str, str]) -> None:
-        from mlflow.entities import Param
-
-        new = [Param(key, value) for key, value in wanted.items() if key not in run.data.params]
-        for part in _parts(new, TEXTS_PER_CALL):
-            self.client.log_batch(run.info.run_id, params=part, synchronous=True)
-
-    def _metrics(self, run: Any) -> None:
-        """Write the numbers that differ; a changed one gets the next step, so that it is shown."""
-        from mlflow.entities import Metric
-
-        stored = run.data.metrics
-        new = [
-            Metric(key, value, self.summary.finished, self._step(run, key))
-            for key, value in self.summary.metrics.items()
-            if stored.get(key) != value
-        ]
-        for part in _parts(new, METRICS_PER_CALL):
-            self.client.log_batch(run.info.run_id, metrics=part, synchronous=True)
-
-    def _step(self, run: Any, key: str) -> int:
-        if key not in run.data.metrics:
-            return 0
-        history = self.client.get_metric_history(run.info.run_id, key)
-        return 1 + max(int(point.step) for point in history)
-
-    def _tags(self, run: Any, wanted: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        stored = run.data.tags
-        new = [RunTag(key, value) for key, value in wanted.items() if stored.get(key) != value]
-        for part in _parts(new, TEXTS_PER_CALL):
-            self.client.log_batch(run.info.run_id, tags=part, synchronous=True)
-        for key in sorted(set(stored) - set(wanted)):
-            if key.startswith(OURS):
-                self.client.delete_tag(run.info.run_id, key)
-
-    def _dataset(self, run: Any) -> None:
-        """The suite as the run's dataset, once."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        summary = self.summary
-        name, short = summary.suite[:500], summary.suite_digest[:DIGEST_LENGTH]
-        inputs = run.inputs.dataset_inputs if run.inputs else []
-        if any((i.dataset.name, i.dataset.digest) == (name, short) for i in inputs):
-            return
-        dataset = Dataset(
-            name=name,
-            digest=short,
-            source_type="decoder-qa",
-            source=json.dumps({"suite": summary.suite, "digest": summary.suite_digest}),
-            profile=json.dumps({"pictures": summary.pictures}),
-        )
-        used = DatasetInput(dataset, [InputTag("mlflow.data.context", "evaluation")])
-        self.client.log_inputs(run.info.run_id, [used])
-
-    def _artifacts(self, run: Any, folder: RunFolder) -> str:
-        """Upload the files that differ from what is there; returns their digests as JSON."""
-        run_id = run.info.run_id
-        known = _digests(run.data.tags.get(UPLOADED))
-        present = {item.path for item in self.client.list_artifacts(run_id)}
-        digests = {}
-        for file in (folder.path / name for name in FILES):
-            if file.is_file():
-                digests[file.name] = _sha256(file.read_bytes())
-                if file.name not in present or known.get(file.name) != digests[file.name]:
-                    self.client.log_artifact(run_id, str(file))
+    def _files(self, run: Any, folder: RunFolder) -> dict[str, Path | bytes]:
+        """Artifact → its file or content."""
+        files = {name: folder.path / name for name in FILES}
+        found: dict[str, Path | bytes] = {n: file for n, file in files.items() if file.is_file()}
+        if self.summary.repro is not None:
+            found[REPRO] = self.summary.repro
         sheet = contact_sheet(folder)
         if sheet is not None:
-            digests[SHEET] = _sha256(sheet)
-            if SHEET not in present or known.get(SHEET) != digests[SHEET]:
-                with tempfile.TemporaryDirectory() as temporary:
-                    file = Path(temporary) / SHEET
-                    file.write_bytes(sheet)
-                    self.client.log_artifact(run_id, str(file))
-        return json.dumps(digests, sort_keys=True)
+            found[SHEET] = sheet
+        if self.summary.verdict.get("gates") or TABLE in run.data.tags.get(UPLOADED, ""):
+            found[TABLE] = table(self.summary.verdict)
+        return found
 
-    def _end(self, run: Any) -> None:
-        if run.info.status != "FINISHED":
-            self.client.set_terminated(run.info.run_id, "FINISHED", self.summary.finished)
+    def _usage(self, run: Any, folder: RunFolder) -> dict[str, str]:
+        """Copy the run's samples of its machine; the tag that says which are there."""
+        file = folder.path / usage.FILE
+        if not file.is_file():
+            return {}
+        mark = {"qa.usage": sha256(file)}
+        if run.data.tags.get("qa.usage") != mark["qa.usage"]:
+            points = usage.points(usage.read(folder.path))
+            self.store.series(run, [(SYSTEM + n, value, at, step) for n, value, at, step in points])
+        return mark
+
+    def _links(self, run: Any) -> dict[str, str]:
+        """The description, and the run of the baseline that it leads to."""
+        verdict = self.summary.verdict
+        found = _baseline_run(self.store, verdict.get("baseline") or {}, run.info.run_id)
+        level = self.summary.level
+        if found is None:
+            return {NOTE: note(verdict, None, level)}
+        link = f"#/experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
+        return {NOTE: note(verdict, link, level), "qa.baseline.run": found.info.run_id}
 
 
-def _experiment(client: Any, name: str, artifacts: str | None) -> str:
-    """Id of the experiment, created if there is none."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
-        except Exception:  # another machine may have created it in between
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    if found.lifecycle_stage != "active":
-        raise QaError(
-            f"The MLflow experiment {name!r} was deleted.",
-            "MLflow keeps its name reserved.",
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, "
-            "or tracking.experiment=NAME",
+def _baseline_run(store: Upsert, baseline: Mapping[str, Any], own: str) -> Any | None:
+    """The run that measured a baseline, or else its approved copy; None if neither is here.
+
+    Several run folders can have one plan: the one that has the baseline's name is preferred, then
+    the earliest.
+    """
+    plan, content = str(baseline.get("plan")), str(baseline.get("content"))
+    if HEX.fullmatch(plan):
+        runs = store.client.search_runs(
+            [store.experiment],
+            filter_string=f"params.plan = '{plan}' and tags.`{KIND}` = 'run'",
+            order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
+            max_results=100,
         )
-    return str(found.experiment_id)
-
-
-def _parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def _digests(tag: str | None) -> dict[str, str]:
-    try:
-        return dict(json.loads(tag or "{}"))
-    except (ValueError, TypeError):
-        return {}
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+        others = [run for run in runs if run.info.run_id != own]
+        same = [run for run in others if run.data.tags.get("qa.run") == baseline.get("name")]
+        if others:
+            return (same or others)[0]
+    return baselines.find(store.client, content) if HEX.fullmatch(content) else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qa.store import RunFolder
+from qa.tracking.verdicts import SEVERITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,6 @@ TILE = 256
 LABEL = 18
 GAP = 8
 PAPER, INK, EMPTY = (255, 255, 255), (20, 20, 20), (225, 225, 225)
-SEVERITY = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS")
 
 
 def contact_sheet(folder: RunFolder, pictures: int = PICTURES) -> bytes | None:

@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import subprocess
 import sys
 import threading
@@ -27,42 +26,17 @@ from tracked import (
 from qa.errors import QaError
 from qa.files import write_json
 from qa.tracking import MLflow, NoTracking
-from qa.tracking.connection import default_uri
-from qa.tracking.exporter import FILES, SHEET, _Copy
-from qa.tracking.summary import MISSING, summarise
+from qa.tracking.exporter import FILES, SHEET
+from qa.tracking.note import TABLE
+from qa.tracking.upsert import Upsert
+from qa.tracking.values import MISSING
 
 pytestmark = [
     # MLflow's model of its tables asks for a loader that SQLAlchemy 2.1 is dropping.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """The folder of run folders, which the default store lies in."""
-    return tmp_path_factory.mktemp("with space é") / "runs"
-
-
-@pytest.fixture(scope="module")
-def uri(runs):
-    return default_uri(runs)
-
-
-@pytest.fixture(scope="module")
-def exported(runs, uri):
-    """A run in the default store."""
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    folder = make_run(runs / "first")
-    before = tree(folder.path)
-    location = MLflow().export(folder.path)
-    assert tree(folder.path) == before
-    return folder, location
+WRITTEN = {*FILES, SHEET, TABLE} - {"sets.json", "usage.json"}
+"""What the run of `tracked` has."""
 
 
 def test_numbers_arrive_exactly(exported, uri):
@@ -110,7 +84,6 @@ def test_params_and_tags(exported, uri):
         "qa.weights": RECORD["decoder_digest"], "qa.fingerprint.psnr": "f00d" * 4,
         "qa.environment": "c1a55", "qa.baseline": "base", "qa.run": "first",
         "qa.unavailable.piqe": "pyiqa is not installed",
-        "mlflow.note.content": VERDICT["summary"],
     }  # fmt: skip
     assert {key: tags.get(key) for key in expected} == expected
 
@@ -136,8 +109,8 @@ def test_artifacts_are_the_files(exported, uri, tmp_path):
     client = client_of(uri)
     assert run.info.run_id in location
     listed = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert listed == {*FILES, SHEET}
-    for name in FILES:
+    assert listed == WRITTEN
+    for name in listed - {SHEET, TABLE}:
         got = client.download_artifacts(run.info.run_id, name, str(tmp_path))
         assert Path(got).read_bytes() == (folder.path / name).read_bytes()
     with Image.open(client.download_artifacts(run.info.run_id, SHEET, str(tmp_path))) as sheet:
@@ -147,7 +120,7 @@ def test_artifacts_are_the_files(exported, uri, tmp_path):
 
 def test_a_second_export_changes_nothing(exported, uri):
     before = snapshot(uri)
-    assert len(before["written"]) == len(FILES) + 1
+    assert len(before["written"]) == len(WRITTEN)
     location = MLflow(uri=uri).export(exported[0].path)
     assert location == exported[1]
     assert snapshot(uri) == before
@@ -155,14 +128,17 @@ def test_a_second_export_changes_nothing(exported, uri):
 
 def test_negative_control_the_snapshot_sees_each_kind_of_change(exported, uri, tmp_path):
     client = client_of(uri)
-    run_id = run_of(uri, exported[0]).info.run_id
+    run = run_of(uri, exported[0])
+    run_id, (model,) = run.info.run_id, run.inputs.model_inputs
     (tmp_path / "more.txt").write_text("x")
     changes = [
         lambda: client.log_metric(run_id, "psnr/mean", 26.2, timestamp=1, step=7),
         lambda: client.set_tag(run_id, "more", "x"),
         lambda: client.log_param(run_id, "more", "x"),
+        lambda: client.set_logged_model_tags(model.model_id, {"more": "x"}),
+        lambda: client.log_metric(run_id, "new", 1.0, model_id=model.model_id),
         lambda: client.log_artifact(run_id, str(tmp_path / "more.txt")),
-        lambda: client.create_run(run_of(uri, exported[0]).info.experiment_id),
+        lambda: client.create_run(run.info.experiment_id),
     ]
     for change in changes:
         before = snapshot(uri)
@@ -290,18 +266,16 @@ class Recorder:
         assert synchronous
 
 
-def test_batches_keep_to_the_limits(exported):
+def test_batches_keep_to_the_limits():
     from mlflow.entities import Run, RunData, RunInfo
 
     info = RunInfo("id", "0", "me", "FINISHED", 0, 0, "active")
-    summary = summarise(exported[0])
-    metrics = {f"m{index}": 1.0 for index in range(2500)}
-    copied = _Copy(Recorder(), "0", summary.__class__(**{**vars(summary), "metrics": metrics}))
+    store = Upsert(Recorder(), "0")
     run = Run(info, RunData())
-    copied._metrics(run)
-    copied._params(run, {f"p{index}": "x" for index in range(250)})
-    copied._tags(run, {f"t{index}": "x" for index in range(101)})
-    assert copied.client.sizes == [
+    store.metrics(run, {f"m{index}": 1.0 for index in range(2500)}, 0)
+    store.params(run, {f"p{index}": "x" for index in range(250)})
+    store.tags(run, {f"t{index}": "x" for index in range(101)})
+    assert store.client.sizes == [
         (1000, 0, 0), (1000, 0, 0), (500, 0, 0), (0, 100, 0), (0, 100, 0), (0, 50, 0),
         (0, 0, 100), (0, 0, 1),
     ]  # fmt: skip

@@ -6,7 +6,8 @@ from tracked import VERDICT, make_run
 
 from qa.store import UnitResult
 from qa.tracking.sheet import SEVERITY, contact_sheet, worst_samples
-from qa.tracking.summary import MISSING, summarise
+from qa.tracking.summary import summarise
+from qa.tracking.values import MISSING
 from qa.types import Decoded
 
 

@@ -1,65 +1,24 @@
 """What a tracker is told of a run."""
 
-import math
-
 import pytest
-from tracked import VERDICT, make_run
+from tracked import RECORD, make_run
 
 from qa.errors import QaError, UsageError
+from qa.files import write_json
 from qa.tracking import MLflow
-from qa.tracking.summary import MISSING, Numbers, clean, summarise, text
+from qa.tracking.summary import reproducibility, summarise
+
+LEVELS = {"R0": {"verdict": "PASS"}, "R1": {"verdict": "FAIL"}, "R2": {"verdict": "SKIPPED"}}
 
 
-@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, "3", "NaN"])
-def test_only_finite_numbers_are_numbers(value):
-    numbers = Numbers()
-    numbers.add("m/mean", value, "because")
-    assert numbers.found == {}
-    assert numbers.missing == {MISSING + "m/mean": "because"}
-
-
-def test_numbers_of_any_size_are_kept():
-    numbers = Numbers()
-    for key, value in {"a": 0, "b": -0.5, "c": 10**12}.items():
-        numbers.add(key, value)
-    assert numbers.found == {"a": 0.0, "b": -0.5, "c": 1e12}
-
-
-@pytest.mark.parametrize("key", ["psnr/mean", "ocr.cer", "a b:c-d_e", "lpips/alex/low"])
-def test_good_keys_stay(key):
-    assert clean(key) == key
-
-
-def test_other_keys_become_valid_and_stay_distinct():
-    from mlflow.utils.validation import _validate_metric_name
-
-    keys = [
-        "lpips(alex)",
-        "lpips[alex]",
-        "größe",
-        "a//b",
-        "/a",
-        "a/../b",
-        "x" * 300,
-        "x" * 301,
-        "#",
-    ]
-    assert len({clean(key) for key in keys}) == len(keys)
-    for key in keys:
-        _validate_metric_name(clean(key))
-
-
-def test_texts_are_short_and_never_empty():
-    assert [text(value) for value in (None, "", True, 0.1)] == ["none", "none", "true", "0.1"]
-    assert len(text("x" * 9000)) == 5000
-
-
-def test_gates_of_other_kinds_and_twins_have_names_of_their_own(tmp_path):
-    gate = VERDICT["gates"][0]
-    verdict = {**VERDICT, "gates": [gate, gate, gate, {**gate, "gate": "speed"}]}
-    metrics = summarise(make_run(tmp_path / "x", verdict)).metrics
-    names = {key.removesuffix("/harm") for key in metrics if key.endswith("/harm")}
-    assert names == {"gate/psnr", "gate/psnr-2", "gate/psnr-3", "gate/speed/psnr"}
+def repro(file, **changed):
+    content = {
+        "schema": "decoder-qa/repro/1", "decoder_digest": RECORD["decoder_digest"],
+        "environment": {"class": "c1a55"}, "date": "2026-01-01", "reached": "R0",
+        "levels": LEVELS, **changed,
+    }  # fmt: skip
+    write_json(file, content)
+    return file
 
 
 def test_an_unfinished_run_is_refused(tmp_path):
@@ -76,3 +35,30 @@ def test_an_unfinished_run_is_refused(tmp_path):
     with pytest.raises(QaError, match="suite_digest"):
         MLflow().export(folder.path)
     assert not (tmp_path / "runs" / "mlflow.db").exists()
+
+
+def test_further_looks_belong_to_the_same_run(tmp_path):
+    first, second, other = (
+        summarise(make_run(tmp_path / f"{index}" / "x", pictures=n, look={"planned": planned}))
+        for index, (n, planned) in enumerate([(3, 12), (6, 12), (6, 24)])
+    )
+    assert first.key == second.key != other.key
+    assert first.params["pictures"] == "12"
+    assert first.pictures == 12
+
+
+def test_the_newest_levels_of_this_decoder_on_this_machine_are_taken(tmp_path):
+    old = repro(tmp_path / "repro-a" / "repro.json")
+    new = repro(tmp_path / "repro-b" / "repro.json", date="2026-02-01", reached=None)
+    repro(tmp_path / "repro-c" / "repro.json", date="2026-03-01", decoder_digest="other")
+    repro(tmp_path / "repro-d" / "repro.json", date="2026-03-01", environment={"class": "0ther"})
+    (tmp_path / "repro-e").mkdir()
+    (tmp_path / "repro-e" / "repro.json").write_text("{")
+    repro(tmp_path / "repro-f" / "repro.json", environment=None)
+    repro(tmp_path / "repro-g" / "repro.json", levels=None)
+    states = {"qa.repro.R0": "PASS", "qa.repro.R1": "FAIL"}
+    assert reproducibility(tmp_path, RECORD) == (new, {"qa.repro": "none", **states})
+    new.unlink()
+    assert reproducibility(tmp_path, RECORD) == (old, {"qa.repro": "R0", **states})
+    old.unlink()
+    assert reproducibility(tmp_path, RECORD) == (None, {})

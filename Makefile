@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help install demo test test-slow test-iqa check lock clean
+.PHONY: help install demo test test-slow test-iqa validate check lock clean
 
 help:                 ## what can be done here
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -34,6 +34,10 @@ test-iqa: install     ## metrics of pyiqa (non-commercial licence), in a folder 
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
 		--target $(VENV)/iqa -r requirements-iqa.lock
 	@PYTHONPATH=$(VENV)/iqa $(BIN)/python -m pytest -q tests/qa/metrics -k "iqa or niqe or quality or resolution or battery"
+
+validate: install     ## error rates of the gates by simulation: docs/validation.md (an hour on two cores)
+	@OMP_NUM_THREADS=1 $(BIN)/python scripts/validate_gates.py
+	@$(BIN)/python scripts/validation.py
 
 check: install        ## style, types, layers, and what the wheel holds
 	@$(BIN)/ruff check .

@@ -9,7 +9,7 @@ of it never meet in a verdict. The interval is that of another draw of as many p
 the bias at this N is no part of it: compare arms with each other, not with a published number.
 
 `interval` is a value's own. Differences of two arms are always judged by the paired jackknife and
-by exchanging labels (`qa.judge_sets`), also where a value's interval is bootstrapped.
+by exchanging labels (`qa.gates.sets`), also where a value's interval is bootstrapped.
 
 By default the suite's own references are the other set; `reference=FOLDER` takes any pictures,
 which is what a suite of prompts needs, and `reference=FILE.npz` published statistics.

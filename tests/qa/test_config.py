@@ -52,7 +52,8 @@ REQUIRED = {
 
 
 def composed(group: str, choice: str) -> dict:
-    override = f"{group}=[{choice}]" if group == "metric" else f"{group}={choice}"
+    listed = group in {"metric", "gate"}
+    override = f"{group}=[{choice}]" if listed else f"{group}={choice}"
     given = [REQUIRED[group, choice]] if (group, choice) in REQUIRED else []
     return OmegaConf.to_container(compose([override, *given]).tree, resolve=True)
 

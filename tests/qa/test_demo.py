@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -99,11 +98,15 @@ def test_it_can_be_run_again_and_leaves_other_baselines_alone(shown, monkeypatch
     monkeypatch.chdir(shown)
     monkeypatch.setenv("QA_CACHE", str(shown / "cache"))
     pointer = shown / "baselines" / "mini.json"
+    ours = pointer.read_text()
     assert cli.run(["demo"]) == 0
-    mine = json.loads(pointer.read_text()) | {"reason": "the one we ship"}
-    pointer.write_text(json.dumps(mine))
+    assert pointer.read_text() == ours
+    measure = str(runs_of(shown)["baseline"].path)
+    assert cli.run(["baseline", "promote", measure, "--reason", "the one we ship"]) == 0
+    mine = pointer.read_text()
+    assert mine != ours
     assert cli.run(["demo"]) == 0
-    assert json.loads(pointer.read_text()) == mine
+    assert pointer.read_text() == mine
 
 
 def test_the_demo_can_fail(workdir):

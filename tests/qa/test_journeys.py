@@ -103,7 +103,7 @@ def test_the_packaged_decoder_does_not_depend_on_its_batch(workdir, messy, batch
 def test_planted_faults_fail_against_the_packaged_decoder(workdir, tmp_path):
     folder = tmp_path / "clean"
     folder.mkdir()
-    for index in range(4):
+    for index in range(8):
         scene(48 + 8 * index, 64).save(folder / f"p{index}.png")
     common = ["suite=folder", f"suite.path={folder}", "seeds=1", "metric=[psnr,gmsd]",
               "tracking=none", "report=null"]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 import toys
 
 from qa import plan
-from qa.plan import code_digest, content, make_plan
+from qa.plan import code_digest, content, look_at, look_order, make_plan
 from qa.types import Knobs, Sample
 
 SAMPLES = [Sample("b", sha256="2"), Sample("a", sha256="1", prompt="a cat")]
@@ -88,3 +88,24 @@ def test_the_source_of_the_pipeline_counts(monkeypatch):
         plan, "sha256", lambda file: "changed" if file.name == "seeds.py" else real(file)
     )
     assert code_digest([]) != before
+
+
+def test_a_look_keeps_the_first_by_digest_and_the_whole_plans_identity():
+    samples = [Sample(f"p{i}", sha256=str(i)) for i in range(9)]
+    whole = make_plan(samples, seeds=2, knobs=Knobs(), inputs=INPUTS)
+    first = look_at([3, 9], None, 9, "pr")
+    cut = make_plan(samples, seeds=2, knobs=Knobs(), inputs=INPUTS, look=first)
+    assert [u.sample.id for u in cut.units] == sorted(look_order(s.id for s in samples)[:3])
+    assert (cut.digest, cut.suite_digest) == (whole.digest, whole.suite_digest)
+    assert not cut.limited
+    assert {u.id for u in cut.units} < {u.id for u in whole.units}
+    last = look_at([3, 9], 9, 9, "pr")
+    assert make_plan(samples, seeds=2, knobs=Knobs(), inputs=INPUTS, look=last).units == whole.units
+
+
+def test_the_order_of_looks_does_not_follow_names():
+    names = [f"p{i:03d}" for i in range(100)]
+    order = look_order(names)
+    assert sorted(order) == names
+    assert order != names
+    assert order == look_order(names[::-1])

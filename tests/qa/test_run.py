@@ -147,7 +147,7 @@ def test_better_and_worse_decoders_get_the_verdicts_they_deserve(workdir, toy):
     worse = evaluate(*toy("Sampler", "+decoder.noise=0.2", "out=worse", "baseline=base", margin))
     better = evaluate(*toy("Sampler", "+decoder.noise=0.01", "out=better", "baseline=base", margin))
     assert [r.verdict["state"] for r in (baseline, same, worse, better)] == [
-        "MEASURED", "PASS", "FAIL", "PASS"
+        "MEASURED", "PASS", "FAIL", "IMPROVED"
     ]  # fmt: skip
     assert worse.exit_code == 3
     gate = worse.verdict["gates"][0]
@@ -342,3 +342,65 @@ def test_times_are_measured(workdir, toy):
     decoded = evaluate(*toy("Sampler", "+decoder.delay=0.005")).folder.decoded()
     assert decoded["seconds"].min() >= 0.005
     assert decoded["seconds"].sum() <= time.perf_counter() - start
+
+
+def test_the_strict_policy_and_its_gates_are_one_word(workdir, toy):
+    evaluate(*toy("Sampler", "out=base"))
+    run = evaluate(*toy("Sampler", "+decoder.name=again", "out=candidate", "baseline=base",
+                        "experiment=release"))  # fmt: skip
+    assert run.verdict["policy"] == "release"
+    rows = {(row["gate"], row["metric"]): row for row in run.verdict["gates"]}
+    assert rows["regression", "psnr"]["state"] == "PASS"
+    assert rows["reproducibility", "level"]["state"] == "INVALID", "nobody ran `qa repro`"
+    assert rows["tail", "catastrophe"]["counts"], "six pictures show too little, and that counts"
+    assert ("cost", "latency_median") in rows
+    assert run.exit_code in (3, 5), "times of such small decodes may differ by chance"
+    same = evaluate(*toy("Sampler", "out=same", "baseline=base", "experiment=refactor"))
+    gates = [row["gate"] for row in same.verdict["gates"]]
+    assert gates == ["equivalence", "reproducibility"]
+    assert same.verdict["policy"] == "pr"
+
+
+def test_gates_of_ones_own_and_limits_can_be_chosen(workdir, toy):
+    limits = "+gate.threshold.limits.psnr={at_least: 60, why: contract}"
+    run = evaluate(*toy("Sampler", "gate=[threshold]", limits))
+    assert (run.verdict["state"], run.verdict["baseline"]) == ("FAIL", None)
+    assert run.verdict["gates"][0]["margin_why"] == "contract"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["policy=strict"], ["gate=[]"], ["gate=[threshold]"], ["looks=[8,4]"], ["extend=4"],
+     ["gate=[reproducibility]", "gate.reproducibility.level=R12"],
+     ["use_case.primary=[psnr,lips]"], ["use_case.catastrophe.rate=2"]],
+)  # fmt: skip
+def test_rules_that_cannot_work_are_said_before_decoding(workdir, toy, overrides):
+    with pytest.raises(UsageError):
+        evaluate(*toy("Sampler", *overrides))
+    assert not Path("runs").exists()
+
+
+def test_a_change_in_the_record_alone_is_named(workdir, toy):
+    """One field of a finished run edited: the verdict is INVALID and says which."""
+    import json
+
+    evaluate(*toy("Sampler", "out=base"))
+    run = evaluate(*toy("Sampler", "+decoder.name=again", "out=mine", "baseline=base"))
+    file = run.folder.record_file
+    record = json.loads(file.read_text())
+
+    def verdict(**changes):
+        file.write_text(json.dumps(record | changes))
+        return conclude(prepare(compose(toy("Sampler", "+decoder.name=again", "out=mine",
+                                            "baseline=base")))).verdict  # fmt: skip
+
+    assert verdict()["state"] == "PASS"
+    facts = record["facts"]["psnr"] | {"fingerprint": "0" * 16}
+    for changes, field in (
+        ({"facts": {"psnr": facts}}, "fingerprint of psnr"),
+        ({"limited": True}, "limit"),
+        ({"seeds": 3}, "seeds"),
+    ):
+        found = verdict(**changes)
+        assert (found["state"], found["exit_code"]) == ("INVALID", 5)
+        assert found["problems"][0].startswith(field)

@@ -134,7 +134,7 @@ def test_a_baseline_takes_the_features_along(workdir, toy):
     run = evaluate(*toy("Sampler", METRICS))
     baseline.promote(run.folder)
     shutil.rmtree(run.folder.path)
-    found = baseline.find("toy")
+    found = baseline.find("toy").results
     assert len(found.feature_sets("colour_gap")[0].values) == 6 * 2 * 4
     file = next(found.stored.path.glob("features/*/*.safetensors"))
     file.write_bytes(file.read_bytes()[:-1] + b"\0")

@@ -54,8 +54,8 @@ def test_patches_can_be_named_on_the_command_line(workdir, toy, network):
 
 def test_published_statistics_serve_a_later_comparison(workdir, toy, network, statistics):
     """The file may be gone: the run keeps what it compared with, and a baseline takes it along."""
-    from qa import baseline, judge_sets
-    from qa.gates.margins import Margin
+    from qa import baseline
+    from qa.gates import sets
     from qa.results import load
 
     fid = ["metric=[fid]", f"metric.fid.extractor={network}", f"metric.fid.reference={statistics}",
@@ -66,19 +66,19 @@ def test_published_statistics_serve_a_later_comparison(workdir, toy, network, st
     (row,) = worse.folder.sets()
     stored = np.load(statistics)
     Path(statistics).unlink()
-    arms = [load(run.folder.path), baseline.find("toy"), load(worse.folder.path)]
+    arms = [load(run.folder.path), baseline.find("toy").results, load(worse.folder.path)]
     for arm in arms:
         candidates, reference = arm.feature_sets("fid")
         assert np.array_equal(reference.mean, stored["mu"])
         assert np.allclose(reference.covariance, stored["sigma"], rtol=1e-15, atol=0)
     expected = STATISTICS["frechet"](Moments.given(stored["mu"], stored["sigma"]))
     assert row["value"] == expected(candidates.values)
-    gates = [judge_sets.gate("fid", arms[2], arm, Margin(1.0), "lower", 0.9) for arm in arms]
-    assert gates[0] == gates[1]
-    assert gates[0]["estimate"] == pytest.approx(
+    found = [sets.difference("fid", arms[2], arm, "lower", 0.9) for arm in arms]
+    assert found[0] == found[1]
+    assert found[0].harm.mean == pytest.approx(
         expected(candidates.values) - expected(arms[0].feature_sets("fid")[0].values)
     )
-    assert gates[2]["estimate"] == 0  # negative control: a run against itself
+    assert found[2].harm.mean == 0  # negative control: a run against itself
 
 
 def test_one_picture_is_no_set(workdir, toy, network):

@@ -11,7 +11,7 @@ import pytest
 from qa.sets.frechet import Frechet, Moments
 from qa.sets.intervals import bootstrap, delta, interval
 from qa.sets.manifold import Recall
-from qa.stats import mean_interval, t_quantile
+from qa.stats import t_interval, t_quantile
 from qa.types import FeatureSet
 
 WIDTH = 6
@@ -48,7 +48,7 @@ def first(rows):
 def test_the_mean_of_twenty_pictures_has_students_interval():
     """With one row a group the delete-group jackknife of a mean is its standard error."""
     x = make(20)
-    expected = mean_interval(first(x))
+    expected = t_interval(first(x))
     found = interval(mean, x, make(20, seed=1))
     assert (found.value, found.low, found.high) == pytest.approx(
         (expected.mean, expected.low, expected.high), rel=1e-9
@@ -64,7 +64,7 @@ def test_groups_are_pictures_in_turn_with_all_their_rows():
     """60 pictures of 3 rows: the interval of 20 group means, each of 3 pictures."""
     x = make(60, 3)
     groups = [first(x)[x.pictures % 20 == g].mean() for g in range(20)]
-    expected = mean_interval(groups)
+    expected = t_interval(groups)
     found = interval(mean, x, x)
     assert (found.value, found.low, found.high) == pytest.approx(
         (expected.mean, expected.low, expected.high), rel=1e-9

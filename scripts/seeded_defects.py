@@ -119,6 +119,7 @@ DEFECTS: dict[str, Defect] = {
     "letters exchanged": letters, "1 % catastrophes": catastrophe, "half a level darker": darker,
     "nothing": none,
 }  # fmt: skip
+PHOTO = use_case.load("photo")
 HERE = {"environment": {"class": "one", "decides": {}}}
 """Both arms come from this process; a release refuses arms that do not say where they come from."""
 TEXTUAL = ("letters exchanged",)
@@ -218,7 +219,7 @@ def caught(
 
 def verdict(candidate: Results, baseline: Results) -> dict[str, str]:
     """Gate → state, and `verdict` → the whole run's."""
-    rules = use_case.load("photo").measured(set(candidate.metrics))
+    rules = PHOTO.measured(candidate.metrics)
     document = judge(candidate, baseline, rules, gates=[Regression(), Tail()], policy="release")
     rows = {row["metric"]: row["state"] for row in document["gates"]}
     return rows | {"verdict": document["state"]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import asdict
+from functools import cache
 from importlib.resources import files
 from typing import Literal
 
@@ -40,6 +41,7 @@ def direction(metric: str) -> Direction | None:
     return found.pop() if len(found) == 1 else None
 
 
+@cache  # the package's own files do not change while it runs
 def _targets() -> dict[str, str]:
     """Metric name → dotted name of its class, from every packaged `metric/<name>.yaml`."""
     targets: dict[str, str] = {}

@@ -11,6 +11,7 @@
       features/<id>/<sample>.safetensors   what set metrics saw (qa.features.stored)
       sets.json               values of the set metrics (qa.aggregate)
       verdict.json, report.html
+      usage.json              what the machine did meanwhile (qa.usage); no part of a verdict
       .lock                   held by the process that works on the run
 
 Nothing else builds these paths. Every file appears whole or not at all (`qa.files`).

@@ -37,6 +37,9 @@ test-iqa: install     ## metrics of pyiqa (non-commercial licence), in a folder 
 
 validate: install     ## error rates of the gates by simulation: docs/validation.md (an hour on two cores)
 	@OMP_NUM_THREADS=1 $(BIN)/python scripts/validate_gates.py
+	@$(BIN)/python scripts/same_decoder.py
+	@if [ -n "$$QA_ASSETS" ]; then $(BIN)/python scripts/seeded_defects.py; \
+		else echo "planted defects: not measured again, QA_ASSETS names no pictures"; fi
 	@$(BIN)/python scripts/validation.py
 
 check: install        ## style, types, layers, and what the wheel holds

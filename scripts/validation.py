@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import same_decoder
+import seeded_defects
 import validate_gates
 
 PAGE = Path(__file__).parent.parent / "docs" / "validation.md"
-SCRIPTS = (validate_gates,)
+SCRIPTS = (validate_gates, same_decoder, seeded_defects)
 HEAD = """# Validation of the gates
 
 How often a verdict is wrong, measured. Written by `python scripts/validation.py` from the files in

@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nstopped; run the same command again: it continues", file=sys.stderr)
+        print("\nstopped; give the same command again: what is finished is kept", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `qa ... | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the interpreter flushes it at exit

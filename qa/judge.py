@@ -119,7 +119,10 @@ def _standing(
     release, compares = policy == "release", any(gate.compares for gate in gates)
     if against is None or not compares:
         alone = "baseline: policy=release compares with a baseline, and there is none"
-        return Standing(None, [alone] if release and compares else [], [])
+        cut = "limit: the candidate is a limited run (limit=)"
+        limited = not compares and candidate.record.get("limited")
+        found = [alone] if compares else [cut] if limited else []
+        return Standing(None, found if release else [], [])
     problems: list[str] = []
     partial = comparable.look_of(candidate) is not None
     if partial:
@@ -134,6 +137,13 @@ def _standing(
     warnings += _decided_before(candidate)
     told, more = comparable.environments(candidate, against, release)
     problems, warnings = problems + told, warnings + more
+    copied = comparable.copies(candidate)
+    if copied:
+        problems += [copied] if release else []
+        warnings += [] if release else [f"{copied}."]
+    warnings += filter(None, [comparable.other_latents(candidate, against.results)])
+    if release and not against.content:
+        warnings.append("The baseline was not promoted: it has no anchor, drift or last day.")
     if expired(against.until, day):
         late = f"baseline: it was approved until {against.until}"
         problems += [late] if release else []

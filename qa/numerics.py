@@ -23,6 +23,9 @@ _SDPA = {
     "cudnn": "CUDNN_ATTENTION",
 }
 
+CUDA_ONLY = frozenset({"tf32", "reduced_reductions", "cudnn_benchmark"})
+"""Settings that mean nothing on the CPU."""
+
 
 @dataclass(frozen=True)
 class Numerics:

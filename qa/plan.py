@@ -145,11 +145,6 @@ def make_plan(
     )
 
 
-def content(sample: Sample) -> str:
-    """Digest of what a sample shows and asks for; noise is drawn from it, not from its name."""
-    return digest([sample.sha256, sample.prompt])
-
-
 def code_digest(parts: Sequence[Any]) -> str:
     """Digest of the source that makes pictures: the pipeline's modules and the parts' own.
 

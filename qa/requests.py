@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qa import seeds
-from qa.plan import content
+from qa.seeds import content
 from qa.traits import remark, traits
 from qa.types import Decoder, DecodeRequest, Knobs, LatentSource, LatentSpace, Sample
 

@@ -85,12 +85,16 @@ class Results:
     def by_picture(self, metric: str) -> pd.Series:
         """Mean over seeds by sample, for all samples; NaN as soon as one seed has no value.
 
-        A failed seed is not averaged away.
+        A failed seed is not averaged away, nor one that was planned and has no row.
         """
+        return self.by_seed(metric).mean(axis=1, skipna=False)
+
+    def by_seed(self, metric: str) -> pd.DataFrame:
+        """Values by sample (rows) and seed (columns), for all of both; NaN for none."""
         rows = self.scores[self.scores["metric"] == metric]
         table = rows.pivot(index="sample", columns="seed", values="value")
-        seeds = sorted(self.scores["seed"].unique())
-        return table.reindex(columns=seeds).mean(axis=1, skipna=False).reindex(self.samples)
+        seeds = sorted({*self.seeds, *map(int, self.scores["seed"].unique())})
+        return table.reindex(index=self.samples, columns=seeds)
 
 
 def load(path: str | Path) -> Results:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from qa import aggregate, numerics, usage
 from qa.config import compose
+from qa.environment import class_of, decides
 from qa.errors import QaError, UsageError
 from qa.files import read_json, write_bytes, write_json
 from qa.job import Job, knobs_of, prepare, run_name
@@ -80,7 +81,8 @@ def measure(job: Job, progress: Progress | None = None) -> None:
     """Decode and score every unit that is not finished yet."""
     started, looked = _claim(job.folder, job.plan)
     with job.folder.held(), numerics.applied(job.numerics), warnings.catch_warnings():
-        write_json(job.folder.record_file, record(job, started, None, looked))
+        also = _elsewhere(job)
+        write_json(job.folder.record_file, record(job, started, None, looked, also))
         write_bytes(job.folder.config_file, job.config.resolved().encode())
         # An operation without a deterministic form is the repro gate's business, not a line here.
         warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
@@ -99,7 +101,7 @@ def measure(job: Job, progress: Progress | None = None) -> None:
         sets = set_metrics(job.metrics)
         seeds = range(job.plan.seeds)
         write_json(job.folder.sets_file, aggregate.set_rows(job.folder, sets, results, seeds))
-        write_json(job.folder.record_file, record(job, started, now(), looked))
+        write_json(job.folder.record_file, record(job, started, now(), looked, also))
 
 
 def conclude(job: Job) -> Evaluation:
@@ -121,9 +123,16 @@ def conclude(job: Job) -> Evaluation:
 
 
 def record(
-    job: Job, started: str, finished: str | None, looked: Sequence[Mapping[str, Any]] = ()
+    job: Job,
+    started: str,
+    finished: str | None,
+    looked: Sequence[Mapping[str, Any]] = (),
+    also: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The contents of record.json (docs/formats.md); `looked` are earlier looks at this plan."""
+    """The contents of record.json (docs/formats.md).
+
+    `looked` are earlier looks at this plan, `also` other environment classes that it was made in.
+    """
     look = job.plan.look
     space = job.decoder.space
     return {
@@ -151,7 +160,7 @@ def record(
             for name, metric in job.metrics.items()
         },
         "unavailable": dict(job.unavailable),
-        "environment": environment(job.resolved_numerics),
+        "environment": environment(job.resolved_numerics) | {"also": list(also)},
         "numerics": job.resolved_numerics,
         "started": started,
         "finished": finished,
@@ -190,6 +199,20 @@ def _claim(folder: RunFolder, plan: Plan) -> tuple[str, list[dict[str, Any]]]:
             "out=DIR makes another run",
         )
     return str(earlier["started"]), [] if asked is None else _looked(folder, before, asked.number)
+
+
+def _elsewhere(job: Job) -> list[str]:
+    """Other environment classes in which the folder's pictures and values were made, if any were.
+
+    A run that was stopped may be continued on another machine; its record must not say that all of
+    it comes from there.
+    """
+    made = any(job.folder.unit_file(unit.id).is_file() for unit in job.plan.units)
+    if not made or not job.folder.record_file.is_file():
+        return []
+    before = read_json(job.folder.record_file).get("environment") or {}
+    own = class_of(decides(job.resolved_numerics))
+    return sorted({before.get("class"), *before.get("also", ())} - {None, own})
 
 
 def _registered(look: Mapping[str, Any] | None) -> tuple[Any, ...]:

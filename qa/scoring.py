@@ -15,7 +15,7 @@ from qa.errors import said
 from qa.features import stored as shelf
 from qa.metrics.engine import Engine, Measured
 from qa.metrics.facts import fingerprint
-from qa.plan import content
+from qa.seeds import content
 from qa.store import RunFolder, UnitResult
 from qa.types import LatentMetric, LatentSource, Metric, Score, SetMetric, Unit
 

@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING
 
 from qa import stages
 from qa.errors import QaError
+from qa.files import digest
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from qa.types import Sample
 
 STREAM_VERSION = "1"
 
@@ -44,6 +47,11 @@ draws fewer than 16 values in one way, and a count that 16 does not divide in an
 def renoise(step: int) -> str:
     """Name of the stream of one re-noising step of a sampler (0-based)."""
     return f"renoise-{step}"
+
+
+def content(sample: Sample) -> str:
+    """Digest of what a sample shows and asks for; noise is drawn from it, not from its name."""
+    return digest([sample.sha256, sample.prompt])
 
 
 def generator_seed(stream: str, content: str, seed: int) -> int:

@@ -293,9 +293,10 @@ def _read_table(file: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(file)
     except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)  # it would say the name once more
         raise QaError(
             f"Cannot read {file}.",
-            f"{error}.",
+            "No such file." if missing else f"{error}.",
             "run the same `qa run` command again: a stopped run continues",
         ) from error
 

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from qa import images, stages
 from qa.errors import QaError, said
-from qa.plan import content
 from qa.requests import note, requests
 from qa.scoring import Scorer
+from qa.seeds import content
 from qa.store import RunFolder, UnitResult
 from qa.traits import tokens
 from qa.types import Decoded, Decoder, DecodeRequest, Knobs, LatentSource, Unit

@@ -22,10 +22,10 @@ def _head(suites: int) -> str:
     return f"""## Error rates where the truth is known
 
 `python scripts/validate_gates.py` → `docs/measurements/validation.json`: {suites} simulated
-comparisons for each figure (standard error {error:.2f} points at 5 %), one-sided α = 5 %. The
-shapes of harm are those of `qa/stats/simulation.py`. *False FAIL*: the lower end lies above 0
-though the true mean harm is 0. *False PASS*: the upper end lies below the margin though the true
-mean harm is the margin.
+comparisons for each figure (standard error {error:.2f} points at 5 %), five times as many for a
+mean that has a bar; one-sided α = 5 %. The shapes of harm are those of `qa/stats/simulation.py`.
+*False FAIL*: the lower end lies above 0 though the true mean harm is 0. *False PASS*: the upper end
+lies below the margin though the true mean harm is the margin.
 
 """
 
@@ -51,8 +51,8 @@ def _grid(figures: Figures) -> str:
         "end on each side below 50 pictures and for skewed values.\n\n"
         + _table(head, rows)
         + misses
-        + "\nWhere there is no bar, what the table says is the limit of the method: a mean over so\n"
-        "few pictures cannot speak of harm that none of them happens to show. Harm that only few\n"
+        + "\nWhere there is no bar, the table states the limit of the method: a mean over few\n"
+        "pictures cannot speak of harm that none of them happens to show. Harm that only few\n"
         "pictures have (zero-inflated) is what the tail gate counts.\n"
     )
 

@@ -1,4 +1,4 @@
-"""Fixtures that several parts share. Helper modules (toys, battery) lie beside this file."""
+"""Fixtures that several parts share. Helper modules (toys, toyruns, battery) lie beside it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from toyruns import make_pictures, toy_overrides
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_AUTHOR_NAME", "Tester")  # who approves, where git knows nobody
@@ -39,17 +38,6 @@ def pictures(tmp_path: Path) -> Path:
     return make_pictures(tmp_path / "pictures", 6)
 
 
-def make_pictures(folder: Path, count: int) -> Path:
-    """`count` smooth colour pictures p00.png, p01.png, …"""
-    folder.mkdir(parents=True)
-    for index in range(count):
-        height, width = 48 + 8 * (index % 3), 64 - 5 * (index % 2)
-        y, x = np.mgrid[0:height, 0:width]
-        channels = [128 + 100 * np.sin((x * (c + 1) + y * index) / 17 + c) for c in range(3)]
-        Image.fromarray(np.stack(channels, 2).astype(np.uint8)).save(folder / f"p{index:02d}.png")
-    return folder
-
-
 @pytest.fixture
 def toy(pictures: Path) -> Callable[..., list[str]]:
     """Overrides of a run of `toys` decoders over `pictures`, with PSNR and no tracker."""
@@ -58,30 +46,3 @@ def toy(pictures: Path) -> Callable[..., list[str]]:
         return toy_overrides(pictures, decoder, *more)
 
     return overrides
-
-
-def toy_overrides(pictures: Path, decoder: str = "Sampler", *more: str) -> list[str]:
-    """Overrides of `qa run` for a decoder of toys.py; `more` come last and win."""
-    return [
-        "suite=folder",
-        f"suite.path={pictures}",
-        "suite.name=toy",
-        f"hydra.searchpath=[file://{Path(__file__).parent / 'conf'}]",
-        "decoder=toy",
-        f"decoder._target_=toys.{decoder}",
-        "metric=[psnr]",
-        "tracking=none",
-        "report=null",
-        "seeds=2",
-        *more,
-    ]
-
-
-def run_slowly(pictures: str, out: str) -> None:
-    """A run that a test kills. Here, because another process finds this module by its name.
-
-    (`tests.qa.test_run` it would look for in torch-fidelity, which installs a package `tests`.)
-    """
-    from qa.run import evaluate
-
-    evaluate(*toy_overrides(Path(pictures), "Sampler", "+decoder.delay=0.02", f"out={out}"))

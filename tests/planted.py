@@ -85,3 +85,19 @@ class Batching(Sampler):
         if len({single.shape for single in singles}) > 1:
             return [self.network(single[None])[0] for single in singles]
         return list(self.network(torch.stack(singles)))
+
+
+class Cropping(Sampler):
+    """Gives a batch pictures of another size."""
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[torch.Tensor]:
+        found = super().decode(requests)
+        return [pixels[:, 1:] for pixels in found] if len(requests) > 1 else found
+
+
+class Overflowing(Sampler):
+    """Has no finite numbers for a batch."""
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[torch.Tensor]:
+        found = super().decode(requests)
+        return [pixels / 0 for pixels in found] if len(requests) > 1 else found

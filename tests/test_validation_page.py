@@ -71,5 +71,6 @@ def test_an_experiment_gives_the_same_figures_again(script):
         name: gates.experiments(50)[name]
         for name in ("grid normal 50 1 0.0", "rate 0.9 0.05 1 24 gate")
     }
-    assert gates.measured(chosen, 1, 60) == {name: list(one()) for name, one in chosen.items()}
-    assert gates.measured(chosen, 1, -1) == {}
+    expected = {name: list(one()) for name, one in chosen.items()}
+    assert dict(gates.measured(chosen, 1, 60)) == expected
+    assert dict(gates.measured(chosen, 1, -1)) == {}

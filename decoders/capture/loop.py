@@ -19,7 +19,7 @@ import torch
 from decoders.latents import file_of, metadata, write
 from qa.errors import QaError, UsageError
 from qa.files import digest
-from qa.plan import content
+from qa.seeds import content
 from qa.types import Latent, LatentSpace, Sample
 
 IDENTITY = "identity"

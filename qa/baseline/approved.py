@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -60,10 +60,21 @@ class Approved:
     tolerances: tuple[dict[str, Any], ...] = ()
     """Measured differences between environment classes (`add_tolerance`)."""
 
-    def tolerance(self, one: str, other: str) -> dict[str, Any] | None:
-        """What was measured between two environment classes, in either order; the latest."""
+    def tolerance(
+        self, one: str, other: str, decoders: Collection[str] | None = None
+    ) -> dict[str, Any] | None:
+        """What was measured between two environment classes, in either order; the latest.
+
+        With `decoders`, of these alone: how far two machines differ depends on the decoder. An
+        entry that names none holds for all.
+        """
         pair = sorted((one, other))
-        found = [entry for entry in self.tolerances if entry["environments"] == pair]
+        found = [
+            entry
+            for entry in self.tolerances
+            if entry["environments"] == pair
+            and (decoders is None or entry.get("decoder", "") in {"", *decoders})
+        ]
         return max(found, key=lambda entry: str(entry["measured"]), default=None)
 
 

@@ -20,6 +20,11 @@ from qa.baseline.objects import kept
 from qa.results import Results, load
 from qa.store import RunFolder
 
+BY_HAND = "given on the command line"
+"""The reason of a margin that `qa judge --margin` was given."""
+CHARGED = ("regression", "equivalence")
+"""Gates whose rows are the harm against the baseline (the anchor's say it a second time)."""
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -63,6 +68,12 @@ def unfit(run: RunFolder) -> Refusal | None:
     finished = run.verdict_file.is_file() and record.get("finished")
     if not finished or not all(file.is_file() for file in kept(run)):
         return Refusal("It is not finished.", "run the same command again: it continues")
+    also = (record.get("environment") or {}).get("also")
+    if also:
+        return Refusal(
+            f"It was made in several environment classes: also in {', '.join(also)}.",
+            "run it anew on one machine, with out=DIR",
+        )
     if record["unavailable"]:
         names = sorted(record["unavailable"])
         return Refusal(
@@ -136,7 +147,30 @@ def rejected(
             f"mend the decoder; or accept it by name: qa baseline approve {standing.suite} "
             f"--gate {row_name(failed[0])} --reason WHY --until YYYY-MM-DD",
         )
-    return None if anew or standing.present is None else _invalid(verdict, standing, today)
+    invalid = None if anew or standing.present is None else _invalid(verdict, standing, today)
+    return invalid or _lax(verdict, standing.run, anew)
+
+
+def _lax(verdict: Mapping[str, Any], run: RunFolder, anew: bool) -> Refusal | None:
+    """Why a verdict asked less than the run was to be asked: terms, gates, or an earlier look."""
+    asked, own = verdict.get("use_case"), run.record()["use_case"]
+    by_hand = [row_name(row) for row in verdict["gates"] if row.get("margin_why") == BY_HAND]
+    again = f"qa judge {run.path} --save, then promote it"
+    if asked != own or by_hand:
+        what = f"margins given by hand ({', '.join(by_hand)})" if by_hand else f"use case {asked}"
+        return Refusal(f"It was judged by {what}, not by its own use case {own}.", again)
+    if not anew and not any(row["gate"] in CHARGED for row in verdict["gates"]):
+        return Refusal(
+            "Its verdict compares no metric with the present baseline.",
+            f"run it with gate=[regression,…]; or {again}",
+        )
+    failed = [e for e in (verdict.get("look") or {}).get("history", ()) if e["state"] == "FAIL"]
+    if failed:
+        return Refusal(
+            f"It FAILED at look {failed[0]['number']}, with {failed[0]['pictures']} pictures.",
+            "a later look does not undo that: mend the decoder",
+        )
+    return None
 
 
 def _invalid(verdict: Mapping[str, Any], standing: Standing, today: date) -> Refusal | None:
@@ -153,15 +187,24 @@ def _invalid(verdict: Mapping[str, Any], standing: Standing, today: date) -> Ref
 
 
 def charges(verdict: Mapping[str, Any], waivers: Sequence[Waiver], today: date) -> dict[str, float]:
-    """Harm that promoting the run accepts, by metric: PASS-DRIFT rows, and waived ones."""
+    """Harm that promoting the run accepts, by metric: small losses, and waived ones.
+
+    The same once only, whether regression or equivalence (which has no PASS-DRIFT) let it pass.
+    """
     found: dict[str, float] = {}
     for row in verdict["gates"]:
-        taken = row["state"] == "PASS-DRIFT" or (
+        drifted = row["state"] == "PASS-DRIFT" or (row["state"] == "PASS" and _worse(row))
+        taken = drifted or (
             row["state"] in {"FAIL", "INCONCLUSIVE"} and _waiver(row, waivers, today) is not None
         )
-        if row["gate"] == "regression" and taken and (row["estimate"] or 0.0) > 0:
-            found[row["metric"]] = float(row["estimate"])
+        harm = float(row["estimate"] or 0.0)
+        if row["gate"] in CHARGED and taken and harm > 0:
+            found[row["metric"]] = max(harm, found.get(row["metric"], 0.0))
     return found
+
+
+def _worse(row: Mapping[str, Any]) -> bool:
+    return row.get("low") is not None and row["low"] > 0
 
 
 def used(verdict: Mapping[str, Any], waivers: Sequence[Waiver], today: date) -> list[Waiver]:

@@ -12,6 +12,7 @@ which drift counts anew.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -29,6 +30,8 @@ from qa.store import RunFolder
 
 RECORDS = ("record.json", "config.yaml")
 """Files that say when and how a run was started: they differ between two equal runs."""
+KINDS = ("regression", "equivalence", "anchor", "tail", "cost", "threshold", "reproducibility")
+"""Gates that a waiver may name, alone or before a metric."""
 ANCHOR: dict[str, Any] = {"drift": {}, "anchor": None}
 """Of an object that is its own anchor."""
 
@@ -121,10 +124,26 @@ def approve(
             "Who meets it later has to know what was accepted, and why.",
             "--gate regression/psnr --reason WHY",
         )
+    _spelled(gate, known)
     contents = tuple(sorted(line.content[:SHORT] for line in known.baselines))
     waiver = Waiver(gate, who(by), reason, last_day(until, today), today.isoformat(), contents)
     known.with_waiver(waiver).write()
     return known.file
+
+
+def _spelled(gate: str, known: Pointer) -> None:
+    """Warn of a waiver that names neither a kind of gate nor a metric of the baselines."""
+    kind, _, metric = gate.rpartition("/")
+    objects_of = (objects.opened(known.file, line.content, line.where) for line in known.baselines)
+    metrics = {name for _, entry in objects_of for name in entry["fingerprints"]}
+    if kind in KINDS or metric in KINDS or (not kind and metric in metrics):
+        return
+    warnings.warn(
+        f"{gate} is no gate and no metric of {known.suite}'s baseline: the waiver may cover "
+        f"nothing. Metrics: {', '.join(sorted(metrics))}; gates: {', '.join(KINDS)}.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def add_tolerance(

@@ -111,14 +111,16 @@ def _why(options: argparse.Namespace) -> int:
 
 def _approve(options: argparse.Namespace) -> int:
     from qa import baseline
+    from qa.terminal import warnings_as_lines
 
-    file = baseline.approve(
-        options.suite,
-        options.baselines,
-        gate=options.gate,
-        reason=options.reason,
-        until=options.until,
-        by=options.by,
-    )
+    with warnings_as_lines():
+        file = baseline.approve(
+            options.suite,
+            options.baselines,
+            gate=options.gate,
+            reason=options.reason,
+            until=options.until,
+            by=options.by,
+        )
     print(f"{file} waives {options.gate} until {options.until}; commit it to share the decision")
     return 0

@@ -31,6 +31,7 @@ def _repro(options: argparse.Namespace) -> int:
     from qa.config import compose
     from qa.repro.check import check
     from qa.repro.options import ROOT, asked, variations
+    from qa.repro.options import check as refuse
     from qa.repro.rows import CLAIMS
 
     config = compose(options.overrides, options.config_dir, ROOT)
@@ -38,6 +39,7 @@ def _repro(options: argparse.Namespace) -> int:
         print(config.resolved(), end="")
         return 0
     if options.dry_run:
+        refuse(config)
         for level in asked(config.tree):
             print(f"{level}  {CLAIMS[level]}")
         for variation in variations(config.tree):

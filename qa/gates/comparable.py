@@ -43,7 +43,41 @@ def _samples(candidate: Results, baseline: Results) -> list[str]:
     ]
     if changed:
         problems.append(f"samples: {len(changed)} have another reference, e.g. {changed[0]!r}")
+    suites = [arm.record.get("suite_digest") for arm in (candidate, baseline)]
+    if not problems and None not in suites and suites[0] != suites[1]:
+        ours, theirs = map(_short, suites)
+        problems.append(f"samples: suite {ours} against {theirs}, so other prompts")
     return problems
+
+
+def copies(candidate: Results) -> str:
+    """Which pictures are there more than once, under other ids; empty if none is.
+
+    Copies say the same thing again: counted as pictures they make an interval too narrow.
+    """
+    seen: dict[str, list[str]] = {}
+    for name in sorted(candidate.digests):
+        mark = candidate.digests[name]
+        if mark is not None:
+            seen.setdefault(mark, []).append(name)
+    again = [names for names in seen.values() if len(names) > 1]
+    if not again:
+        return ""
+    count = sum(len(names) - 1 for names in again)
+    return (
+        f"samples: {count} pictures are copies of others, e.g. {again[0][1]!r} of "
+        f"{again[0][0]!r}; they are no independent evidence"
+    )
+
+
+def other_latents(candidate: Results, baseline: Results) -> str:
+    """A sentence where both arms decoded latents of one space that are not the same."""
+    records = (candidate.record, baseline.record)
+    spaces, marks = ([r.get(key) for r in records] for key in ("space", "latents_digest"))
+    if None in (*spaces, *marks) or spaces[0] != spaces[1] or marks[0] == marks[1]:
+        return ""
+    ours, theirs = map(_short, marks)
+    return f"latents: the arms decoded other latents ({ours} against {theirs})."
 
 
 def mismatched(candidate: Results, baseline: Results) -> dict[str, str]:
@@ -68,6 +102,12 @@ def environment_of(results: Results) -> str | None:
     return None if found is None else str(found)
 
 
+def classes_of(results: Results) -> list[str]:
+    """All environment classes that a run was made in: several if it was continued elsewhere."""
+    environment = results.record.get("environment") or {}
+    return sorted(filter(None, {environment.get("class"), *environment.get("also", ())}))
+
+
 def environments(
     candidate: Results, against: Approved, release: bool
 ) -> tuple[list[str], list[str]]:
@@ -76,6 +116,13 @@ def environments(
     Another environment class may move numbers without any change of the decoder. It is a warning,
     and under `release` a problem, unless the difference between just these two was measured.
     """
+    mixed = [
+        f"environment: the {arm} was made in several classes: {', '.join(classes)}"
+        for arm, results in (("candidate", candidate), ("baseline", against.results))
+        if len(classes := classes_of(results)) > 1
+    ]
+    if mixed:
+        return (mixed, []) if release else ([], [f"{told}." for told in mixed])
     ours, theirs = environment_of(candidate), environment_of(against.results)
     if ours is None or theirs is None:
         arm = "candidate" if ours is None else "baseline"
@@ -84,7 +131,8 @@ def environments(
     if ours == theirs:
         return [], []
     told = f"environment: class {ours} against {theirs}{_fields(candidate, against.results)}"
-    measured = against.tolerance(ours, theirs)
+    decoders = [str(arm.record.get("decoder")) for arm in (candidate, against.results)]
+    measured = against.tolerance(ours, theirs, decoders)
     if measured is not None:
         when = str(measured.get("measured", ""))[:10]
         return [], [f"{told}; their difference was measured on {when} and is tolerated."]
@@ -109,7 +157,10 @@ def look_of(results: Results) -> Mapping[str, Any] | None:
 
 def not_first(candidate: Results, baseline: Results) -> list[str]:
     """Why a look's pictures are not those that its plan registered; empty if they are."""
-    first = set(look_order(baseline.samples)[: len(candidate.samples)])
+    planned = int(candidate.record["look"]["pictures"])
+    if len(candidate.samples) != planned:
+        return [f"samples: the look has {len(candidate.samples)} of its {planned} pictures"]
+    first = set(look_order(baseline.samples)[:planned])
     strangers = sorted(set(candidate.samples) - first)
     if not strangers:
         return []

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from qa.environment import differences
 from qa.errors import QaError
 from qa.gates.case import Case
-from qa.gates.comparable import environment_of
+from qa.gates.comparable import classes_of, environment_of
 from qa.gates.margins import Margin
 from qa.gates.rows import Row, numbers, row
 from qa.results import Results
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     Seconds = NDArray[np.float64]
 
 REPLICATES = 2000
+LEAST = 20
+"""Pictures below which the interval errs too often: of 12 (8, 2) pictures the one of the 95th
+percentile in 11 % (16 %, 27 %) of all cases instead of 5 % (lognormal times)."""
 HARDWARE = ("model", "count", "name", "memory_bytes")
 
 
@@ -52,6 +55,8 @@ class Cost:
         tables = [_decoded(arm, case) for arm in (case.candidate, case.baseline)]
         if not why and any(table is None for table in tables):
             why = "an arm holds no decode times"
+        if not why:
+            why = _lost(case)
         rows = []
         if "latency" in case.use.cost:
             margin = case.use.cost["latency"]
@@ -91,6 +96,9 @@ def _latency(ours: pd.DataFrame, theirs: pd.DataFrame, margin: Margin, case: Cas
             continue
         harm = _bootstrap(pairs, statistic, case.confidence)
         outcome = non_inferiority(harm, 0, margin.value, case.confidence)
+        if pairs.shape[1] < LEAST:
+            why = f"{pairs.shape[1]} pictures were decoded warm in both arms; {LEAST} can tell"
+            outcome = Outcome("INCONCLUSIVE", why, LEAST)
         quantile = 0.5 if metric == "latency_median" else 0.95
         values = (float(np.quantile(arm, quantile)) for arm in pairs)
         known = dict(zip(("candidate", "baseline"), values, strict=True))
@@ -188,10 +196,20 @@ def _unlike(candidate: Results, baseline: Results) -> str:
     classes = [environment_of(arm) for arm in (candidate, baseline)]
     if None in classes:
         return "an arm does not say where it was measured"
+    if any(len(classes_of(arm)) > 1 for arm in (candidate, baseline)):
+        return "an arm was measured in several environment classes"
     if classes[0] != classes[1]:
         return f"measured in environment class {classes[0]} against {classes[1]}"
     other = differences(*(_hardware(arm) for arm in (candidate, baseline)))
     return f"measured on other hardware ({'; '.join(other)})" if other else ""
+
+
+def _lost(case: Case) -> str:
+    """Which pictures have no decode to time: failing on the slow ones is not fast."""
+    lost = [*case.candidate.failures, *case.baseline.failures]
+    if not lost:
+        return ""
+    return f"{len(lost)} pictures are missing, e.g. {lost[0]['sample']!r}: {lost[0]['why']}"
 
 
 def _hardware(results: Results) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qa.baseline.eligibility import BY_HAND
 from qa.errors import UsageError
 
 
@@ -78,7 +79,7 @@ def parse(pairs: Sequence[str]) -> dict[str, Margin]:
                 "",
                 "write --margin METRIC=VALUE, or METRIC=3% for a share of the baseline's value",
             ) from error
-        found[metric] = Margin(size, "given on the command line", relative=share)
+        found[metric] = Margin(size, BY_HAND, relative=share)
     return found
 
 

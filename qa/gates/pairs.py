@@ -43,9 +43,7 @@ def worst_seed(candidate: Results, baseline: Results, metric: str, better: str) 
 
 def table(results: Results, metric: str) -> pd.DataFrame:
     """Values by sample (rows) and seed (columns), for all samples and seeds; NaN for none."""
-    rows = results.scores[results.scores["metric"] == metric]
-    values = rows.pivot(index="sample", columns="seed", values="value")
-    return values.reindex(index=results.samples, columns=sorted(results.scores["seed"].unique()))
+    return results.by_seed(metric)
 
 
 def harm_interval(

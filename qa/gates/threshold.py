@@ -15,9 +15,11 @@ from qa.gates import pairs, sets
 from qa.gates.case import Case
 from qa.gates.margins import number
 from qa.gates.rows import Row, numbers, row
-from qa.stats import Interval, mean_interval
+from qa.stats import CONFIDENCE, Interval, mean_interval
 from qa.stats.decide import Outcome, threshold
 
+SET = "set"
+"""How the interval of a set metric was found: by the metric, when it was measured."""
 WAYS = {"at_least": "higher", "at_most": "lower"}
 
 
@@ -48,6 +50,11 @@ class Threshold:
         missed = None if value is None else _missed(value, limit, pairs.sign(better))
         if value is None or missing:
             outcome = Outcome("INVALID", told or f"{metric} was not measured", None)
+        elif value.method == SET and case.confidence != CONFIDENCE:
+            kept = f"{metric} keeps a {CONFIDENCE:.0%} interval, and this look decides at another"
+            outcome = Outcome("INCONCLUSIVE", kept, None)
+        elif value.method == SET and value.low is None:
+            outcome = Outcome("INCONCLUSIVE", f"{metric} has no interval", None)
         else:
             outcome = threshold(value, limit, better, case.confidence)
         return row(
@@ -84,7 +91,7 @@ def _value(metric: str, case: Case) -> tuple[Interval | None, int, str]:
         return None, 0, ""
     if sets.is_set(metric, results):
         found = sets.row(metric, results)
-        value = Interval(found["mean"], found["low"], found["high"], None, found["count"], "set")
+        value = Interval(found["mean"], found["low"], found["high"], None, found["count"], SET)
         return (None if found["missing"] else value), int(found["missing"]), str(found["why"])
     by_picture = results.by_picture(metric)
     missing = int(by_picture.isna().sum())

@@ -45,7 +45,7 @@ def check(config: Config, progress: Progress | None = None) -> Reproduction:
     """
     tree = config.tree
     levels = options.asked(tree)
-    options.check(tree)
+    options.check(config)
     variations = options.variations(tree)
     if tree.against:
         across.opened_run(tree.against)
@@ -61,14 +61,15 @@ def check(config: Config, progress: Progress | None = None) -> Reproduction:
             config, changes, scratch=Path(place), folder=Path(place), pictures=tree.pictures
         )
         bench.folder = _folder(config, bench)
-        found = []
+        found: list[Row] = []
         for done, level in enumerate(levels):
             if progress:
                 progress(done, len(levels))
             found.append(_level(level, bench, variations))
+            document = _written(bench, found)  # what was shown stays shown if the next is stopped
         if progress:
             progress(len(levels), len(levels))
-    return _written(bench, found)
+    return Reproduction(bench.folder, document)
 
 
 def _level(level: str, bench: Bench, variations: list[options.Variation]) -> Row:
@@ -113,7 +114,7 @@ def _folder(config: Config, bench: Bench) -> Path:
     return Path(config.tree.runs) / name
 
 
-def _written(bench: Bench, found: list[Row]) -> Reproduction:
+def _written(bench: Bench, found: list[Row]) -> dict[str, Any]:
     job = bench.job
     fields = environment.decides(job.resolved_numerics)
     about: dict[str, Any] = {
@@ -131,4 +132,4 @@ def _written(bench: Bench, found: list[Row]) -> Reproduction:
     before = rows.earlier(file, job.plan.digest, about["environment"]["class"])
     document = rows.document(about, found, before, now())
     write_json(file, document)
-    return Reproduction(bench.folder, document)
+    return document

@@ -10,7 +10,7 @@ from qa.repro.bench import Bench, ChildFailed, inputs
 from qa.repro.divergence import Divergence, first, located
 from qa.repro.measures import moved
 from qa.repro.rows import Row, from_difference, invalid
-from qa.repro.trace import Observed, Run, Trace, batched, traced
+from qa.repro.trace import Observed, Run, Trace, batched, chunks, traced
 from qa.types import Unit
 
 BATCHES = (1, 2, 4, 8)
@@ -78,10 +78,10 @@ def batches(bench: Bench) -> Row:
     for batch, backwards in [*((size, False) for size in BATCHES), (PLACES, True)]:
         ordered = units[::-1] if backwards else units
         trace, sizes = _in_batches(bench, ordered, batch, alone)
-        if trace.failed:
-            return invalid("R4", compared, f"in batches of {batch}: {_failure(trace)}")
-        if max(sizes) != batch:
-            return invalid("R4", compared, f"no batch of {batch} could be decoded as one")
+        if sizes != chunks(units, batch):
+            return invalid("R4", compared, f"not every batch of {batch} could be decoded as one")
+        if trace.failed:  # what alone gives a picture
+            return Row("R4", "FAIL", compared, f"in batches of {batch}: {_failure(trace)}", False)
         if _differs(alone, trace):
             shift = moved(bench.job, alone.pixels, trace.pixels, units)
             worst.append(compare.difference(alone.pixels, trace.pixels, shift))

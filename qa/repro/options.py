@@ -30,6 +30,9 @@ SHORT = {
 """Word of `vary` → the key that it stands for."""
 
 
+_ABSENT = object()
+
+
 @dataclass
 class ReproSchema(RunSchema):
     """Every key of conf/repro.yaml: those of a run, and these."""
@@ -85,11 +88,21 @@ def asked(tree: Any) -> tuple[str, ...]:
     return tuple(level for level in LEVELS if level in chosen)
 
 
-def check(tree: Any) -> None:
-    """UsageError for counts that cannot work."""
+def check(config: Config) -> None:
+    """UsageError for counts and variations that cannot work."""
+    tree = config.tree
     for name in ("pictures", "repeats"):
         if tree[name] < 1:
             raise UsageError(f"{name}={tree[name]} cannot work.", "It is a count, 1 or more.")
+    for variation in variations(tree):
+        for key in variation.changes:
+            if OmegaConf.select(tree, key, default=_ABSENT) is _ABSENT:
+                raise UsageError(
+                    f"vary={variation.name} cannot work.",
+                    f"The configuration has no key {key}.",
+                    "`qa repro --cfg` prints every key with its value",
+                )
+        OmegaConf.to_object(edited(config, variation.changes).tree.numerics)
 
 
 def variations(tree: Any) -> list[Variation]:

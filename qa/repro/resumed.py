@@ -62,7 +62,12 @@ def however_run(bench: Bench) -> Row:
         f"pictures, scores and verdict of {count} pictures x {bench.job.plan.seeds} seeds: "
         f"{', '.join(ways)}, resume after kill -9"
     )
-    plain = _carried_out(replace(bench.job, folder=RunFolder(bench.scratch / "plain")))
+    whole = RunFolder(bench.scratch / "plain")
+    plain = _carried_out(replace(bench.job, folder=whole))
+    if failures := whole.verdict()["failures"]:
+        lost = failures[0]
+        why = f"{lost['sample']} seed {lost['seed']} was not decoded: {lost.get('why')}"
+        return invalid("R3", compared, why)
     differ = []
     for name, executor in ways.items():
         folder = RunFolder(bench.scratch / name.replace(" ", "-"))

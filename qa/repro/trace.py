@@ -16,10 +16,10 @@ from functools import partial
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from qa import stages
-from qa.plan import content
+from qa import images, stages
+from qa.seeds import content
 from qa.types import Decoder, DecodeRequest, Unit
-from qa.worker import Worker
+from qa.worker import Shot, Worker
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -122,8 +122,9 @@ def traced(
             for k, call in enumerate(calls)
         }
         (shot,) = raw.shots
-        if shot.pixels is None:
-            failed[name] = shot.why
+        why = _lost(shot)
+        if shot.pixels is None or why:
+            failed[name] = why
             continue
         pixels[name] = shot.pixels
         value = _find(recorder, keep)
@@ -150,30 +151,47 @@ def batched(
         raws = worker.decode([worker.load(unit) for unit in units], batch)
         for raw in raws:
             worker.finish(raw)
-    chunks = [len(units[start : start + batch]) for start in range(0, len(units), batch)]
     digests: dict[str, dict[str, str]] = {label(unit): {} for unit in units}
     kept: dict[str, Tensor] = {}
     for stage, calls in recorder.calls.items():
         for place, unit in enumerate(units):
             name = label(unit)
             wanted = sum(base_name(known) == stage for known in single.digests.get(name, ()))
-            found = _of(calls, place, len(units), chunks, wanted, unit)
+            found = _of(calls, place, len(units), chunks(units, batch), wanted, unit)
             for k, call in enumerate(found):
                 digests[name][numbered(stage, k)] = call.whole
                 if numbered(stage, k) == keep and call.value is not None:
                     kept[name] = call.value
-    pixels = {label(raw.loaded.unit): raw.shots[0].pixels for raw in raws}
+    shots = {label(raw.loaded.unit): raw.shots[0] for raw in raws}
+    failed = {name: why for name, shot in shots.items() if (why := _lost(shot))}
+    pixels = {name: shot.pixels for name, shot in shots.items() if name not in failed}
     return Trace(
         digests,
         {name: found for name, found in pixels.items() if found is not None},
         kept,
-        {label(raw.loaded.unit): shot.why for raw in raws for shot in raw.shots if shot.why},
+        failed,
         tuple(sorted(undetermined)),
     )
 
 
+def chunks(units: Sequence[Unit], batch: int) -> list[int]:
+    """How many units each batch has; the last may be partial."""
+    return [len(units[start : start + batch]) for start in range(0, len(units), batch)]
+
+
+def _lost(shot: Shot) -> str:
+    """Why a shot gives no picture, or ""."""
+    if shot.pixels is None:
+        return shot.why
+    try:
+        images.quantise(shot.pixels)
+    except images.NotFinite as error:
+        return str(error)
+    return ""
+
+
 def _of(
-    calls: list[Call], place: int, count: int, chunks: list[int], wanted: int, unit: Unit
+    calls: list[Call], place: int, count: int, sizes: list[int], wanted: int, unit: Unit
 ) -> list[Call]:
     """The calls of one stage that belong to the unit at `place`; [] where that is not clear."""
     if calls[0].key is not None:
@@ -181,13 +199,13 @@ def _of(
         return [call for call in calls if call.key == own][:wanted]
     if wanted and len(calls) == wanted * count:
         return calls[place * wanted : (place + 1) * wanted]
-    if wanted and len(calls) == wanted * len(chunks):
+    if wanted and len(calls) == wanted * len(sizes):
         chunk, row = 0, place
-        while row >= chunks[chunk]:
-            row -= chunks[chunk]
+        while row >= sizes[chunk]:
+            row -= sizes[chunk]
             chunk += 1
         own_chunk = calls[chunk * wanted : (chunk + 1) * wanted]
-        if all(len(call.rows) == chunks[chunk] for call in own_chunk):
+        if all(len(call.rows) == sizes[chunk] for call in own_chunk):
             return [
                 Call(
                     None, call.rows[row], (), None if call.value is None else call.value[row][None]

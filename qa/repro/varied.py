@@ -131,6 +131,7 @@ def _varied(bench: Bench, variation: Variation) -> Iterator[Run]:
 
         tree = edited(bench.config, changes).tree
         settings = OmegaConf.to_object(tree.numerics)  # type: ignore[assignment]
+        _effective(bench, variation, settings)
     elif variation.changes:
         job = prepare(edited(bench.config, changes))
         decoder, settings = job.decoder, job.numerics
@@ -144,6 +145,21 @@ def _varied(bench: Bench, variation: Variation) -> Iterator[Run]:
             return traced(worker, bench.units(), watch=watch, keep=keep)
 
         yield run
+
+
+def _effective(bench: Bench, variation: Variation, settings: Numerics) -> None:
+    """QaError for settings that leave everything as it is: equality would show nothing."""
+    device = str(bench.job.resolved_numerics["device"])
+    there = numerics.describe(settings, device)
+    changed = {key for key, value in there.items() if bench.job.resolved_numerics[key] != value}
+    if not device.startswith("cuda"):
+        changed -= numerics.CUDA_ONLY
+    if not changed:
+        raise QaError(
+            f"{variation.name} changes nothing here.",
+            "The run has that setting already, or its device does not know it.",
+            "name another value",
+        )
 
 
 @contextmanager

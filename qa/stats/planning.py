@@ -6,11 +6,12 @@ Of harm x_ps for picture p and seed s, with independent A_p and E_ps,
     Var of the mean of N pictures with S seeds each = (sb² + sw²/S) / N
 
 (Miller, "Adding error bars to evals", 2024, 3.2 and 5: ω² + σ²/K). A test at one-sided α finds a
-true harm m with probability `power` from
+true harm m with probability `power` from N pictures on, where
 
-    N = (z(1-α) + z(power))² (sb² + sw²/S) / m²
+    N = (t(1-α) + t(power))² (sb² + sw²/S) / m²        t of N - 1 degrees of freedom
 
-pictures on; solved for m that is the minimum detectable effect.
+and solved for m that is the minimum detectable effect. With normal quantiles, as Miller has it, the
+power at N = 24 would be 4 points less than promised.
 """
 
 from __future__ import annotations
@@ -84,19 +85,20 @@ def components(table: ArrayLike) -> Components | None:
 def mde(
     parts: Components, pictures: int, seeds: int, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Smallest true harm that so many pictures and seeds find with this power."""
-    return _quantiles(alpha, power) * math.sqrt(parts.variance(seeds) / pictures)
+    """Smallest true harm that so many pictures (at least 2) and seeds find with this power."""
+    found = t_quantile(1 - alpha, pictures - 1) + t_quantile(power, pictures - 1)
+    return found * math.sqrt(parts.variance(seeds) / pictures)
 
 
 def pictures_for(
     parts: Components, margin: float, seeds: int, alpha: float = 0.05, power: float = 0.8
 ) -> int:
     """Fewest pictures (at least 2) whose minimum detectable effect is not above the margin."""
-    return max(2, math.ceil(_quantiles(alpha, power) ** 2 * parts.variance(seeds) / margin**2))
-
-
-def _quantiles(alpha: float, power: float) -> float:
-    return z_quantile(1 - alpha) + z_quantile(power)
+    found = z_quantile(1 - alpha) + z_quantile(power)
+    count = max(2, math.ceil(found**2 * parts.variance(seeds) / margin**2))
+    while mde(parts, count, seeds, alpha, power) > margin:  # t needs a few more than z
+        count += 1
+    return count
 
 
 def best_seeds(parts: Components, cost_ratio: float, most: int = 16) -> int:
@@ -146,16 +148,17 @@ def _ends(seen: Interval, confidence: float) -> Callable[[int], tuple[float, flo
     """Expected ends by number of pictures, by the method of the interval."""
     mean, sd, count = seen.mean, seen.sd or 0.0, seen.count
     low, high = seen.low or 0.0, seen.high or 0.0
+    z, square = z_quantile((1 + confidence) / 2), sd**2 * (count - 1) / count + mean**2
 
     def by_t(n: int) -> tuple[float, float]:
         half = t_quantile((1 + confidence) / 2, n - 1) * sd / math.sqrt(n)
         return mean - half, mean + half
 
     def by_counts(n: int) -> tuple[float, float]:
-        squares = (sd**2 * (count - 1) / count + mean**2) * n
-        centre, error = adjusted(mean * n, squares, n)
-        half = z_quantile((1 + confidence) / 2) * float(error)
-        return centre - half, centre + half
+        error = (high - low) / 2 / z
+        added = (error * (count + 2)) ** 2 + (mean * count) ** 2 / (count + 2) - square * count
+        centre, error = adjusted(mean * n, square * n + added, n)
+        return centre - z * float(error), centre + z * float(error)
 
     def by_scale(n: int) -> tuple[float, float]:
         """Both widths fall as 1/√n; the longer one of skewed values falls faster."""

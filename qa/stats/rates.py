@@ -25,11 +25,11 @@ def rate_interval(
     Student's interval has no width as soon as no picture differs, and passes too often. With
     d_i in {-1, 0, 1} and N' = N + 2,
 
-        Δ = Σd / N'        var = (Σd² + 1 - (Σd)² / N') / N'²        Δ ± z(1-α) √var
+        Δ = Σd / N'        var = (Σd² + 1/S - (Σd)² / N') / N'²        Δ ± z(1-α) √var
 
-    For more seeds d_i is the picture's mean over them: the picture stays the unit, and the two
-    pictures that are added count fully. Elsewhere `mean_interval` of d. ValueError for other
-    values or shapes.
+    For S > 1 seeds d_i is the picture's mean over them: the picture stays the unit, and what is
+    added shrinks to 1/S like the variance of such a mean (simulated: docs/validation.md). Far from
+    0 and 1 `mean_interval` of d. ValueError for other values or shapes.
     """
     arms = [np.asarray(arm, dtype=np.float64) for arm in (baseline, candidate)]
     shapes = [arm.shape for arm in arms]
@@ -43,14 +43,14 @@ def rate_interval(
     ends = [min(rate, 1 - rate) for rate in (float(arm.mean()) for arm in arms)]
     if shapes[0][1] > 1 and min(ends) >= NEAR:
         return mean_interval(harm, confidence)
-    return _paired_counts(harm, confidence)
+    return _paired_counts(harm, 1 / shapes[0][1], confidence)
 
 
-def _paired_counts(harm: Array, confidence: float) -> Interval:
+def _paired_counts(harm: Array, added: float, confidence: float) -> Interval:
     found, squares = sample(harm), math.fsum(harm**2)
     if found.count == 1:
         return Interval(found.mean, None, None, None, 1, "paired counts")
-    centre, error = adjusted(math.fsum(harm), squares, found.count)
+    centre, error = adjusted(math.fsum(harm), squares + added, found.count)
     half = z_quantile((1 + confidence) / 2) * float(error)
     p_worse = float(z_above(centre / error))
     ends = centre - half, centre + half
@@ -58,9 +58,9 @@ def _paired_counts(harm: Array, confidence: float) -> Interval:
 
 
 def adjusted(total: Any, squares: Any, count: float) -> tuple[Any, Any]:
-    """Centre and standard error of paired counts from Σd, Σd² (numbers or arrays) and N."""
+    """Centre and standard error from Σd and Σd² + 1/S (numbers or arrays) and N."""
     more = count + 2
-    return total / more, np.sqrt(squares + 1 - total**2 / more) / more
+    return total / more, np.sqrt(squares - total**2 / more) / more
 
 
 def clopper_pearson(

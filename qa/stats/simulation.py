@@ -130,7 +130,8 @@ def rate_p_values(
     pictures, seeds = baseline.shape[1:]
     rates = [arm.mean(axis=(1, 2)) for arm in (baseline, candidate)]
     harm = baseline.mean(axis=2) - candidate.mean(axis=2)
-    centre, error = adjusted(harm.sum(axis=1), (harm**2).sum(axis=1), pictures)
+    squares = (harm**2).sum(axis=1) + 1 / seeds
+    centre, error = adjusted(harm.sum(axis=1), squares, pictures)
     found = _normed(centre - truth, error, z_above)
     ends = np.minimum(*(np.minimum(rate, 1 - rate) for rate in rates))
     middle = np.flatnonzero(ends >= NEAR) if seeds > 1 else np.empty(0, dtype=np.int64)

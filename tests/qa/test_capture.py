@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import tiny_pipelines
 import torch
-from conftest import make_pictures
 from omegaconf import OmegaConf
+from toyruns import make_pictures
 
 from decoders.latents import StoredLatents
 from qa import assets

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import toy_overrides
+from toyruns import toy_overrides
 from toys import Pool, Sampler
 
 import qa

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import make_pictures, toy_overrides
+from toyruns import make_pictures, toy_overrides
 
 from qa.cli import run
 

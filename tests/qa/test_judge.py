@@ -163,6 +163,32 @@ def test_a_failure_beside_an_invalid_gate_still_fails():
     assert state(Results("arm", frame, {}, {}), base, margins) == "FAIL"
 
 
+def test_a_planned_seed_without_any_row_is_missing():
+    one, two = ({"record": {"seeds": count}} for count in (2, 3))
+    assert state(arm(**one), arm(**one)) == "PASS"
+    verdict = judge(arm(**two), arm(**two), MARGINS)
+    assert (verdict["exit_code"], verdict["gates"][0]["missing"]) == (5, 24)
+
+
+def test_a_look_must_have_the_pictures_that_it_counts():
+    from qa.plan import look_order
+
+    whole = arm()
+    first = look_order(whole.samples)[:8]
+    look = {"number": 1, "of": 2, "pictures": 8, "planned": 24, "sizes": [8, 24],
+            "scheme": "pocock", "alpha": 0.03, "spent": 0.03, "history": []}  # fmt: skip
+
+    def cut(names):
+        scores = whole.scores[whole.scores["sample"].isin(names)]
+        return Results("arm", scores, {"look": look}, {})
+
+    assert state(cut(first), whole) == "PASS"
+    lost = judge(cut(first[:-1]), whole, MARGINS)
+    assert (lost["exit_code"], lost["problems"]) == (
+        5, ["samples: the look has 7 of its 8 pictures"]
+    )  # fmt: skip
+
+
 def facts(mark: str) -> dict:
     return {"facts": {"psnr": {"fingerprint": mark, "better": "higher", "unit": "dB"}}}
 
@@ -175,11 +201,12 @@ def facts(mark: str) -> dict:
         ({"pictures": 23}, "samples: 1 only in the candidate, e.g. 'p23'"),
         ({"seeds": 3}, "seeds: [0, 1] in the candidate, [0, 1, 2] in the baseline"),
         ({"record": {"limited": True}}, "the baseline is a limited run"),
+        ({"record": facts("a") | {"suite_digest": "other"}}, "suite same against other"),
     ],
 )
 def test_arms_that_do_not_match_are_invalid_and_say_why(changes, said):
     digests = {f"p{i:02d}": "d" for i in range(24)}
-    candidate = arm(record=facts("a"), digests=digests)
+    candidate = arm(record=facts("a") | {"suite_digest": "same"}, digests=digests)
     baseline = arm(**({"record": facts("a"), "digests": digests} | changes)) if set(changes) <= {
         "record", "digests"} else arm(record=facts("a"), **changes)  # fmt: skip
     verdict = judge(candidate, baseline, MARGINS)

@@ -11,6 +11,7 @@ from qa.errors import UsageError
 from qa.gates.margins import Margin
 from qa.gates.regression import Regression
 from qa.gates.tail import Tail
+from qa.gates.threshold import Threshold
 from qa.gates.use_case import load as use_case_of
 from qa.judge import judge
 
@@ -31,8 +32,55 @@ def test_another_environment_class_is_named(policy):
         assert verdict["warnings"] == [f"{said}."]
     else:
         assert (verdict["exit_code"], verdict["problems"]) == (5, [said])
-    same = judge(one, one, MARGINS, policy=policy)
+    same = judge(one, Approved(one, content="e" * 64), MARGINS, policy=policy)
     assert (same["state"], same["warnings"]) == ("PASS", [])
+
+
+def test_a_release_against_a_run_that_nobody_promoted_is_told():
+    one = arm(record=class_of("one"))
+    (said,) = judge(one, one, MARGINS, policy="release")["warnings"]
+    assert said.startswith("The baseline was not promoted")
+    assert judge(one, one, MARGINS)["warnings"] == []
+
+
+def test_copies_of_a_picture_are_no_evidence():
+    record = class_of("one")
+    names = [f"p{i:02d}" for i in range(24)]
+    own = {name: name for name in names}
+    twice = own | {"p05": "p04", "p06": "p04"}
+    clean, copied = (Approved(arm(record=record, digests=d), content="e") for d in (own, twice))
+    said = "samples: 2 pictures are copies of others, e.g. 'p05' of 'p04'"
+    for against in (clean, copied):
+        arms = (against.results, against, MARGINS)
+        found = judge(*arms)
+        strict = judge(*arms, policy="release")
+        if against is clean:
+            assert found["warnings"] == strict["problems"] == []
+        else:
+            assert (found["state"], strict["exit_code"]) == ("PASS", 5)
+            assert found["warnings"][0].startswith(said)
+            assert strict["problems"][0].startswith(said)
+
+
+def test_other_latents_of_one_space_are_told():
+    records = [class_of("one") | {"space": "mini", "latents_digest": d * 64} for d in "ab"]
+    one, other = (arm(record=record) for record in records)
+    (said,) = judge(one, other, MARGINS)["warnings"]
+    assert said == "latents: the arms decoded other latents (aaaaaaaaaaaa against bbbbbbbbbbbb)."
+    assert judge(one, one, MARGINS)["warnings"] == []
+    apart = arm(record=records[1] | {"space": "flux1"})
+    assert judge(one, apart, MARGINS)["warnings"] == []
+
+
+@pytest.mark.parametrize("mixed", ["candidate", "baseline"])
+def test_a_run_that_was_continued_elsewhere_is_of_no_class(mixed):
+    one = arm(record=class_of("one"))
+    both = arm(record={"environment": {"class": "one", "also": ["two"]}})
+    arms = (both, one) if mixed == "candidate" else (one, both)
+    said = f"environment: the {mixed} was made in several classes: one, two"
+    assert judge(*arms, MARGINS, policy="release")["problems"] == [said]
+    verdict = judge(*arms, MARGINS)
+    assert (verdict["state"], verdict["warnings"]) == ("PASS", [f"{said}."])
 
 
 def test_a_measured_difference_between_two_classes_is_tolerated_under_release():
@@ -44,6 +92,27 @@ def test_a_measured_difference_between_two_classes_is_tolerated_under_release():
     assert "was measured on 2026-05-01 and is tolerated" in verdict["warnings"][0]
     other = Approved(two, tolerances=(measured | {"environments": ["one", "three"]},))
     assert judge(one, other, MARGINS, policy="release")["exit_code"] == 5
+
+
+def test_a_tolerance_holds_for_the_decoder_it_was_measured_with():
+    one, two = (
+        arm(record=class_of(name) | {"decoder": f"decoder {name}"}) for name in ("one", "two")
+    )
+    measured = {"environments": ["one", "two"], "measured": "2026-05-01"}
+    for decoder, code in (("decoder two", 0), ("decoder one", 0), ("", 0), ("third", 5)):
+        against = Approved(two, tolerances=(measured | {"decoder": decoder},))
+        assert judge(one, against, MARGINS, policy="release")["exit_code"] == code
+
+
+@pytest.mark.parametrize(
+    ("limited", "policy", "code"), [(True, "release", 5), (True, "pr", 0), (False, "release", 0)]
+)
+def test_a_limited_run_is_no_release_without_a_baseline_either(limited, policy, code):
+    gates = [Threshold({"psnr": {"at_least": 20}})]
+    record = class_of("one") | {"limited": limited}
+    verdict = judge(arm(record=record), None, MARGINS, gates=gates, policy=policy)
+    assert verdict["exit_code"] == code
+    assert any("limit:" in problem for problem in verdict["problems"]) == bool(code)
 
 
 def test_release_wants_to_know_where_and_against_what():

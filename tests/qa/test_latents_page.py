@@ -16,7 +16,7 @@ from qa import seeds
 from qa.capture import ROOT
 from qa.cli import run
 from qa.config import compose
-from qa.plan import content
+from qa.seeds import content
 from qa.types import Sample
 
 ROOTS = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import make_pictures, toy_overrides
+from toyruns import make_pictures, toy_overrides
 
 from qa import baseline
 from qa.cli import run as command
@@ -127,6 +127,21 @@ def test_a_partial_look_is_no_baseline_and_the_last_one_is(many):
     assert command(["baseline", "promote", "mine", "--reason", "whole"]) == 0
 
 
+def test_a_run_that_goes_on_in_another_environment_says_so(many, monkeypatch):
+    first = evaluate(*toy(many, LOOKS)).folder.record()["environment"]
+    same = evaluate(*toy(many, LOOKS, "extend=8")).folder.record()["environment"]
+    assert (first["also"], same["also"]) == ([], []), "negative control"
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    other = evaluate(*toy(many, LOOKS, "extend=16")).folder
+    found = other.record()["environment"]
+    assert found["class"] != first["class"]
+    assert found["also"] == [first["class"]]
+    assert "several environment classes" in baseline.ineligible(other)
+    monkeypatch.delenv("MKL_CBWR")
+    back = evaluate(*toy(many, LOOKS, "extend=16")).folder.record()["environment"]
+    assert (back["class"], back["also"]) == (first["class"], [found["class"]])
+
+
 def test_pictures_that_were_not_registered_are_noticed(many):
     """A look whose pictures somebody chose: a run over four files, dressed up as a look."""
     whole = evaluate(*toy(many, "out=whole"))
@@ -137,7 +152,8 @@ def test_pictures_that_were_not_registered_are_noticed(many):
     record = few.folder.record()
     look = {"number": 1, "of": 2, "pictures": 4, "planned": 16, "sizes": [4, 16],
             "scheme": "pocock", "alpha": 0.03, "spent": 0.03, "history": []}  # fmt: skip
-    few.folder.record_file.write_text(json.dumps(record | {"look": look}))
+    dressed = {"look": look, "suite_digest": whole.folder.record()["suite_digest"]}
+    few.folder.record_file.write_text(json.dumps(record | dressed))
     assert command(["judge", "few", "--baseline", "whole"]) != 5
     rows = few.folder.samples()
     frame = few.scores

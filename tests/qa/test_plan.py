@@ -9,7 +9,8 @@ import pytest
 import toys
 
 from qa import plan
-from qa.plan import code_digest, content, look_at, look_order, make_plan
+from qa.plan import PIPELINE, code_digest, look_at, look_order, make_plan
+from qa.seeds import content, noise
 from qa.types import Knobs, Sample
 
 SAMPLES = [Sample("b", sha256="2"), Sample("a", sha256="1", prompt="a cat")]
@@ -109,3 +110,8 @@ def test_the_order_of_looks_does_not_follow_names():
     assert sorted(order) == names
     assert order != names
     assert order == look_order(names[::-1])
+
+
+def test_what_noise_is_drawn_from_is_part_of_the_pipeline():
+    """A change there changes pictures, so it has to change the ids of units."""
+    assert {content.__module__, noise.__module__} <= set(PIPELINE)

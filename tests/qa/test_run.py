@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import run_slowly, toy_overrides
+from toyruns import run_slowly, toy_overrides
 
 from qa.config import compose
 from qa.errors import QaError, UsageError

@@ -5,9 +5,8 @@ from __future__ import annotations
 from qa import stages
 from qa.config import compose
 from qa.job import prepare
-from qa.plan import content
 from qa.run import evaluate
-from qa.seeds import INITIAL_NOISE, LATENT_NOISE, noise
+from qa.seeds import INITIAL_NOISE, LATENT_NOISE, content, noise
 from qa.stages import digest, together
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import make_pictures
+from toyruns import make_pictures
 
 from decoders.capture.levels import Levels
 from decoders.capture.loop import Item

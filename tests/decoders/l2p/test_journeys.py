@@ -12,7 +12,7 @@ from decoders.latents import write
 from qa.cli import run
 from qa.errors import UsageError
 from qa.images import digest, quantise
-from qa.plan import content
+from qa.seeds import content
 from qa.types import DecodeRequest, Sample
 
 NO_TEXT = ("text._target_=decoders.text.NoText", "~text.path")

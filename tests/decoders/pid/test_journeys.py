@@ -17,7 +17,7 @@ from qa import images
 from qa.cli import run
 from qa.errors import UsageError
 from qa.images import digest, quantise
-from qa.plan import content
+from qa.seeds import content
 from qa.types import DecodeRequest, Sample
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -5,7 +5,7 @@ from approvals import CPU, GPU, LATER, TODAY, make_run, make_verdict, row
 
 from qa import baseline
 from qa.errors import UsageError
-from qa.files import read_json
+from qa.files import read_json, write_json
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +58,17 @@ def test_a_run_that_lacks_a_file(place, name):
     assert baseline.ineligible(run) == "It is not finished."
 
 
+def test_a_run_of_several_environment_classes(place):
+    run = make_run(place / "run")
+    record = run.record()
+    for also, said in (([], ""), (["d" * 12], "several environment classes: also in " + "d" * 12)):
+        write_json(
+            run.record_file, record | {"environment": {**record["environment"], "also": also}}
+        )
+        assert said in baseline.ineligible(run)
+        assert bool(baseline.ineligible(run)) == bool(also)
+
+
 def test_a_run_without_values(place):
     assert baseline.ineligible(make_run(place / "none", (None, None))) == "Its psnr has no value."
     one = make_run(place / "one", (30.0, None, 31.0))
@@ -100,6 +111,26 @@ def test_a_verdict_against_something_else_is_none(place):
             promote(candidate(place, "PASS", row("PASS"), against=against))
         assert f"qa judge {place}/next --save" in refused.value.fix
     promote(candidate(place, "PASS", row("PASS")))  # negative control
+
+
+def test_a_verdict_that_asked_less_than_the_run_was_to_be_asked(place):
+    promote(make_run(place / "first"))
+    by_hand = row("PASS", margin_why="given on the command line")
+    for gate, said in (
+        (by_hand, r"margins given by hand \(regression/psnr\)"),
+        (row("PASS", metric="", gate="tail"), "compares no metric"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            promote(candidate(place, "PASS", gate))
+    lax = make_verdict("PASS", row("PASS"), against=present()) | {"use_case": "preview"}
+    with pytest.raises(UsageError, match="judged by use case preview"):
+        promote(make_run(place / "lax", (29.0,) * 3, verdict=lax))
+    history = [{"number": 1, "pictures": 2, "state": "FAIL"}]
+    later = make_verdict("PASS", row("PASS"), against=present()) | {"look": {"history": history}}
+    with pytest.raises(UsageError, match="It FAILED at look 1, with 2 pictures"):
+        promote(make_run(place / "later", (29.0,) * 3, verdict=later))
+    history[0]["state"] = "INCONCLUSIVE"
+    promote(make_run(place / "third", (29.0,) * 3, verdict=later))  # negative control
 
 
 def test_a_failed_gate_needs_a_waiver_of_today(place):

@@ -37,8 +37,8 @@ def step(place, name, psnr, state, estimate, **more):
     """A run judged against the present baseline, and promoted."""
     content, _ = entry()
     run = make_run(place / name, (psnr,) * 3)
-    gate = row(state, estimate, **more.pop("row", {}))
-    write_json(run.verdict_file, make_verdict(state, gate, against=content))
+    gates = [row(state, estimate, **more.pop("row", {})), *more.pop("beside", ())]
+    write_json(run.verdict_file, make_verdict(state, *gates, against=content))
     return promote(run, **more)
 
 
@@ -130,8 +130,18 @@ def test_drift_adds_up_from_the_anchor(place):
 def test_only_the_regression_gate_is_charged(place):
     """A PASS-DRIFT row against the anchor says the same harm a second time."""
     promote(make_run(place / "first", (30.0,) * 3))
-    step(place, "second", 29.9, "PASS-DRIFT", 0.1, row={"gate": "anchor"})
+    step(
+        place, "second", 29.9, "PASS-DRIFT", 0.1, row={"gate": "anchor"}, beside=[row("PASS", 0.0)]
+    )
     assert entry()[1]["drift"] == {}
+
+
+@pytest.mark.parametrize(("low", "drift"), [(0.05, {"psnr": 0.1}), (-0.05, {})])
+def test_what_equivalence_let_pass_is_charged_if_it_is_worse(place, low, drift):
+    """Otherwise refactorings, each within the margin, would add up unseen."""
+    promote(make_run(place / "first", (30.0,) * 3))
+    step(place, "second", 29.9, "PASS", 0.1, row={"gate": "equivalence", "low": low})
+    assert entry()[1]["drift"] == drift
 
 
 def test_a_new_anchor_takes_the_drift_back(place):
@@ -228,3 +238,11 @@ def test_the_pointer_changes_by_one_line(place):
     (new,) = (line for line in waived if line not in after)
     assert [line for line in waived if line != new] == after
     assert json.loads(new)["gate"] == "tail"
+
+
+def test_a_waiver_that_names_nothing_is_told(place):
+    promote(make_run(place / "first"))
+    with pytest.warns(RuntimeWarning, match="PSNR is no gate and no metric"):
+        baseline.approve("photos", gate="PSNR", reason="known", until=LATER, today=TODAY)
+    for gate in ("psnr", "regression/psnr", "tail", "tail/catastrophe"):
+        baseline.approve("photos", gate=gate, reason="known", until=LATER, today=TODAY)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from arms import arm
-from conftest import toy_overrides
+from toyruns import toy_overrides
 
 from qa.cli import run
 

@@ -10,7 +10,7 @@ import pytest
 from arms import case, scored
 
 from qa.errors import QaError
-from qa.gates.cost import Cost
+from qa.gates.cost import LEAST, Cost
 from qa.gates.margins import Margin
 from qa.gates.use_case import UseCase
 
@@ -142,3 +142,32 @@ def test_an_arm_without_times_is_invalid():
 
 def test_costs_without_a_margin_are_not_judged():
     assert judged(timed(), timed(), use=replace(USE, cost={})) == {}
+
+
+def test_a_missing_picture_is_not_fast():
+    lost = ({"sample": "p003", "seed": 0, "why": "out of memory"},)
+    for arms in (
+        (replace(timed(), failures=lost), timed()),
+        (timed(), replace(timed(), failures=lost)),
+    ):
+        rows = Cost()(case(*arms, USE, policy="release"))
+        assert {(row["state"], row["counts"]) for row in rows} == {("INVALID", True)}
+        assert all("'p003': out of memory" in row["why"] for row in rows)
+
+
+def test_times_of_two_machines_in_one_arm_are_no_evidence():
+    arm = timed()
+    record = {"environment": {**RECORD["environment"], "also": ["two"]}}
+    rows = Cost()(case(replace(arm, record=record), arm, USE, policy="release"))
+    assert {row["why"] for row in rows} == {"an arm was measured in several environment classes"}
+
+
+@pytest.mark.parametrize(("pictures", "state"), [(LEAST - 1, "INCONCLUSIVE"), (LEAST, "IMPROVED")])
+def test_few_pictures_tell_nothing_about_time(pictures, state):
+    def few(arm):
+        table = arm.stored.table
+        return replace(arm, stored=Stored(table.assign(warm=table["sample"] < f"p{pictures:03d}")))
+
+    found = judged(few(timed(0.8)), few(timed()))["latency_p95"]
+    assert (found["state"], found["count"]) == (state, pictures)
+    assert found["needs"] == (LEAST if state == "INCONCLUSIVE" else None)

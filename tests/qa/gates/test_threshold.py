@@ -42,6 +42,26 @@ def test_what_was_not_measured_or_is_missing_is_invalid():
     assert (gap["state"], gap["missing"]) == ("INVALID", 1)
 
 
+def test_a_set_metric_decides_by_the_interval_it_was_measured_with():
+    facts = {"fid": {"better": "lower", "of": "set"}}
+    stored = {"metric": "fid", "value": 3.0, "low": 2.5, "high": 3.5, "pictures": 50, "why": ""}
+
+    def judged(confidence=0.9, **changes):
+        run = scored(
+            {"psnr": [[30.0]] * 50}, record={"facts": facts}, sets={"fid": stored | changes}
+        )
+        asked = {"fid": {"at_most": 4}}
+        return judge(run, None, {}, gates=[Threshold(asked)], confidence=confidence)["gates"][0]
+
+    assert judged()["state"] == "PASS"
+    assert judged(high=4.5)["state"] == "INCONCLUSIVE"
+    look = judged(confidence=0.999)
+    assert (look["state"], look["why"]) == (
+        "INCONCLUSIVE", "fid keeps a 90% interval, and this look decides at another"
+    )  # fmt: skip
+    assert judged(low=None, high=None)["why"] == "fid has no interval"
+
+
 def test_it_is_judged_without_a_baseline():
     gates = [Threshold({"psnr": {"at_least": 25}})]
     alone = judge(arm(), None, {}, gates=gates)

@@ -104,14 +104,33 @@ def test_a_batch_that_fell_apart_shows_nothing(repro):
     found = repro("planted.Batching", "levels=[R4]", "+decoder.most=3")
     row = found.document["levels"]["R4"]
     assert row["verdict"] == "INVALID"
-    assert row["why"] == "no batch of 4 could be decoded as one"
+    assert row["why"] == "not every batch of 4 could be decoded as one"
     assert found.exit_code == 5
 
 
+def test_a_batch_of_wrong_sizes_is_no_batch(repro):
+    """Its pictures are made again one by one, which must not look like equality."""
+    found = repro("planted.Cropping", "levels=[R4]")
+    assert found.document["levels"]["R4"]["verdict"] == "INVALID"
+
+
+def test_what_breaks_in_a_batch_alone_fails_r4(repro):
+    row = repro("planted.Overflowing", "levels=[R4]").document["levels"]["R4"]
+    assert row["verdict"] == "FAIL"
+    assert "in batches of 2" in row["why"]
+    assert "NaN or infinite" in row["why"]
+
+
 def test_a_decoder_that_fails_is_invalid_not_reproducible(repro):
-    found = repro("toys.Breaks", "levels=[R1,R4]", "+decoder.sample=p00", "+decoder.how=raise")
-    assert set(verdicts(found).values()) == {"INVALID"}
-    assert "the sampler diverged" in found.document["levels"]["R1"]["why"]
+    found = repro("toys.Breaks", "levels=[R1,R3,R4]", "+decoder.sample=p00", "+decoder.how=raise")
+    assert verdicts(found) == dict.fromkeys(("R1", "R3", "R4"), "INVALID")
+    for level in ("R1", "R3"):
+        assert "the sampler diverged" in found.document["levels"][level]["why"]
+
+
+def test_numbers_that_are_none_are_no_picture(repro):
+    found = repro("toys.Breaks", "levels=[R1,R3]", "+decoder.sample=p00", "+decoder.how=infinite")
+    assert verdicts(found) == {"R1": "INVALID", "R3": "INVALID"}
 
 
 def test_levels_add_up_over_several_checks(repro):

@@ -56,10 +56,10 @@ def test_levels_that_cannot_be_checked_are_refused(words, what):
 
 
 def test_counts_must_be_positive():
-    check(config().tree)
+    check(config())
     for word in ("pictures=0", "repeats=0"):
         with pytest.raises(UsageError, match="cannot work"):
-            check(config(word).tree)
+            check(config(word))
 
 
 def test_variations_are_short_words_or_keys_with_values():
@@ -82,6 +82,12 @@ def test_variations_are_short_words_or_keys_with_values():
 def test_variations_that_mean_nothing_are_refused(word):
     with pytest.raises(UsageError, match="is not understood"):
         variations(config(f"vary=['{word}']").tree)
+
+
+@pytest.mark.parametrize("word", ["threads:many", "threads:0", "sdpa:foo", "decoder.nothing:1"])
+def test_variations_that_cannot_be_set_are_refused(word):
+    with pytest.raises(UsageError):
+        check(config(f"vary=['{word}']"))
 
 
 def test_edits_leave_the_configuration_as_it_was():

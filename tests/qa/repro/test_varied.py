@@ -53,8 +53,18 @@ def test_the_tolerance_is_twice_the_largest_difference(repro):
 
 
 def test_a_setting_that_changes_nothing_is_equal_to_the_bit(repro):
-    row = repro("vary=[tf32]").document["levels"]["R5"]
+    row = repro("vary=[sdpa:math]").document["levels"]["R5"]
     assert (row["verdict"], row["exact"], row["why"]) == ("PASS", True, "equal to the bit")
+
+
+@pytest.mark.parametrize("word", ["threads:1", "tf32"])
+def test_a_variation_that_varies_nothing_shows_nothing(repro, word):
+    """The run has one thread already, and the CPU knows no TF32."""
+    found = repro("device=cpu", f"vary=[{word}]")
+    row = found.document["levels"]["R5"]
+    assert row["verdict"] == "INVALID"
+    assert f"{word} changes nothing here" in row["why"]
+    assert found.exit_code == 5
 
 
 def test_another_model_is_no_variation(repro):

@@ -72,18 +72,28 @@ def test_a_picture_without_values_is_none():
 
 @pytest.mark.parametrize(("power", "factor"), [(0.8, 6.18), (0.9, 8.56)])
 def test_the_published_factors(power, factor):
-    """(z + z)² of Miller's formula; N = factor / m² for a variance of 1."""
-    found = mde(Components(1.0, 0.0, 2, 1), 100, 1, power=power)
-    assert 100 * found**2 == pytest.approx(factor, abs=5e-3)
+    """(z + z)² of Miller's formula, which t approaches; N = factor / m² for a variance of 1."""
+    found = mde(Components(1.0, 0.0, 2, 1), 100_000, 1, power=power)
+    assert 100_000 * found**2 == pytest.approx(factor, abs=5e-3)
 
 
 def test_pictures_for_a_margin():
-    """0.64 + 0.36 / 4 = 0.73 and a margin of 0.2 need 113 pictures."""
+    """0.64 + 0.36 / 4 = 0.73 and a margin of 0.2 need 113 pictures by z, so a few more by t."""
     parts = Components(0.64, 0.36, 30, 4)
     assert parts.variance(4) == pytest.approx(0.73)
-    assert pictures_for(parts, 0.2, 4) == 113
-    assert mde(parts, 113, 4) <= 0.2 < mde(parts, 112, 4)
+    needed = pictures_for(parts, 0.2, 4)
+    assert 113 < needed <= 115
+    assert mde(parts, needed, 4) <= 0.2 < mde(parts, needed - 1, 4)
     assert pictures_for(parts, 100.0, 4) == 2
+
+
+@pytest.mark.parametrize("count", [5, 24, 100])
+def test_the_power_is_that_of_the_noncentral_law(count):
+    """Exactly, by SciPy; the formula is an approximation of it."""
+    effect = mde(Components(1.0, 0.0, 2, 1), count, 1)
+    critical = scipy.stats.t.ppf(0.95, count - 1)
+    exact = scipy.stats.nct.sf(critical, count - 1, effect * math.sqrt(count))
+    assert exact == pytest.approx(0.8, abs=0.01 if count > 5 else 0.03)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 4.0, 30.0])
@@ -139,6 +149,18 @@ def test_pairs_that_agree_need_what_the_formula_says():
     z = scipy.stats.norm.ppf(0.95)
     expected = math.floor(z / 0.02 - 2) + 1
     assert pictures_needed(harm, 0.02) == expected
+
+
+@pytest.mark.parametrize(("seeds", "margin"), [(1, 0.05), (4, 0.01)])
+def test_pairs_of_several_seeds_need_what_another_run_shows(seeds, margin):
+    """The same shares among more pictures: the first number whose interval passes."""
+    baseline, candidate = np.ones((40, seeds)), np.ones((40, seeds))
+    candidate[0, 0] = 0
+    needed = pictures_needed(rate_interval(baseline, candidate), margin)
+    for count, settled in ((40 * (needed // 40 + 1), True), (40 * (needed // 40), False)):
+        times = count // 40
+        found = rate_interval(np.tile(baseline, (times, 1)), np.tile(candidate, (times, 1)))
+        assert (found.high < margin or found.low > 0) == settled
 
 
 def test_skewed_widths_shrink_with_the_root():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from qa.errors import UsageError
 from qa.gates.margins import Margin
@@ -14,7 +15,16 @@ from qa.results import Results
 
 HARM = np.array([[0.0, 2.0], [4.0, 6.0]])
 """Picture means 1, 5: MSB = 2·(2² + 2²) = 16, MSW = 4·1²/2 = 2; sb² = (16 - 2)/2 = 7, sw² = 2."""
-Z80, Z90 = 1.644854 + 0.841621, 1.644854 + 1.281552
+
+
+def least(variance: float, pictures: int, power: float = 0.8) -> float:
+    """The smallest harm that so many pictures find: both quantiles are Student's."""
+    return sum(t.ppf((0.95, power), pictures - 1)) * (variance / pictures) ** 0.5
+
+
+def fewest(variance: float, margin: float, power: float) -> int:
+    """By trying one number of pictures after the other."""
+    return next(n for n in range(2, 10_000) if least(variance, n, power) <= margin)
 
 
 def arm(values, metric="psnr", name="arm", **known):
@@ -46,16 +56,16 @@ def test_spread_and_size_are_those_done_by_hand():
     assert found.within == pytest.approx(2**0.5)
     assert found.icc == pytest.approx(7 / 9)
     assert found.design_effect == pytest.approx(1 + 7 / 9)
-    assert found.smallest == pytest.approx(Z80 * ((7 + 2 / 2) / 2) ** 0.5, rel=1e-5)
-    assert found.needed == {2: tuple(int(np.ceil(z**2 * 8 / 0.25)) for z in (Z80, Z90))}
+    assert found.smallest == pytest.approx(least(7 + 2 / 2, 2))
+    assert found.needed == {2: (fewest(8, 0.5, 0.8), fewest(8, 0.5, 0.9))}
     assert found.underpowered
 
 
 def test_other_sizes_than_the_pilots():
     found = need(size=Size(pictures=800, seeds=(1, 4)))
-    assert found.smallest == pytest.approx(Z80 * (9 / 800) ** 0.5, rel=1e-5)
-    assert found.needed[1][0] == int(np.ceil(Z80**2 * 9 / 0.25))
-    assert found.needed[4][0] == int(np.ceil(Z80**2 * 7.5 / 0.25))
+    assert found.smallest == pytest.approx(least(9, 800))
+    assert found.needed[1][0] == fewest(9, 0.5, 0.8)
+    assert found.needed[4][0] == fewest(7.5, 0.5, 0.8)
     assert not found.underpowered
 
 
@@ -185,4 +195,4 @@ def test_the_document_is_plain():
 
     document = plan(*pair(HARM), of({"psnr": Margin(0.5)})).document()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert document["metrics"][0]["needed"]["2"][0] == int(np.ceil(Z80**2 * 8 / 0.25))
+    assert document["metrics"][0]["needed"]["2"][0] == fewest(8, 0.5, 0.8)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import pandas as pd
 import pytest
 from arms import arm
 from toyruns import toy_overrides
 
 from qa.cli import run
+from qa.files import read_json, write_json
 
 
 @pytest.fixture
@@ -41,6 +44,55 @@ def test_a_run_is_asked_its_own_gates_and_a_table_regression(runs, tables, capsy
     assert code == 3
     assert [row["gate"] for row in verdict["gates"]] == ["regression"]
     assert verdict["use_case"] == "photo"
+
+
+def changed(folder, **record):
+    """Change entries of a run's record; `a__b` is entry b of a."""
+    file = folder / "record.json"
+    whole = read_json(file)
+    for path, value in record.items():
+        *parents, last = path.split("__")
+        inner = whole
+        for parent in parents:
+            inner = inner[parent]
+        inner[last] = value
+    write_json(file, whole)
+
+
+def without_a_sample(folder):
+    rows = read_json(folder / "samples.json")
+    lost = rows.pop()["id"]
+    write_json(folder / "samples.json", rows)
+    for table in ("scores", "decoded"):
+        frame = pd.read_parquet(folder / f"{table}.parquet")
+        frame[frame["sample"] != lost].to_parquet(folder / f"{table}.parquet")
+
+
+def without_scores(folder):
+    frame = pd.read_parquet(folder / "scores.parquet")
+    frame[:0].to_parquet(folder / "scores.parquet")
+
+
+FAULTS = {
+    "fingerprint of psnr": lambda run: changed(run, facts__psnr__fingerprint="0" * 16),
+    "samples: 1 only in the baseline": without_a_sample,
+    "limit": lambda run: changed(run, limited=True),
+    "environment: class": lambda run: changed(run, environment__class="0" * 12),
+    "nothing was measured": without_scores,
+}
+
+
+@pytest.mark.parametrize("field", FAULTS)
+def test_what_cannot_be_compared_ends_with_5_and_names_the_field(runs, capsys, field):
+    policy = "release" if field.startswith("environment") else "pr"
+    arms = ("same", "--baseline", "base", "--policy", policy)
+    shutil.copytree(runs / "base", runs / "same")
+    code, verdict = judged(capsys, *arms)
+    assert not any(field in problem for problem in verdict["problems"])  # negative control
+    FAULTS[field](runs / "same")
+    code, verdict = judged(capsys, *arms)
+    assert (code, verdict["state"]) == (5, "INVALID")
+    assert any(problem.startswith(field) for problem in verdict["problems"]), verdict["problems"]
 
 
 def test_the_policy_is_the_runs_or_the_one_given(runs, capsys):

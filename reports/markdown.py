@@ -23,6 +23,7 @@ from reports.wording import (
     gate_digits,
     interval,
     mean,
+    metric_digits,
     number,
     sentence,
     visible,
@@ -56,6 +57,7 @@ def render(
         _facts(verdict),
         _table([gate for gate in gates if counts(gate)], verdict),
         _folded("not counted", [gate for gate in gates if not counts(gate)], verdict),
+        "" if gates else _measured(verdict),
         _lines("Not comparable", verdict["problems"]),
         _lines("Missing pictures", map(_lost, verdict["failures"])),
         _lines("Beside the verdict", (f"{kind}: {text}" for kind, text in footnotes(verdict))),
@@ -109,9 +111,26 @@ def _facts(verdict: Mapping[str, Any]) -> str:
 def _table(gates: list[Mapping[str, Any]], verdict: Mapping[str, Any]) -> str:
     if not gates:
         return ""
-    percent = f"{100 * (verdict.get('confidence') or 0.9):.3g} %"
+    percent = _percent(verdict)
     head = f"| verdict | gate | baseline | candidate | harm [{percent} interval] | margin | why |"
     return "\n".join([head, "|:--|:--|--:|--:|--:|--:|:--|", *map(_row, gates)])
+
+
+def _measured(verdict: Mapping[str, Any]) -> str:
+    """The metrics' own values, where nothing was judged."""
+    lines = [f"| metric | mean [{_percent(verdict)} interval] | pictures | |", "|:--|--:|--:|:--|"]
+    for row in verdict["metrics"]:
+        digits = metric_digits(row)
+        unit = f" {said(row['unit'])}" if row.get("unit") and row.get("mean") is not None else ""
+        found = interval(row.get("low"), row.get("high"), digits)
+        value = f"{mean(row.get('mean'), digits)} {found}".strip()
+        cells = (name(row["metric"]), value + unit, str(row.get("count")), said(row.get("why", "")))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if verdict["metrics"] else ""
+
+
+def _percent(verdict: Mapping[str, Any]) -> str:
+    return f"{100 * (verdict.get('confidence') or 0.9):.3g} %"
 
 
 def _row(gate: Mapping[str, Any]) -> str:

@@ -156,3 +156,18 @@ def test_a_comment_can_be_found_again_by_its_first_line():
     other = verdict("PASS")
     other["candidate"]["decoder"] = "another"
     assert render(other).splitlines()[0] != first[0]
+
+
+def test_without_a_verdict_it_shows_what_was_measured():
+    row = {"metric": HOSTILE, "mean": 31.25, "low": 30.5, "high": 32.0, "count": 24, "missing": 2,
+           "unit": "dB", "why": HOSTILE}  # fmt: skip
+    page = Page(render(verdict("MEASURED", gates=[], metrics=[row], baseline=None)))
+    head, (name, value, count, why) = page.rows
+    assert head == ["metric", "mean [90 % interval]", "pictures", ""]
+    assert name == why  # a code element and a sentence show the same text
+    assert "evil.example" in name
+    assert re.match(r"31\.\d+ \[30\.\d+, 32\.\d+\] dB", value)
+    assert count == "24"
+    assert not {"a", "b", "img", "em"} & set(page.tags)
+    judged = Page(render(verdict("FAIL", *ROWS)))
+    assert "pictures" not in judged.rows[0]  # the gates' table says it all

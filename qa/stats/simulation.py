@@ -172,9 +172,14 @@ def _studentised(values: Array, truth: float) -> PValues:
     ]
     drawn, _ = ratios(sums[0], sums[1], count)
     statistic = (mean[:, 0] - truth) / error
+    # Where the truth lies beyond all pictures, the end there is Student's.
+    beyond = rising[:, 0] > truth, rising[:, -1] < truth
+    sides = (drawn, statistic, plain.worse), (-drawn, -statistic, plain.better)
     return PValues(
-        np.maximum(p_above(drawn, statistic, count), plain.worse),
-        np.maximum(p_above(-drawn, -statistic, count), plain.better),
+        *(
+            np.where(out, student, np.maximum(p_above(draws, value, count), student))
+            for out, (draws, value, student) in zip(beyond, sides, strict=True)
+        )
     )
 
 

@@ -168,6 +168,25 @@ def test_the_method_follows_number_and_skewness():
     assert ends[0][1] < ends[1][1]
 
 
+def test_one_picture_among_equal_ones_does_not_send_the_end_beyond_itself():
+    values = np.append(0.01 * np.abs(np.random.default_rng(0).normal(size=23)), 2.2)
+    found, far, plain = mean_interval(values), bootstrap_t(values), t_interval(values)
+    assert plain.high < 1 < 2.2 < far.high  # what the bootstrap alone would say
+    assert found.high == pytest.approx(2.2, rel=1e-12)
+    assert (found.low, found.p_worse) == (plain.low, plain.p_worse)  # the wider one, as ever
+    mirrored = mean_interval(-values)
+    assert (mirrored.low, mirrored.high) == (-found.high, -found.low)
+
+
+def test_where_every_picture_is_worse_students_end_decides():
+    values = np.array([4.5, 8.4, 8.9, 9.1, 9.2])
+    found, far, plain = mean_interval(values), bootstrap_t(values), t_interval(values)
+    assert far.low < plain.low < 7.4
+    assert (found.low, found.p_worse) == (min(plain.low, 4.5), plain.p_worse)
+    mixed = values - 5  # one picture is better: the wider end decides again
+    assert mean_interval(mixed).p_worse == bootstrap_t(mixed).p_worse > t_interval(mixed).p_worse
+
+
 def test_no_values_have_no_mean_and_one_has_no_interval():
     assert mean_interval([]) is None
     assert mean_interval([3.0]) == Interval(3.0, None, None, None, 1)

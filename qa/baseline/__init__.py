@@ -10,7 +10,8 @@ that may be deleted, moved or measured again, and a colleague's clone needs noth
 may lie in MLflow instead; the line then says where. Pictures stay where they were; a report shows
 them where they still are.
 
-    find, show, why        reading: `qa.baseline.lookup`
+    find, for_run,         reading: `qa.baseline.lookup`
+    show, why
     promote, approve,      writing: `qa.baseline.promotion`
     add_tolerance
     ineligible             what may not become a baseline: `qa.baseline.eligibility`
@@ -18,11 +19,11 @@ them where they still are.
 
 from qa.baseline.approved import Approved, Waiver, expired, utc_today
 from qa.baseline.eligibility import ineligible
-from qa.baseline.lookup import find, show, why
+from qa.baseline.lookup import find, for_run, show, why
 from qa.baseline.pointers import pointer
 from qa.baseline.promotion import add_tolerance, approve, promote
 
 __all__ = [
-    "Approved", "Waiver", "add_tolerance", "approve", "expired", "find", "ineligible", "pointer",
-    "promote", "show", "utc_today", "why",
+    "Approved", "Waiver", "add_tolerance", "approve", "expired", "find", "for_run", "ineligible",
+    "pointer", "promote", "show", "utc_today", "why",
 ]  # fmt: skip

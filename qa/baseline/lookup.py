@@ -13,6 +13,7 @@ from qa.baseline.approved import SHORT, Approved, Waiver, expired, utc_today
 from qa.baseline.pointers import Line, Pointer, pointer, read
 from qa.errors import QaError
 from qa.results import Results, load
+from qa.store import RunFolder
 
 TOLD = ("run", "decoder", "plan", "by", "why", "until", "drift", "anchor", "verdict")
 """What `show` repeats of object.json."""
@@ -45,6 +46,13 @@ def find(
         until=entry["until"],
         tolerances=known.tolerances,
     )
+
+
+def for_run(run: RunFolder, folder: str | Path | None = None) -> Approved | None:
+    """What `find` gives a finished run; `folder` None takes the one it was configured with."""
+    record = run.record()
+    environment = (record.get("environment") or {}).get("class")
+    return find(record["suite"], folder or run.config()["baselines"], environment)
 
 
 def show(folder: str | Path = "baselines", today: date | None = None) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def _judge(options: argparse.Namespace) -> int:
 
     candidate = load(options.run)
     own = {} if candidate.folder is None else candidate.folder.config()
-    against = _against(options, candidate, own)
+    against = _against(options, candidate)
     verdict = judge(
         candidate,
         against,
@@ -60,18 +60,16 @@ def _judge(options: argparse.Namespace) -> int:
     return int(verdict["exit_code"])
 
 
-def _against(options: argparse.Namespace, candidate: Results, own: Mapping[str, Any]) -> Approved:
+def _against(options: argparse.Namespace, candidate: Results) -> Approved:
     """What to judge against: the baseline given, or the promoted run of the candidate's suite."""
     from qa import baseline
-    from qa.gates.comparable import environment_of
     from qa.results import load
 
     if options.baseline is not None:
         return baseline.Approved(load(options.baseline))
     found = None
     if candidate.folder is not None:
-        folder = options.baselines or own["baselines"]
-        found = baseline.find(candidate.record["suite"], folder, environment_of(candidate))
+        found = baseline.for_run(candidate.folder, options.baselines)
     if found is None:
         raise UsageError(
             "There is nothing to judge against.",

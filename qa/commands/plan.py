@@ -83,9 +83,7 @@ def _against(options: argparse.Namespace, candidate: Results) -> Results | None:
         return load(options.baseline)
     if candidate.folder is None:
         return None
-    folder = candidate.folder.config()["baselines"]
-    environment = candidate.record.get("environment", {}).get("class")
-    found = baseline.find(candidate.record["suite"], folder, environment)
+    found = baseline.for_run(candidate.folder)
     return None if found is None else found.results
 
 

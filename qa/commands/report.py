@@ -63,9 +63,7 @@ def _pictures(options: argparse.Namespace, folder: RunFolder) -> RunFolder | Non
     if options.baseline:
         return RunFolder.open(options.baseline)
     compared = folder.verdict()["baseline"] or {}
-    record = folder.record()
-    environment = record.get("environment", {}).get("class")
-    found = baseline.find(record["suite"], folder.config()["baselines"], environment)
+    found = baseline.for_run(folder)
     if found is None or found.results.record.get("plan") != compared.get("plan"):
         return None
     return found.results.folder

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from toyruns import make_pictures, toy_overrides
@@ -30,6 +32,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Import one of scripts/ by name; they import each other as neighbours."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "scripts")
+    return import_module
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """What the gates catch on real pictures, and how often they are wrong about nothing."""
 
-import importlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,15 +8,6 @@ import pytest
 import torch
 
 from qa.stats import clopper_pearson
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Import a script by name; they import each other as neighbours."""
-    monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module
 
 
 @pytest.fixture

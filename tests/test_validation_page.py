@@ -1,19 +1,6 @@
 """The page about error rates says what its committed files hold, and what the bars allow."""
 
-import importlib
 import json
-from pathlib import Path
-
-import pytest
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Import a script by name; they import each other as neighbours."""
-    monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module
 
 
 def test_the_page_is_what_the_measurements_say(script, monkeypatch, tmp_path):

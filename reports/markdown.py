@@ -19,6 +19,7 @@ from qa.outcomes import counts, label, standing
 from reports.wording import (
     bound,
     by_severity,
+    confidence,
     footnotes,
     gate_digits,
     interval,
@@ -111,14 +112,17 @@ def _facts(verdict: Mapping[str, Any]) -> str:
 def _table(gates: list[Mapping[str, Any]], verdict: Mapping[str, Any]) -> str:
     if not gates:
         return ""
-    percent = _percent(verdict)
+    percent = confidence(verdict)
     head = f"| verdict | gate | baseline | candidate | harm [{percent} interval] | margin | why |"
     return "\n".join([head, "|:--|:--|--:|--:|--:|--:|:--|", *map(_row, gates)])
 
 
 def _measured(verdict: Mapping[str, Any]) -> str:
     """The metrics' own values, where nothing was judged."""
-    lines = [f"| metric | mean [{_percent(verdict)} interval] | pictures | |", "|:--|--:|--:|:--|"]
+    lines = [
+        f"| metric | mean [{confidence(verdict)} interval] | pictures | |",
+        "|:--|--:|--:|:--|",
+    ]
     for row in verdict["metrics"]:
         digits = metric_digits(row)
         unit = f" {said(row['unit'])}" if row.get("unit") and row.get("mean") is not None else ""
@@ -127,10 +131,6 @@ def _measured(verdict: Mapping[str, Any]) -> str:
         cells = (name(row["metric"]), value + unit, str(row.get("count")), said(row.get("why", "")))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) if verdict["metrics"] else ""
-
-
-def _percent(verdict: Mapping[str, Any]) -> str:
-    return f"{100 * (verdict.get('confidence') or 0.9):.3g} %"
 
 
 def _row(gate: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from qa.outcomes import counts, label, standing
 from reports.wording import (
     MISSING,
     bound,
+    confidence,
     footnotes,
     gate_digits,
     interval,
@@ -122,7 +123,7 @@ class Gates:
         found = _table(gap)
         longest = max(_name(gate).cell_len for gate in self.gates)
         found.add_column("metric", min_width=min(NAME_WIDTH, longest), overflow="fold")
-        harm = f"harm [{_confidence(self.verdict)} interval]"
+        harm = f"harm [{confidence(self.verdict)} interval]"
         for heading in ("baseline", "candidate", harm, "margin"):
             found.add_column(heading, justify="right", no_wrap=True)
         found.add_column("verdict", no_wrap=True, min_width=len("verdict"))
@@ -175,7 +176,7 @@ def _state(gate: Mapping[str, Any]) -> Text:
 def _metrics(verdict: Mapping[str, Any]) -> Table:
     found = _table()
     found.add_column("metric", min_width=NAME_WIDTH, overflow="fold")
-    found.add_column(f"mean [{_confidence(verdict)} interval]", justify="right", no_wrap=True)
+    found.add_column(f"mean [{confidence(verdict)} interval]", justify="right", no_wrap=True)
     found.add_column("pictures", justify="right", no_wrap=True)
     found.add_column("", overflow="fold")
     for row in verdict["metrics"]:
@@ -199,10 +200,6 @@ def fits(unnamed: Table, console: Console, options: ConsoleOptions) -> bool:
 
 def _table(gap: int = 2) -> Table:
     return Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
-
-
-def _confidence(verdict: Mapping[str, Any]) -> str:
-    return f"{100 * (verdict.get('confidence') or 0.9):.3g} %"
 
 
 def _name(row: Mapping[str, Any]) -> Text:

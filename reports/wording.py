@@ -64,6 +64,11 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
+def confidence(verdict: Mapping[str, Any]) -> str:
+    """Of the verdict's intervals, e.g. `90 %`."""
+    return f"{100 * (verdict.get('confidence') or 0.9):.3g} %"
+
+
 def bound(gate: Mapping[str, Any], digits: int) -> str:
     """What the harm is compared with: the margin, or the limit of a threshold."""
     if gate.get("limit") is None:

@@ -22,15 +22,12 @@ def pixels():
 def test_every_defect_changes_a_picture_and_nothing_does_not(script, pixels):
     defects = script("seeded_defects")
     for name, defect in defects.DEFECTS.items():
-        damaged = [defect(pixels.clone(), np.random.default_rng(seed)) for seed in range(200)][-1:]
-        changed = not torch.equal(damaged[0], pixels)
-        assert damaged[0].shape == pixels.shape
+        damaged = defect(pixels.clone(), np.random.default_rng(0))  # its first draw spares it
+        changed = not torch.equal(damaged, pixels)
+        assert damaged.shape == pixels.shape
         assert changed == (name not in ("nothing", "1 % catastrophes")), name
-    greys = [
-        torch.equal(defects.catastrophe(pixels, rng), torch.full_like(pixels, 0.5))
-        for rng in [np.random.default_rng(0)]
-        for _ in range(2000)
-    ]
+    rng, grey = np.random.default_rng(0), torch.full_like(pixels, 0.5)
+    greys = [torch.equal(defects.catastrophe(pixels, rng), grey) for _ in range(2000)]
     assert 5 <= sum(greys) <= 40  # 20 are expected; outside with a chance of 1 in 10,000
 
 

@@ -48,7 +48,7 @@ def _grid(figures: Figures) -> str:
         "### Mean over pictures\n\n"
         "Least and most over 1, 2, 4, 8 seeds and intraclass correlations 0, 0.3, 0.6, 0.9. The\n"
         "rule is `qa.stats.mean_interval`: Student's t, or the wider of its and the bootstrap-t's\n"
-        "end on each side below 50 pictures and for skewed values, though never beyond all pictures\n"
+        "end on each side below 50 pictures and for skewed values, never beyond all pictures\n"
         "unless Student's is.\n\n"
         + _table(head, rows)
         + misses

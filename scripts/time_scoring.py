@@ -122,10 +122,10 @@ def measure(work: Path, rounds: int) -> dict[str, Any]:
 
 def in_one_pass(work: Path) -> tuple[Values, dict[str, float]]:
     """Every picture read once, everything measured from it, sets from kept features."""
-    from qa import images
+    from qa import images, numerics
     from qa.metrics.distribution import FrechetDistance
     from qa.metrics.dists import DISTS
-    from qa.metrics.engine import Engine
+    from qa.metrics.engine import Engine, Measured
     from qa.metrics.lpips import LPIPS
     from qa.metrics.psnr import PSNR
     from qa.metrics.ssim import SSIM, MultiScaleSSIM
@@ -140,12 +140,16 @@ def in_one_pass(work: Path) -> tuple[Values, dict[str, float]]:
         "patch_fid": FrechetDistance("patch_fid", "random", views="hific256"),
     }
     engine = Engine(metrics, [metric.features for metric in sets.values()])
-    found = []
-    for file in sorted((work / "original").iterdir()):
+
+    def measure(file: Path) -> Measured:
         pictures = torch.stack([images.read(work / decoder / file.name) for decoder in DECODERS])
-        found.append(engine.measure(pictures, images.read(file), file.name))
-        if found[-1].lost:
-            raise RuntimeError(str(found[-1].lost))
+        return engine.measure(pictures, images.read(file), file.name)
+
+    # As the local executor scores the pictures of a run.
+    with numerics.one_core_each(torch.get_num_threads(), "score") as pool:
+        found = list(pool.map(measure, sorted((work / "original").iterdir())))
+    if lost := [one.lost for one in found if one.lost]:
+        raise RuntimeError(str(lost))
     measured = time.perf_counter()
     values: Values = {decoder: {} for decoder in DECODERS}
     for index, decoder in enumerate(DECODERS):

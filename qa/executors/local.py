@@ -4,7 +4,8 @@
     load(unit) ──queue──► decode(units, batch) ──► finish(unit)
 
 PyTorch, PNG and file calls release the interpreter lock, so the stages really overlap. Order and
-overlap change nothing in the results.
+overlap change nothing in the results. Decoders run on all cores; pictures are scored side by side,
+one core each, so that a score depends on neither the cores nor the number of workers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 
+from qa import numerics
 from qa.errors import UsageError
 from qa.types import Unit
 from qa.worker import Worker
@@ -22,9 +24,18 @@ from qa.worker import Worker
 class LocalExecutor:
     """Runs units in this process."""
 
-    def __init__(self, batch: int = 4, prefetch: int = 4, workers: int = 2) -> None:
-        """`batch` pictures per decoder call, `prefetch` units read ahead, `workers` finishers."""
-        for name, value in (("batch", batch), ("prefetch", prefetch), ("workers", workers)):
+    def __init__(self, batch: int = 4, prefetch: int = 4, workers: int | None = None) -> None:
+        """`batch` pictures per decoder call, `prefetch` units read ahead, `workers` finishers.
+
+        Without a number of workers there is one for each core, at most eight: every one holds a
+        picture's scoring in memory.
+        """
+        counts = {
+            "batch": batch,
+            "prefetch": prefetch,
+            "workers": 1 if workers is None else workers,
+        }
+        for name, value in counts.items():
             if not isinstance(value, int) or value < 1:
                 raise UsageError(
                     f"executor.{name}={value} cannot work.", "It is a count, 1 or more."
@@ -33,11 +44,14 @@ class LocalExecutor:
 
     def run(self, worker: Worker, units: Sequence[Unit]) -> Iterator[Unit]:
         """Yield each unit once its result is stored. The first broken stage stops the run."""
+        import torch
+
         if not units:
             return
         group = -(-self.batch // len(units[0].seeds))  # enough units to fill a batch
+        workers = self.workers or min(torch.get_num_threads(), 8)
         readers = ThreadPoolExecutor(1, "load")
-        finishers = ThreadPoolExecutor(self.workers, "finish")
+        finishers = numerics.one_core_each(workers, "finish")
         finishing: set[Future[Unit]] = set()
         try:
             waiting = iter(units)
@@ -50,7 +64,7 @@ class LocalExecutor:
                 for raw in worker.decode(loaded, self.batch):
                     finishing.add(finishers.submit(worker.finish, raw))
                 # Bounded: decoded pictures must not pile up in memory when scoring is slower.
-                while len(finishing) >= 2 * self.workers + group:
+                while len(finishing) >= workers + group:
                     yield from _harvest(finishing)
                 yield from _harvest(finishing, block=False)
             while finishing:

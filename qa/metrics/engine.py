@@ -12,8 +12,10 @@ decoder that is measured on the same suite.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from qa.errors import said
@@ -54,6 +56,8 @@ class Engine:
         self.metrics = dict(metrics)
         self.features = {part.id: part for part in features}
         self._device, self._cache = device, Cache(cache)
+        # Threads cannot share a GPU out among them: side by side they would only fill its memory.
+        self._turn = nullcontext() if device == "cpu" else Lock()
 
     def measure(
         self,
@@ -72,18 +76,19 @@ class Engine:
         features: dict[str, NDArray[np.float32]] = {}
         references: dict[str, NDArray[np.float32]] = {}
         lost: dict[str, str] = {}
-        on_device = pictures.to(self._device)
-        target = None if reference is None else reference.to(self._device)
-        for name in wanted:
-            try:
-                if name in self.metrics:
-                    values[name] = [float(v) for v in self.metrics[name](on_device, target)]
-                else:
-                    features[name], rows = self._rows(name, on_device, target, key)
-                    if rows is not None:
-                        references[name] = rows
-            except Exception as error:
-                lost[name] = said(error)
+        with self._turn:
+            on_device = pictures.to(self._device)
+            target = None if reference is None else reference.to(self._device)
+            for name in wanted:
+                try:
+                    if name in self.metrics:
+                        values[name] = [float(v) for v in self.metrics[name](on_device, target)]
+                    else:
+                        features[name], rows = self._rows(name, on_device, target, key)
+                        if rows is not None:
+                            references[name] = rows
+                except Exception as error:
+                    lost[name] = said(error)
         return Measured(values, features, references, lost)
 
     def _rows(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
 from qa.errors import UsageError
-from qa.numerics import Numerics, _read, applied, describe, pick_device
+from qa.numerics import Numerics, _read, applied, describe, one_core_each, pick_device
 
 
 @pytest.mark.parametrize(
@@ -56,3 +58,19 @@ def test_the_description_leaves_no_default_open():
     assert told["torch"] == torch.__version__
     assert None not in told.values()
     assert pick_device("cpu") == "cpu"
+
+
+def threads_of_an_operation() -> int:
+    torch.ones(1 << 20).exp().sum()  # a thread's first operation settles how many it uses
+    return torch.get_num_threads()
+
+
+@pytest.mark.parametrize("usual", [2, 3])
+def test_a_pool_gives_each_thread_one_core_and_leaves_the_others_theirs(usual):
+    with applied(Numerics(threads=usual)), one_core_each(2, "test") as pool:
+        assert threads_of_an_operation() == usual
+        assert [pool.submit(threads_of_an_operation).result() for _ in range(4)] == [1] * 4
+        with ThreadPoolExecutor(1) as others:  # as a thread is without it
+            assert others.submit(threads_of_an_operation).result() == usual
+        assert [pool.submit(threads_of_an_operation).result() for _ in range(4)] == [1] * 4
+        assert threads_of_an_operation() == usual

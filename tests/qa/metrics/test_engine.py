@@ -1,5 +1,8 @@
 """One pass: what is shared, what is cached, and that one failure costs only itself."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 import torch
@@ -97,3 +100,19 @@ def test_a_cache_that_cannot_be_written_costs_no_value(tmp_path):
     blocked.write_text("not a folder")
     found = Engine({}, [Colours()], cache=blocked).measure(PICTURES, REFERENCE, "k")
     assert list(found.references) == [Colours.id]
+
+
+@pytest.mark.parametrize(("device", "met"), [("cpu", 2), ("meta", 0)])
+def test_threads_score_side_by_side_on_the_processor_and_in_turn_elsewhere(device, met):
+    """A GPU ("meta" stands for it) is to hold the memory of one picture's scoring at a time."""
+    both = Barrier(2)
+
+    class Meeting(Brightness):
+        def __call__(self, pictures, reference):
+            both.wait(timeout=1)  # broken where nobody else can come
+            return [0.0] * len(pictures)
+
+    engine = Engine({"b": Meeting()}, device=device)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda key: engine.measure(PICTURES, None, key), ["one", "two"]))
+    assert sum("b" in one.values for one in found) == met

@@ -296,7 +296,6 @@ metrics, the libraries called as their READMEs show, the same drawn weights on b
 
 One pass takes {_spread(one)} s, the libraries one after the other {_spread(apart)} s:
 **{_spread(ratios, ".2f")} times as long** (median [least, most] of {len(one)} interleaved rounds).
-{result.get("remark", "")}
 
 | part | seconds |
 |---|---|

@@ -19,19 +19,23 @@ replaced keeps its place.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qa.baseline.approved import SHORT, Waiver
-from qa.errors import UsageError
-from qa.files import read_json, write_bytes
+from qa.errors import QaError, UsageError
+from qa.files import digest, read_json, write_bytes
 from qa.store import file_name
 
 SCHEMA = "decoder-qa/baseline/2"
+LOCK_SECONDS = 60.0
 LISTS = ("baselines", "waivers", "tolerances")
 Entry = TypeVar("Entry")
 
@@ -103,6 +107,29 @@ class Pointer:
 def pointer(suite: str, folder: str | Path = "baselines") -> Path:
     """The file that names a suite's baselines."""
     return Path(folder) / f"{file_name(suite)}.json"
+
+
+@contextmanager
+def changing(suite: str, folder: str | Path) -> Iterator[Pointer]:
+    """A suite's pointer as it is, and until the block ends nobody else's to change.
+
+    Two decisions at once on one machine are both kept. QaError if another one takes too long.
+    """
+    from filelock import FileLock, Timeout
+
+    file = pointer(suite, folder)
+    # Not beside the pointer: that folder is under version control.
+    user = getattr(os, "getuid", lambda: 0)()
+    name = f"decoder-qa-{user}-{digest(str(file.resolve()))[:16]}.lock"
+    try:
+        with FileLock(Path(tempfile.gettempdir()) / name, timeout=LOCK_SECONDS):
+            yield read(file, suite)
+    except Timeout as error:
+        raise QaError(
+            f"Another command has been changing {file} for {LOCK_SECONDS:g} s.",
+            "Decisions are written one after the other.",
+            "wait for it, then run this again",
+        ) from error
 
 
 def read(file: Path, suite: str = "") -> Pointer:

@@ -23,7 +23,7 @@ from qa.baseline import objects
 from qa.baseline.approved import SHORT, Waiver, last_day, utc_today
 from qa.baseline.eligibility import Refusal, Standing, charges, rejected, unfit, used
 from qa.baseline.people import who
-from qa.baseline.pointers import Line, Pointer, pointer, read
+from qa.baseline.pointers import Line, Pointer, changing
 from qa.errors import UsageError
 from qa.record import now
 from qa.store import RunFolder
@@ -65,33 +65,32 @@ def promote(
     """
     today = today or utc_today()
     _refuse(run, unfit(run))
-    suite = run.record()["suite"]
-    known = read(pointer(suite, folder), suite)
-    present = _present(known, run.record()["environment"]["class"])
-    if anchor and present and not reason:
-        raise UsageError(
-            f"Why is {run.path} to be a new anchor?",
-            "It takes back the drift that was charged to the present one.",
-            "add --reason WHY",
-        )
-    entry = {
-        **objects.described(run),
-        "by": who(by),
-        "why": reason,
-        "until": None if until is None else last_day(until, today),
-        "promoted": now(),
-    }
-    renewed = present if present and objects.same_pictures(run, present.folder) else None
-    if renewed is None:
-        entry |= _next(run, known, present, anchor, today)
-    else:
-        entry |= _again(renewed, anchor)
-        stays = (renewed.line.where is None) == (store == objects.FOLDER)
-        if stays and _unchanged(entry, renewed.entry):
-            return known.file
-    line = objects.store(run, entry, known.file, store)
-    known.with_baseline(line, renewed=renewed is not None).write()
-    return known.file
+    with changing(run.record()["suite"], folder) as known:
+        present = _present(known, run.record()["environment"]["class"])
+        if anchor and present and not reason:
+            raise UsageError(
+                f"Why is {run.path} to be a new anchor?",
+                "It takes back the drift that was charged to the present one.",
+                "add --reason WHY",
+            )
+        entry = {
+            **objects.described(run),
+            "by": who(by),
+            "why": reason,
+            "until": None if until is None else last_day(until, today),
+            "promoted": now(),
+        }
+        renewed = present if present and objects.same_pictures(run, present.folder) else None
+        if renewed is None:
+            entry |= _next(run, known, present, anchor, today)
+        else:
+            entry |= _again(renewed, anchor)
+            stays = (renewed.line.where is None) == (store == objects.FOLDER)
+            if stays and _unchanged(entry, renewed.entry):
+                return known.file
+        line = objects.store(run, entry, known.file, store)
+        known.with_baseline(line, renewed=renewed is not None).write()
+        return known.file
 
 
 def approve(
@@ -110,13 +109,6 @@ def approve(
     second waiver of the same gate takes the first one's place.
     """
     today = today or utc_today()
-    known = read(pointer(suite, folder), suite)
-    if not known.baselines:
-        raise UsageError(
-            f"{suite} has no baseline in {folder}.",
-            "A waiver excuses a difference from one.",
-            "qa baseline promote RUN",
-        )
     gate, reason = gate.strip(), reason.strip()
     if not gate or not reason:
         raise UsageError(
@@ -124,11 +116,18 @@ def approve(
             "Who meets it later has to know what was accepted, and why.",
             "--gate regression/psnr --reason WHY",
         )
-    _spelled(gate, known)
-    contents = tuple(sorted(line.content[:SHORT] for line in known.baselines))
-    waiver = Waiver(gate, who(by), reason, last_day(until, today), today.isoformat(), contents)
-    known.with_waiver(waiver).write()
-    return known.file
+    with changing(suite, folder) as known:
+        if not known.baselines:
+            raise UsageError(
+                f"{suite} has no baseline in {folder}.",
+                "A waiver excuses a difference from one.",
+                "qa baseline promote RUN",
+            )
+        _spelled(gate, known)
+        contents = tuple(sorted(line.content[:SHORT] for line in known.baselines))
+        waiver = Waiver(gate, who(by), reason, last_day(until, today), today.isoformat(), contents)
+        known.with_waiver(waiver).write()
+        return known.file
 
 
 def _spelled(gate: str, known: Pointer) -> None:
@@ -180,9 +179,9 @@ def add_tolerance(
         "measured": (today or utc_today()).isoformat(),
         **facts,
     }
-    known = read(pointer(suite, folder), suite)
-    known.with_tolerance(tolerance).write()
-    return known.file
+    with changing(suite, folder) as known:
+        known.with_tolerance(tolerance).write()
+        return known.file
 
 
 def _present(known: Pointer, environment: str) -> Present | None:

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from approvals import CPU, GPU, LATER, TODAY, make_run, make_verdict, row
 
 from qa import baseline
-from qa.errors import UsageError
+from qa.baseline import pointers
+from qa.baseline.approved import Waiver
+from qa.errors import QaError, UsageError
 from qa.files import digest, read_json, sha256, write_json
 from qa.results import load
 
@@ -246,3 +249,30 @@ def test_a_waiver_that_names_nothing_is_told(place):
         baseline.approve("photos", gate="PSNR", reason="known", until=LATER, today=TODAY)
     for gate in ("psnr", "regression/psnr", "tail", "tail/catastrophe"):
         baseline.approve("photos", gate=gate, reason="known", until=LATER, today=TODAY)
+
+
+def approve(gate):
+    return baseline.approve("photos", gate=gate, reason="known", until=LATER, today=TODAY)
+
+
+def test_two_decisions_at_once_are_both_kept(place):
+    promote(make_run(place / "first"))
+    with ThreadPoolExecutor(1) as pool:
+        with pointers.changing("photos", "baselines") as known:
+            second = pool.submit(approve, "tail")
+            with pytest.raises(TimeoutError):
+                second.result(timeout=0.5)
+            first = Waiver("regression/psnr", "Bob", "known", LATER, "2026-11-21", ("a" * 12,))
+            known.with_waiver(first).write()
+        second.result()
+    found = pointers.read(baseline.pointer("photos")).waivers
+    assert {waiver.gate for waiver in found} == {"tail", "regression/psnr"}
+
+
+def test_a_decision_does_not_wait_for_ever(place, monkeypatch):
+    promote(make_run(place / "first"))
+    monkeypatch.setattr(pointers, "LOCK_SECONDS", 0.1)
+    with pointers.changing("photos", "baselines"):
+        with ThreadPoolExecutor(1) as pool, pytest.raises(QaError, match="Another command"):
+            pool.submit(approve, "tail").result()
+        baseline.promote(make_run(place / "other", suite="other"))

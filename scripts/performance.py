@@ -15,9 +15,11 @@ import measure_4k
 import time_frechet
 import time_pid
 import time_scoring
+import time_suites
+import time_words
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-SCRIPTS = (time_scoring, time_frechet, measure_4k, time_pid)
+SCRIPTS = (time_scoring, time_frechet, measure_4k, time_pid, time_suites, time_words)
 HEAD = """# Performance
 
 Written by `python scripts/performance.py` from the files in `docs/measurements/`, which the scripts

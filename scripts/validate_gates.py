@@ -120,6 +120,11 @@ def experiments(suites: int) -> dict[str, Callable[[], Any]]:
             found[f"family {metrics} {correlation}"] = partial(
                 validation.family, metrics, correlation, suites
             )
+    for metrics in (2, 4, 6):
+        for correlation in (0.0, 0.5):
+            found[f"drift {metrics} {correlation}"] = partial(
+                validation.drift, metrics, correlation, suites
+            )
     for name, levels in plans().items():
         for shape in SHAPES[:3]:
             found[f"looks {shape} {name}"] = partial(

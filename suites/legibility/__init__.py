@@ -1,0 +1,1 @@
+"""Whether small text stays literally right: drawn pages, readers, and what they read."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qa.features import stored
+from qa.groups import units
 from qa.store import RunFolder, UnitResult
 from qa.types import FeatureSet, ReferenceMoments, SetMetric
 
@@ -19,12 +20,15 @@ def set_rows(
     metrics: Mapping[str, SetMetric],
     results: Sequence[UnitResult],
     seeds: Sequence[int],
+    groups: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """One row for each set metric: its value with an interval, or why there is none.
 
     A single picture without features takes the value away: a set with a gap is another set.
+    `groups` names the group of those samples that have one: they count as one picture.
     """
-    return [_set_row(run, name, metrics[name], results, seeds) for name in sorted(metrics)]
+    unit = units((result.decoded[0].sample for result in results), groups)
+    return [_set_row(run, name, metrics[name], results, seeds, unit) for name in sorted(metrics)]
 
 
 def _set_row(
@@ -33,6 +37,7 @@ def _set_row(
     metric: SetMetric,
     results: Sequence[UnitResult],
     seeds: Sequence[int],
+    unit: Mapping[str, str],
 ) -> dict[str, Any]:
     row = {"metric": name, "value": None, "low": None, "high": None, "rows": 0, "pictures": 0}
     mark = metric.features.id
@@ -40,16 +45,15 @@ def _set_row(
     try:
         if gap is not None:
             raise ValueError(f"{gap[0]!r}: {gap[1]}")
-        samples = [result.decoded[0].sample for result in results]
-        candidate = stored.candidates(run, mark, samples, seeds)
-        found = metric(candidate, _reference(run, name, metric, samples))
+        candidate = stored.candidates(run, mark, unit, seeds)
+        found = metric(candidate, _reference(run, name, metric, unit))
     except ValueError as error:
         return row | {"why": str(error)}
     return row | vars(found) | {"why": ""}
 
 
 def _reference(
-    run: RunFolder, name: str, metric: SetMetric, samples: Sequence[str]
+    run: RunFolder, name: str, metric: SetMetric, unit: Mapping[str, str]
 ) -> FeatureSet | ReferenceMoments:
     """What a set metric compares with: a set of its own, or the suite's references."""
     own = metric.reference()
@@ -58,4 +62,4 @@ def _reference(
     else:
         stored.write_set(run, name, own)
         return own
-    return stored.references(run, metric.features.id, samples)
+    return stored.references(run, metric.features.id, unit)

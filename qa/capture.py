@@ -23,7 +23,7 @@ from omegaconf import MISSING, OmegaConf
 
 from qa import assets, numerics
 from qa.checks import check_assets
-from qa.config import Config, Root, build, compose, function
+from qa.config import Config, Root, build, compose, function, of_suite
 from qa.errors import UsageError
 from qa.numerics import Numerics
 from qa.plan import code_digest
@@ -42,7 +42,7 @@ Progress = Callable[[int, int], None]
 class CaptureSchema:
     """Every key of conf/capture.yaml; a key that is not here is an error."""
 
-    suite: dict[str, Any] = MISSING
+    suite: dict[str, Any] = field(default_factory=dict)
     pipeline: dict[str, Any] | None = None
     capture: Any = None
     decoder: dict[str, Any] | None = None
@@ -194,7 +194,7 @@ def plan_lines(job: Job) -> str:
 def run_command(job: Job, folder: Path) -> list[str]:
     """The `qa run` that decodes a folder of this capture.
 
-    Where no sample has a picture, with a metric that needs none to compare with.
+    Where no sample has a picture, and the suite chooses no metrics, with some that need none.
     """
     config = job.config
     kept = [word for word in config.overrides if word.lstrip("+~").startswith(KEPT)]
@@ -203,9 +203,11 @@ def run_command(job: Job, folder: Path) -> list[str]:
     if not re.fullmatch(r"[\w./-]+", place):  # Hydra's grammar wants it quoted
         place = "'" + place.replace("'", "\\'") + "'"
     pictured = any(sample.image is not None for sample in job.samples)
+    suite = compose(of_suite(config.overrides), config.config_dir)
+    chosen = pictured or suite.group("metric") != compose().group("metric")
     return [
         "qa", "run", *own, f"decoder={job.decoder}", "latents=stored", f"latents.path={place}",
-        *([] if pictured else ["metric=[niqe,patch_grid]"]),
+        *([] if chosen else ["metric=[niqe,patch_grid]"]),
     ]  # fmt: skip
 
 

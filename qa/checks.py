@@ -16,7 +16,7 @@ from qa.errors import AssetMissing, UsageError
 from qa.metrics.licences import refused
 from qa.traits import check_knobs as ask_about_knobs
 from qa.traits import traits
-from qa.types import Decoder, Knobs, LatentMetric, LatentSource, Metric, Sample, SetMetric
+from qa.types import Decoder, Knobs, LatentSource, MetricFacts, Sample
 
 
 def check_assets(nodes: Sequence[Any], decoder: str) -> None:
@@ -108,20 +108,20 @@ def encodes(latents: LatentSource | None) -> bool:
 
 
 def check_metrics(
-    metrics: Mapping[str, Metric | SetMetric | LatentMetric],
+    facts: Mapping[str, MetricFacts],
     samples: Sequence[Sample],
     decoder: Decoder,
     encoder: LatentSource | None,
 ) -> None:
     """Refuse metrics that compare with a reference, or encode again, where that cannot be."""
-    again = sorted(name for name, metric in metrics.items() if metric.facts.of == "latent")
+    again = sorted(name for name, known in facts.items() if known.of == "latent")
     if again and encoder is None:
         raise UsageError(
             f"{', '.join(again)} cannot score this run.",
             "There is no encoder of the decoder's latents, so pictures cannot be encoded again.",
             "leave it out, or use a decoder with an encoder of its own",
         )
-    paired = sorted(name for name, metric in metrics.items() if metric.facts.paired)
+    paired = sorted(name for name, known in facts.items() if known.paired)
     if not paired:
         return
     if decoder.space is None and traits(decoder).size is not None:
@@ -137,9 +137,9 @@ def check_metrics(
     )
 
 
-def check_licences(metrics: Mapping[str, Metric | SetMetric | LatentMetric], profile: str) -> None:
+def check_licences(facts: Mapping[str, MetricFacts], profile: str) -> None:
     """Refuse metrics that the run's licence profile does not allow."""
-    reasons = {name: refused(metric.facts, profile) for name, metric in metrics.items()}
+    reasons = {name: refused(known, profile) for name, known in facts.items()}
     barred = {name: why for name, why in sorted(reasons.items()) if why}
     if barred:
         raise UsageError(

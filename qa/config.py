@@ -7,7 +7,7 @@ where a `_target_` becomes an object. Configurations name code to run: treat the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ class UseCase:
     """A use case as YAML has it (conf/use_case/); `qa.gates.use_case` gives it a meaning."""
 
     description: str = ""
-    primary: list[str] = field(default_factory=list)
+    primary: list[str] | None = None
     margins: dict[str, Any] = field(default_factory=dict)
     breakage: dict[str, Any] = field(default_factory=dict)
-    catastrophe: dict[str, Any] = field(default_factory=dict)
+    catastrophe: dict[str, Any] | None = None
     cost: dict[str, Any] = field(default_factory=dict)
-    drift: dict[str, Any] = field(default_factory=dict)
+    drift: dict[str, Any] | None = None
 
 
 @dataclass
@@ -108,6 +108,31 @@ def compose(
 
     `config_dir` adds a folder of the user's own configuration groups.
     """
+    if issubclass(root.schema, RunSchema):
+        return _composed(overrides, config_dir, root)
+    # A suite may choose what a run over it measures, and only a run has a place for that.
+    whole = _composed(of_suite(overrides), config_dir, replace(RUN, command=root.command))
+    others = [word for word in overrides if not _is_of_suite(word)]
+    found = _composed(others, config_dir, root)
+    found.tree.suite = whole.group("suite")
+    choices = {**found.choices, "suite": whole.choices["suite"]}
+    return replace(found, choices=choices, overrides=tuple(overrides))
+
+
+def of_suite(overrides: Sequence[str]) -> list[str]:
+    """The overrides that choose or change a suite, and where configurations are looked for."""
+    return [word for word in overrides if _is_of_suite(word) or _key(word).startswith("hydra.")]
+
+
+def _is_of_suite(word: str) -> bool:
+    return _key(word).split(".")[0] == "suite"
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]
+
+
+def _composed(overrides: Sequence[str], config_dir: str | Path | None, root: Root) -> Config:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_module
     from hydra.core.config_store import ConfigStore
@@ -182,6 +207,18 @@ def build(node: Any, what: str) -> Any:
             f"{type(root).__name__}: {' '.join(str(root).split())}."[:400],
             "check its _target_ (must be importable: PYTHONPATH) and its arguments",
         ) from error
+
+
+def complete(part: Any, attributes: Sequence[str]) -> Any:
+    """The part, if it has all that its role asks for (qa.types)."""
+    absent = [name for name in attributes if not hasattr(part, name)]
+    if absent:
+        raise UsageError(
+            f"{type(part).__name__} has no {', '.join(absent)}.",
+            f"Its role needs {', '.join(attributes)}.",
+            "see docs/map.md, Adding a part",
+        )
+    return part
 
 
 def function(name: str) -> Any:

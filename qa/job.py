@@ -24,21 +24,22 @@ from qa.checks import (
     check_spaces,
     encodes,
 )
-from qa.config import Config, build, function
+from qa.config import Config, build, complete, function
 from qa.environment import class_of, decides
-from qa.errors import QaError, Unavailable, UsageError
+from qa.errors import QaError, UsageError
 from qa.executors import Executor
 from qa.features.cache import folder_for
 from qa.gates.case import POLICIES
 from qa.gates.use_case import UseCase
 from qa.gates.use_case import from_config as use_case
+from qa.panels import AnyMetric, facts_of
 from qa.plan import Plan, code_digest, look_at, make_plan
 from qa.record import versions
 from qa.results import load
-from qa.scoring import AnyMetric, Scorer
+from qa.scoring import Scorer, built
 from qa.seeds import check_pins
 from qa.store import RunFolder, file_name
-from qa.types import Decoder, Gate, Knobs, LatentSource, Sample, Tracker
+from qa.types import Decoder, Gate, Knobs, LatentSource, MetricFacts, Panel, Sample, Tracker
 from qa.worker import Worker
 
 Report = Callable[[RunFolder, RunFolder | None], Path]
@@ -62,6 +63,7 @@ class Job:
     encoder: LatentSource | None
     """What latent metrics encode pictures with."""
     metrics: Mapping[str, AnyMetric]
+    panels: Mapping[str, Panel]
     unavailable: Mapping[str, str]
     executor: Executor
     folder: RunFolder
@@ -73,13 +75,18 @@ class Job:
     report: Report | None
     tracker: Tracker
 
+    @property
+    def facts(self) -> dict[str, MetricFacts]:
+        """Facts of every metric that is measured, those of panels too."""
+        return facts_of(self.metrics, self.panels)
+
     @cached_property
     def worker(self) -> Worker:
         """The stages of this run's units."""
         device = self.config.tree.device
         scorer = Scorer(
-            self.folder, self.metrics, self.unavailable, latents=self.latents,
-            encoder=self.encoder, device=device,
+            self.folder, self.metrics, self.unavailable, panels=self.panels,
+            latents=self.latents, encoder=self.encoder, device=device,
             cache=folder_for(self.resolved_numerics),
         )  # fmt: skip
         return Worker(
@@ -110,13 +117,18 @@ def _prepare(config: Config) -> Job:
     with numerics.applied(settings):
         resolved = numerics.describe(settings, tree.device)
         baseline = _baseline(tree, suite.name, class_of(decides(resolved)))
-        metrics, unavailable = _metrics(config.group("metric"))
+        metrics, panels, unavailable = built(config.group("metric"))
+        facts = facts_of(metrics, panels)
+        judged = {*facts, *unavailable, *(baseline.results.metrics if baseline else ())}
+        use.measured(judged).checked()
         latents, decoder = _system(config)
         encoder = _encoder(config, latents, metrics)
     check_knobs(knobs, decoder)
     check_samples(samples, latents, decoder)
-    check_metrics(metrics, samples, decoder, encoder)
-    check_licences(metrics, tree.license_profile)
+    check_metrics(facts, samples, decoder, encoder)
+    check_licences(facts, tree.license_profile)
+    for panel in panels.values():
+        panel.check(samples)
     plan = make_plan(
         samples,
         seeds=tree.seeds,
@@ -134,7 +146,7 @@ def _prepare(config: Config) -> Job:
     name = run_name(suite.name, config, plan)
     folder = RunFolder(Path(tree.out) if tree.out else Path(tree.runs) / name)
     return Job(
-        config, suite.name, plan, decoder, latents, encoder, metrics, unavailable,
+        config, suite.name, plan, decoder, latents, encoder, metrics, panels, unavailable,
         build(config.group("executor"), "executor"), folder, settings, resolved, baseline, use,
         gates, report, tracker,
     )  # fmt: skip
@@ -172,7 +184,7 @@ def cost(job: Job) -> dict[str, Any]:
         "left": left,
         "measured": measured,
         "seconds": left * seconds / measured if measured else None,
-        "metrics": sorted(job.metrics),
+        "metrics": sorted(job.facts),
         "unavailable": dict(job.unavailable),
     }
 
@@ -214,25 +226,12 @@ def _typed(node: Any) -> Any:
     return OmegaConf.to_object(node)
 
 
-def _metrics(nodes: Mapping[str, Any]) -> tuple[dict[str, AnyMetric], dict[str, str]]:
-    """Built metrics, and why the others cannot be built."""
-    metrics: dict[str, AnyMetric] = {}
-    unavailable: dict[str, str] = {}
-    for name, node in sorted(nodes.items()):
-        try:
-            metrics[name] = build(node, f"metric {name}")
-        except Unavailable as error:
-            # Without `why`: it names local folders, and this is stored with the results.
-            unavailable[name] = f"{error.what} {error.fix}".strip()
-    return metrics, unavailable
-
-
 def _system(config: Config) -> tuple[LatentSource | None, Decoder]:
     """Latent source and decoder, which fit together."""
     node = _source(config)
     check_assets([node, config.group("decoder")], config.choices["decoder"])
-    latents = None if node is None else _complete(build(node, "latents"), LATENT_SOURCE)
-    decoder: Decoder = _complete(build(config.group("decoder"), "decoder"), DECODER)
+    latents = None if node is None else complete(build(node, "latents"), LATENT_SOURCE)
+    decoder: Decoder = complete(build(config.group("decoder"), "decoder"), DECODER)
     check_spaces(latents, decoder)
     return latents, decoder
 
@@ -249,7 +248,7 @@ def _encoder(
     if latents is None or node is None:
         return None
     check_assets([node], config.choices["decoder"])
-    encoder: LatentSource = _complete(build(node, "encoder"), LATENT_SOURCE)
+    encoder: LatentSource = complete(build(node, "encoder"), LATENT_SOURCE)
     return encoder if encoder.space == latents.space and encodes(encoder) else None
 
 
@@ -258,24 +257,12 @@ def _source(config: Config) -> Any:
     return config.group("latents") or config.group("encoder")
 
 
-def _complete(part: Any, attributes: Sequence[str]) -> Any:
-    """The part, if it has all that its role asks for (qa.types)."""
-    absent = [name for name in attributes if not hasattr(part, name)]
-    if absent:
-        raise UsageError(
-            f"{type(part).__name__} has no {', '.join(absent)}.",
-            f"Its role needs {', '.join(attributes)}.",
-            "see docs/map.md, Adding a part",
-        )
-    return part
-
-
 def _gates(config: Config) -> tuple[Gate, ...]:
     """The built gates, in the order in which they were chosen."""
     nodes = config.group("gate")
     if not nodes:
         raise UsageError("No gate was asked for.", "", "gate=[regression], or leave gate= away")
-    return tuple(_complete(build(node, f"gate {name}"), GATE) for name, node in nodes.items())
+    return tuple(complete(build(node, f"gate {name}"), GATE) for name, node in nodes.items())
 
 
 def _baseline(tree: Any, suite: str, environment: str) -> Approved | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from qa import summary
+from qa import looks, summary
 from qa.baseline import Approved, Waiver, expired
 from qa.baseline.approved import utc_today
 from qa.errors import UsageError
@@ -90,7 +90,8 @@ def judge(
     if standing.against is not None:
         rows, told = _waived(rows, standing.against.waivers, day)
         warnings += told
-    return _document(case, rows, standing.problems, warnings)
+    asked = {"use_case": use.digest or None, "gates": sorted(gate.name for gate in chosen)}
+    return _document(case, rows, standing.problems, warnings) | {"terms": asked}
 
 
 def applicable(use: UseCase, candidate: Results, baseline: Results | None) -> UseCase:
@@ -134,7 +135,7 @@ def _standing(
         problems.append("nothing was compared: no primary metric with a margin was measured")
     aside = comparable.mismatched(candidate, against.results)
     warnings = [f"{aside[m]} (no vote)." for m in use.secondary if m in aside]
-    warnings += _decided_before(candidate)
+    warnings += _decided_before(candidate, against)
     told, more = comparable.environments(candidate, against, release)
     problems, warnings = problems + told, warnings + more
     copied = comparable.copies(candidate)
@@ -151,9 +152,9 @@ def _standing(
     return Standing(against, problems, warnings, partial)
 
 
-def _decided_before(candidate: Results) -> list[str]:
+def _decided_before(candidate: Results, against: Approved) -> list[str]:
     """A look after one that had decided: said, so that nobody picks the look they like."""
-    look = candidate.record.get("look") or {}
+    look = _look(candidate, against) or {}
     return [
         f"Look {entry['number']} at {entry['pictures']} pictures had already decided: "
         f"{entry['state']}. A later look does not undo that."
@@ -213,7 +214,7 @@ def _document(
     measured = [_metric(name, case) for name in candidate.metrics]
     if not any(row["count"] for row in measured):
         problems = [*problems, "nothing was measured: no metric has a value"]
-    failures, look = list(candidate.failures), _look(candidate)
+    failures, look = list(candidate.failures), _look(candidate, against)
     state = summary.overall(against is not None, rows, problems, failures)
     return {
         "schema": SCHEMA,
@@ -243,13 +244,15 @@ def _approval(against: Approved) -> dict[str, Any]:
     return {key: getattr(against, key) for key in ("content", "by", "why", "until")}
 
 
-def _look(candidate: Results) -> dict[str, Any] | None:
-    """The run's look with what comes after it."""
+def _look(candidate: Results, against: Approved | None) -> dict[str, Any] | None:
+    """The run's look with those before it against this baseline, and what comes after it."""
     look = candidate.record.get("look")
     if not look:
         return None
     later = [size for size in look["sizes"] if size > look["pictures"]]
-    return {**look, "next": later[0] if later else None}
+    plan = None if against is None else against.results.record.get("plan")
+    history = looks.earlier(look, plan)
+    return {**look, "history": history, "next": later[0] if later else None}
 
 
 def _metric(name: str, case: Case) -> dict[str, Any]:
@@ -270,13 +273,19 @@ def _metric(name: str, case: Case) -> dict[str, Any]:
 
 
 def _mean_row(name: str, results: Results, confidence: float) -> dict[str, Any]:
-    values = results.by_picture(name).sort_index()
+    values = results.by_group(name).sort_index()
     interval = mean_interval(values.dropna().to_numpy(), confidence)
-    rows = results.scores[(results.scores["metric"] == name) & results.scores["value"].isna()]
-    why = results.record.get("unavailable", {}).get(name, "")
-    if not why and len(rows):
-        why = str(rows.iloc[0]["why"])
+    why = results.record.get("unavailable", {}).get(name, "") or _first_why(name, results)
     return {**_ends(interval), "missing": int(values.isna().sum()), "why": why}
+
+
+def _first_why(name: str, results: Results) -> str:
+    """Why the first sample that lacks a value does; where it applies to none, why not."""
+    rows = results.scores[(results.scores["metric"] == name) & results.scores["value"].isna()]
+    aside = results.inapplicable(name)
+    lacking = rows[~rows["sample"].isin(aside)]
+    told = rows if len(aside) == len(results.samples) else lacking
+    return str(told.iloc[0]["why"]) if len(told) else ""
 
 
 def _ends(interval: Interval | None) -> dict[str, Any]:

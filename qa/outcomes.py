@@ -44,12 +44,12 @@ class Check:
 
 
 def label(gate: Mapping[str, Any]) -> str:
-    """What a gate's row is called: its metric, with the gate before it unless it is regression.
+    """What a gate's row is called: its metric, after the gate where that says more.
 
     A gate that has one row goes by its own name.
     """
     kind, metric = str(gate.get("gate") or ""), str(gate.get("metric") or "")
-    if kind in {"", "regression"}:
+    if kind in {"", "regression", "slices"}:  # a slice names itself: psnr[photo]
         return metric or kind
     return kind if kind in SINGLE or not metric else f"{kind} {metric}"
 

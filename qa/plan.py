@@ -8,6 +8,7 @@ one more metric needs no new decode.
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from typing import Any
 
 from qa.errors import UsageError
 from qa.files import digest, sha256
+from qa.panels import asked
 from qa.stats import z_quantile
 from qa.stats.looks import Scheme, crossing, spending
 from qa.types import Knobs, Sample, Unit
@@ -26,6 +28,8 @@ PIPELINE = ("qa.images", "qa.seeds", "qa.requests", "qa.worker", "qa.numerics")
 
 SCHEMES: Mapping[str, Scheme] = {"pr": "pocock", "release": "obrien-fleming"}
 """How a policy spends its error over looks: early where time counts, late where certainty does."""
+LEAST_LEVEL = 1e-12
+"""Below it no float tells the confidence of an interval from certainty."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,13 @@ def look_at(
         raise UsageError(f"extend={size} is none of the looks.", f"They are {looks}.")
     place, scheme = looks.index(size), SCHEMES[policy]
     levels = spending(looks, scheme)
+    if levels[0] < LEAST_LEVEL:
+        raise UsageError(
+            f"looks={looks} cannot work.",
+            f"A first look at {looks[0]} of {looks[-1]} pictures could decide nothing: {scheme} "
+            f"gives it a level of {levels[0]:.1g}.",
+            f"begin later, e.g. at {math.ceil(looks[-1] / 10)}",
+        )
     upto = slice(place + 1)
     return Look(
         place + 1, len(looks), size, planned, tuple(looks), scheme,
@@ -92,9 +103,17 @@ def _spent(sizes: Sequence[int], levels: Sequence[float]) -> float:
     return crossing(bounds, [size / sizes[-1] for size in sizes])
 
 
-def look_order(samples: Iterable[str]) -> list[str]:
-    """Ids of samples in the order in which looks take them: by digest, so names decide nothing."""
-    return sorted(samples, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+def look_order(samples: Iterable[str], groups: Mapping[str, str] | None = None) -> list[str]:
+    """Ids of samples in the order in which looks take them: by digest, so names decide nothing.
+
+    `groups` names the group of those that have one; the samples of a group follow each other.
+    """
+
+    def place(name: str) -> list[str]:
+        texts = (groups or {}).get(name) or name, name
+        return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+
+    return sorted(samples, key=place)
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,10 @@ class Plan:
     suite_digest: str
     limited: bool
     """`limit=` left samples out: the run can never become a baseline."""
+    asks_digest: str
+    """Of what panels judge the pictures by, beside references and prompts."""
+    shared: Mapping[str, Any]
+    """What all units share: the dial, and what else decides how their pictures are made."""
     look: Look | None = None
 
     @property
@@ -131,9 +154,11 @@ def make_plan(
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     kept = ordered if limit is None else ordered[:limit]
-    shared = digest({"knobs": asdict(knobs), **inputs})
-    units = [Unit(_unit_id(sample, seeds, shared), sample, tuple(range(seeds))) for sample in kept]
-    ids = look_order(sample.id for sample in kept)
+    shared = {"knobs": asdict(knobs), **inputs}
+    mark = digest(shared)
+    units = [Unit(_unit_id(sample, seeds, mark), sample, tuple(range(seeds))) for sample in kept]
+    groups = {sample.id: sample.group for sample in kept}
+    ids = look_order(groups, groups)
     now = set(ids if look is None else ids[: look.pictures])
     return Plan(
         digest=digest([unit.id for unit in units]),
@@ -141,6 +166,8 @@ def make_plan(
         seeds=seeds,
         suite_digest=digest([_identity(sample) for sample in kept]),
         limited=len(kept) < len(ordered),
+        asks_digest=digest([asked(sample) for sample in kept]),
+        shared=shared,
         look=look,
     )
 
@@ -183,7 +210,8 @@ def _unit_id(sample: Sample, seeds: int, shared: str) -> str:
 
 
 def _identity(sample: Sample) -> list[Any]:
-    return [sample.id, sample.sha256, sample.prompt, sample.problem]
+    known = [sample.id, sample.sha256, sample.prompt, sample.problem]
+    return [*known, sample.take] if sample.take else known
 
 
 def _source(module: str) -> str:

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -15,6 +16,7 @@ from typing import Any
 
 from qa import seeds
 from qa.environment import class_of, decides, gpu_query
+from qa.files import digest
 
 SCHEMA = "decoder-qa/record/1"
 PACKAGES = (
@@ -48,6 +50,16 @@ def environment(numerics: dict[str, Any]) -> dict[str, Any]:
         "git": git_state(Path.cwd()),
         "noise": {"version": seeds.STREAM_VERSION, "pins": list(seeds.PINS.values())},
     }
+
+
+def inputs(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """What pictures are made from beside samples and seeds: one digest, and its parts.
+
+    `shared` is a plan's. Numerics are left to the environment class, which has them with all else
+    that a machine adds.
+    """
+    parts = {name: value for name, value in shared.items() if name != "numerics"}
+    return {"digest": digest(parts), **parts}
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qa import seeds
 from qa.seeds import content
-from qa.traits import remark, traits
+from qa.traits import remark, size_of, traits
 from qa.types import Decoder, DecodeRequest, Knobs, LatentSource, LatentSpace, Sample
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def requests(
     latent = None
     if source is not None and space is not None:
         latent = source.latent(sample, reference)
-    height, width = _size(reference, latent.tensor if latent else None, decoder)
+    height, width = _size(sample, reference, latent.tensor if latent else None, decoder)
     base = DecodeRequest(sample.id, 0, key, height, width, None, 0.0, sample.prompt, knobs)
     if latent is None or space is None:
         return [replace(base, seed=seed) for seed in seed_indices]
@@ -71,9 +71,9 @@ def note(request: DecodeRequest, decoder: Decoder) -> str:
 
 
 def _size(
-    reference: Tensor | None, latent: Tensor | None, decoder: Decoder
+    sample: Sample, reference: Tensor | None, latent: Tensor | None, decoder: Decoder
 ) -> tuple[int, int]:  # height, width
-    """The decoder's own size, the reference's, or what the latent stands for.
+    """The decoder's own size, the reference's, what the latent stands for, or its picture's.
 
     A decoder without latents reconstructs nothing, so its own size comes first.
     """
@@ -84,6 +84,9 @@ def _size(
         return int(reference.shape[-2]), int(reference.shape[-1])
     if latent is not None and decoder.space is not None:
         return _covered(latent, decoder)
+    made = size_of(decoder, sample.id)
+    if made is not None:
+        return made
     raise ValueError("neither a reference picture nor a latent says how large the picture is")
 
 

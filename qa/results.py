@@ -7,15 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qa import tables
 from qa.errors import UsageError
 from qa.features import stored as features
+from qa.groups import means, units
 from qa.sets.frechet import Moments
 from qa.sets.statistics import target
-from qa.store import SCORE_COLUMNS, RunFolder
-from qa.types import FeatureSet
+from qa.stats.interval import LARGEST
+from qa.store import RunFolder
+from qa.types import NOT_APPLICABLE, FeatureSet
 
 if TYPE_CHECKING:
     import pandas as pd
+
+EXACT = 2**53
+"""From here on a float, as which a table may hold a seed, skips whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,10 @@ class Results:
     """Set metric → its row (qa.aggregate)."""
     stored: RunFolder | None = None
     """Where the features of set metrics lie: the run, or a baseline's copy of it."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Sample → its group, of those that have one (`qa.groups`)."""
+    slices: Mapping[str, str] = field(default_factory=dict)
+    """Sample → its first tag, of those that have one."""
 
     @property
     def metrics(self) -> list[str]:
@@ -76,11 +86,16 @@ class Results:
         mark = self.record.get("facts", {}).get(metric, {}).get("protocol", {}).get("features")
         if self.stored is None or mark is None:
             raise ValueError(f"{self.name} holds no features of {metric}")
-        candidates = features.candidates(self.stored, mark, self.samples, self.seeds)
+        unit = units(self.samples, self.groups)
+        candidates = features.candidates(self.stored, mark, unit, self.seeds)
         own = features.read_set(self.stored, metric)
         if own is None:
-            own = features.references(self.stored, mark, self.samples)
+            own = features.references(self.stored, mark, unit)
         return candidates, target(own)
+
+    def by_group(self, metric: str) -> pd.Series:
+        """Mean over seeds and groups by unit (`qa.groups`): what statistics count."""
+        return means(self.by_picture(metric), units(self.samples, self.groups))
 
     def by_picture(self, metric: str) -> pd.Series:
         """Mean over seeds by sample, for all samples; NaN as soon as one seed has no value.
@@ -90,11 +105,23 @@ class Results:
         return self.by_seed(metric).mean(axis=1, skipna=False)
 
     def by_seed(self, metric: str) -> pd.DataFrame:
-        """Values by sample (rows) and seed (columns), for all of both; NaN for none."""
+        """Values by sample (rows) and seed (columns), for all of both; NaN for none.
+
+        Samples to which the metric does not apply are left out.
+        """
         rows = self.scores[self.scores["metric"] == metric]
         table = rows.pivot(index="sample", columns="seed", values="value")
         seeds = sorted({*self.seeds, *map(int, self.scores["seed"].unique())})
-        return table.reindex(index=self.samples, columns=seeds)
+        aside = self.inapplicable(metric)
+        samples = [name for name in self.samples if name not in aside]
+        return table.reindex(index=samples, columns=seeds)
+
+    def inapplicable(self, metric: str) -> frozenset[str]:
+        """Samples that say at every seed that the metric does not apply to them."""
+        rows = self.scores[(self.scores["metric"] == metric) & self.scores["value"].isna()]
+        told = [str(why).startswith(NOT_APPLICABLE) for why in rows["why"]]
+        counts = rows.loc[told, "sample"].value_counts()
+        return frozenset(map(str, counts[counts >= len(self.seeds)].index))
 
 
 def load(path: str | Path) -> Results:
@@ -109,8 +136,15 @@ def load(path: str | Path) -> Results:
             "check the path; `ls runs` shows the runs made here",
         )
     folder = RunFolder.open(path)
-    digests = {row["id"]: row["sha256"] for row in folder.samples()}
     record = folder.record()
+    if not record.get("finished"):
+        raise UsageError(
+            f"{path} is not finished.",
+            "Its record says what is to be measured, its tables may hold what was measured before.",
+            "give the command again that started it: it continues",
+        )
+    samples = folder.samples()
+    digests = {row["id"]: row["sha256"] for row in samples}
     # Not the folder's name: equal plans must give equal verdicts wherever they were carried out.
     name = record.get("name", folder.name)
     decoded = folder.decoded()
@@ -121,7 +155,9 @@ def load(path: str | Path) -> Results:
     )
     scores = _checked(folder.scores(), path)
     sets = {row["metric"]: row for row in folder.sets()}
-    return Results(name, scores, record, digests, folder, failures, sets, folder)
+    groups = {row["id"]: row["group"] for row in samples if row.get("group")}
+    slices = {row["id"]: row["tags"][0] for row in samples if row.get("tags")}
+    return Results(name, scores, record, digests, folder, failures, sets, folder, groups, slices)
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -141,7 +177,7 @@ def _table(path: Path) -> pd.DataFrame:
         raise UsageError(
             f"{path} is not a readable table.", f"{error}.", "write it again"
         ) from error
-    absent = [column for column in SCORE_COLUMNS[:4] if column not in frame.columns]
+    absent = [column for column in tables.SCORES[:4] if column not in frame.columns]
     if absent:
         raise UsageError(
             f"{path} has no column {', '.join(absent)}.",
@@ -152,12 +188,12 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Types set, non-finite values made missing, duplicates refused."""
+    """Types set, values that cannot be reckoned with made missing, duplicates refused."""
     import numpy as np
     import pandas as pd
 
     frame = frame.copy()
-    frame["why"] = frame["why"].fillna("").astype(str) if "why" in frame.columns else ""
+    frame["why"] = _texts(frame["why"]) if "why" in frame.columns else ""
     for column in ("sample", "metric"):
         if (frame[column].isna() | (frame[column].astype(str) == "")).any():
             raise UsageError(f"{path} has rows without a {column}.", "", "name it in every row")
@@ -167,6 +203,8 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         seeds = pd.to_numeric(frame["seed"])
         if (seeds % 1 != 0).any():
             raise ValueError(f"a seed is {seeds[seeds % 1 != 0].iloc[0]}")
+        if (seeds.abs() >= EXACT).any():
+            raise ValueError(f"a seed is {seeds[seeds.abs() >= EXACT].iloc[0]}, beyond 2**53")
         frame["seed"] = seeds.astype(int)
         frame["value"] = pd.to_numeric(frame["value"]).astype(float)
     except (ValueError, TypeError) as error:
@@ -175,9 +213,10 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
             f"{error}.",
             "seed must be whole, value a number or empty",
         ) from error
-    infinite = ~np.isfinite(frame["value"]) & frame["value"].notna()
-    frame.loc[infinite, "why"] = "the value is infinite"
-    frame.loc[infinite, "value"] = np.nan
+    size = frame["value"].abs()
+    frame.loc[size > LARGEST, "why"] = f"the value is beyond {LARGEST:g}"
+    frame.loc[np.isinf(size), "why"] = "the value is infinite"
+    frame.loc[size > LARGEST, "value"] = np.nan
     twice = frame.duplicated(["sample", "seed", "metric"])
     if twice.any():
         row = frame[twice].iloc[0]
@@ -186,4 +225,9 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
             "A value that is given twice cannot be paired.",
             "keep one row for each sample, seed and metric",
         )
-    return frame[list(SCORE_COLUMNS)]
+    return frame[list(tables.SCORES)]
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """Reasons as texts, "" for none; of any type, categories too."""
+    return column.astype(object).where(column.notna(), "").astype(str)

@@ -19,19 +19,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa import aggregate, numerics, usage
+from qa import aggregate, looks, numerics, panels, usage
 from qa.config import compose
 from qa.environment import class_of, decides
 from qa.errors import QaError, UsageError
-from qa.files import read_json, write_bytes, write_json
+from qa.files import digest, read_json, write_bytes, write_json
 from qa.job import Job, knobs_of, prepare, run_name
 from qa.judge import applicable, judge
 from qa.metrics.facts import fingerprint
-from qa.plan import Plan
-from qa.record import SCHEMA, environment, now
+from qa.record import SCHEMA, environment, inputs, now
 from qa.results import load
 from qa.scoring import set_metrics
-from qa.store import RunFolder, sample_row
+from qa.store import RunFolder, UnitResult, sample_row
 from qa.traits import traits
 
 if TYPE_CHECKING:
@@ -79,11 +78,13 @@ def evaluate(
 
 def measure(job: Job, progress: Progress | None = None) -> None:
     """Decode and score every unit that is not finished yet."""
-    started, looked = _claim(job.folder, job.plan)
     with job.folder.held(), numerics.applied(job.numerics), warnings.catch_warnings():
+        started, looked = _claim(job)
         also = _elsewhere(job)
         write_json(job.folder.record_file, record(job, started, None, looked, also))
         write_bytes(job.folder.config_file, job.config.resolved().encode())
+        for judged in (job.folder.verdict_file, job.folder.report_file):
+            judged.unlink(missing_ok=True)  # neither may stand beside values it never saw
         # An operation without a deterministic form is the repro gate's business, not a line here.
         warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
         waiting = [unit for unit in job.plan.units if not job.worker.complete(unit)]
@@ -96,12 +97,23 @@ def measure(job: Job, progress: Progress | None = None) -> None:
                 if progress:
                     progress(done * job.plan.seeds, job.plan.decodes)
         write_json(job.folder.samples_file, _sample_rows(job))
-        metrics = {*job.metrics, *job.unavailable}
+        metrics = {*job.facts, *job.unavailable}
         results = job.folder.reduce([unit.id for unit in job.plan.units], metrics)
-        sets = set_metrics(job.metrics)
-        seeds = range(job.plan.seeds)
-        write_json(job.folder.sets_file, aggregate.set_rows(job.folder, sets, results, seeds))
+        _write_together(job, results)
         write_json(job.folder.record_file, record(job, started, now(), looked, also))
+
+
+def _write_together(job: Job, results: Sequence[UnitResult]) -> None:
+    """What only all pictures have together: values of set metrics, and summaries of panels."""
+    groups = {unit.sample.id: unit.sample.group for unit in job.plan.units}
+    seeds, sets = range(job.plan.seeds), set_metrics(job.metrics)
+    rows = aggregate.set_rows(job.folder, sets, results, seeds, groups)
+    write_json(job.folder.sets_file, rows)
+    if job.panels:
+        summaries = panels.summaries(job.folder, job.panels, results)
+        write_json(job.folder.panels_file, summaries)
+    else:  # an earlier run in this folder may have had some
+        job.folder.panels_file.unlink(missing_ok=True)
 
 
 def conclude(job: Job) -> Evaluation:
@@ -110,6 +122,7 @@ def conclude(job: Job) -> Evaluation:
     against = job.baseline
     rules = applicable(job.use_case, candidate, against.results if against else None)
     verdict = judge(candidate, against, rules, gates=job.gates, policy=job.config.tree.policy)
+    looks.remember(job.folder, verdict)
     write_json(job.folder.verdict_file, verdict)
     if job.report is not None:
         job.report(job.folder, against.results.folder if against else None)
@@ -131,7 +144,7 @@ def record(
 ) -> dict[str, Any]:
     """The contents of record.json (docs/formats.md).
 
-    `looked` are earlier looks at this plan, `also` other environment classes that it was made in.
+    `looked` are the looks at this plan until now, `also` other environment classes of its making.
     """
     look = job.plan.look
     space = job.decoder.space
@@ -141,11 +154,14 @@ def record(
         "suite": job.suite,
         "decoder": job.config.choices["decoder"],
         "use_case": job.config.choices["use_case"],
+        "terms": _terms(job),
         "plan": job.plan.digest,
         "suite_digest": job.plan.suite_digest,
         "decoder_digest": job.decoder.digest,
         "latents_digest": None if job.latents is None else job.latents.digest,
         "encoder_digest": None if job.encoder is None else job.encoder.digest,
+        "asks_digest": job.plan.asks_digest if job.panels else None,
+        "inputs": inputs(job.plan.shared),
         "seeds": job.plan.seeds,
         "pictures": len(job.plan.units),
         "limited": job.plan.limited,
@@ -156,9 +172,10 @@ def record(
         "licence": job.decoder.licence,
         "notes": _notes(job),
         "facts": {
-            name: asdict(metric.facts) | {"fingerprint": fingerprint(metric.facts)}
-            for name, metric in job.metrics.items()
+            name: asdict(known) | {"fingerprint": fingerprint(known)}
+            for name, known in sorted(job.facts.items())
         },
+        "panels": {name: sorted(panel.facts) for name, panel in sorted(job.panels.items())},
         "unavailable": dict(job.unavailable),
         "environment": environment(job.resolved_numerics) | {"also": list(also)},
         "numerics": job.resolved_numerics,
@@ -175,11 +192,20 @@ def _notes(job: Job) -> list[str]:
     return [*traits(job.decoder).notes, *terms]
 
 
-def _claim(folder: RunFolder, plan: Plan) -> tuple[str, list[dict[str, Any]]]:
-    """Take a run folder.
+def _terms(job: Job) -> dict[str, Any]:
+    """What the run is to be judged by, however it is judged later."""
+    primary = job.use_case.measured({*job.facts, *job.unavailable}).primary
+    nodes = job.config.group("gate").values()
+    gates = {gate.name: digest(node) for gate, node in zip(job.gates, nodes, strict=True)}
+    return {"use_case": job.use_case.digest, "primary": sorted(primary), "gates": gates}
 
-    Returns when the run started, now or before an interruption, and the earlier looks at its plan.
+
+def _claim(job: Job) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    """Take the run folder.
+
+    Returns when the run started, now or before an interruption, and the looks at it until now.
     """
+    folder, plan = job.folder, job.plan
     if not folder.record_file.is_file():
         return now(), []
     earlier = read_json(folder.record_file)
@@ -189,16 +215,8 @@ def _claim(folder: RunFolder, plan: Plan) -> tuple[str, list[dict[str, Any]]]:
             f"Its plan is {str(earlier.get('plan'))[:8]}, this one's is {plan.digest[:8]}.",
             "choose another folder with out=DIR, or leave out= away",
         )
-    before, asked = earlier.get("look"), plan.look
-    if _registered(before) != _registered(None if asked is None else asdict(asked)):
-        raise UsageError(
-            f"{folder.path} was started with {_told(before)}.",
-            "Looks are registered before the first picture: chosen later, they would be chosen by "
-            "what was seen.",
-            "give the command that started it, with another extend= if it has looks; "
-            "out=DIR makes another run",
-        )
-    return str(earlier["started"]), [] if asked is None else _looked(folder, before, asked.number)
+    asked = {"look": None if plan.look is None else asdict(plan.look), "terms": _terms(job)}
+    return str(earlier["started"]), looks.check_registered(folder, earlier, asked)
 
 
 def _elsewhere(job: Job) -> list[str]:
@@ -213,30 +231,6 @@ def _elsewhere(job: Job) -> list[str]:
     before = read_json(job.folder.record_file).get("environment") or {}
     own = class_of(decides(job.resolved_numerics))
     return sorted({before.get("class"), *before.get("also", ())} - {None, own})
-
-
-def _registered(look: Mapping[str, Any] | None) -> tuple[Any, ...]:
-    """What may not change between looks at one plan."""
-    return () if not look else (tuple(look["sizes"]), look["scheme"])
-
-
-def _told(look: Mapping[str, Any] | None) -> str:
-    return f"looks={list(look['sizes'])} ({look['scheme']})" if look else "a single look"
-
-
-def _looked(folder: RunFolder, before: Any, number: int) -> list[dict[str, Any]]:
-    """Earlier looks with what was decided, oldest first; those from `number` on do not count."""
-    known = {int(entry["number"]): dict(entry) for entry in before["history"]}
-    if folder.verdict_file.is_file():
-        verdict = folder.verdict()
-        look = verdict.get("look")
-        if look:
-            known[int(look["number"])] = {
-                "number": look["number"],
-                "pictures": look["pictures"],
-                "state": verdict["state"],
-            }
-    return [known[place] for place in sorted(known) if place < number]
 
 
 def _sample_rows(job: Job) -> list[dict[str, Any]]:

@@ -50,8 +50,12 @@ def renoise(step: int) -> str:
 
 
 def content(sample: Sample) -> str:
-    """Digest of what a sample shows and asks for; noise is drawn from it, not from its name."""
-    return digest([sample.sha256, sample.prompt])
+    """Digest of what a sample shows and asks for; noise is drawn from it, not from its name.
+
+    Takes of one prompt are other pictures, so they have other noise.
+    """
+    known = [sample.sha256, sample.prompt]
+    return digest([*known, sample.take] if sample.take else known)
 
 
 def generator_seed(stream: str, content: str, seed: int) -> int:

@@ -3,13 +3,14 @@
     runs/<name>/
       config.yaml             the resolved configuration
       record.json             what ran: environment, digests, metric facts (qa.record)
-      samples.json            the suite as it was: id, sha256, prompt, tags, text regions, size
+      samples.json            the suite as it was: id, sha256, prompt, tags, what it asks, size …
       images/<sample>/reference.png, seed<k>.png
       units/<id>.json         one finished unit: its decoded pictures and its scores
       decoded.parquet         all units' pictures, in order of (sample, seed)
       scores.parquet          all units' scores, in order of (sample, seed, metric)
       features/<id>/<sample>.safetensors   what set metrics saw (qa.features.stored)
       sets.json               values of the set metrics (qa.aggregate)
+      notes/<panel>/<sample>.json, panels.json   what panels saw, and their summaries (qa.panels)
       verdict.json, report.html
       usage.json              what the machine did meanwhile (qa.usage); no part of a verdict
       .lock                   held by the process that works on the run
@@ -28,18 +29,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from qa import tables
 from qa.errors import QaError, UsageError
-from qa.files import PARTIAL, atomic, cannot_write, read_json, write_bytes, write_json
+from qa.files import PARTIAL, cannot_write, read_json, write_bytes, write_json
 from qa.types import Decoded, Sample, Score
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORE_COLUMNS = ("sample", "seed", "metric", "value", "why")
-DECODED_COLUMNS = (
-    "sample", "seed", "file", "digest", "clipped", "seconds", "peak_bytes", "why", "note", "warm",
-    "tokens", "noise",
-)  # fmt: skip
 MAX_NAME = 120
 
 
@@ -102,6 +99,10 @@ class RunFolder:
     @property
     def sets_file(self) -> Path:
         return self.path / "sets.json"
+
+    @property
+    def panels_file(self) -> Path:
+        return self.path / "panels.json"
 
     @property
     def verdict_file(self) -> Path:
@@ -167,17 +168,21 @@ class RunFolder:
         """Rows of the set metrics (qa.aggregate); none where the run has no such metric."""
         return _rows(self.sets_file, "metric") if self.sets_file.is_file() else []
 
+    def panels(self) -> dict[str, dict[str, Any]]:
+        """Panel → its summary of the run (qa.panels); {} where the run has no panel."""
+        return _objects(self.panels_file) if self.panels_file.is_file() else {}
+
     def samples(self) -> list[dict[str, Any]]:
         """The suite's samples as dictionaries, sorted by id."""
         return _rows(self.samples_file, "id")
 
     def scores(self) -> pd.DataFrame:
         """Columns sample, seed, metric, value, why; one row a score, sorted."""
-        return _read_table(self.scores_file)
+        return tables.read(self.scores_file)
 
     def decoded(self) -> pd.DataFrame:
         """Columns of `qa.types.Decoded`; one row a picture, sorted."""
-        return _read_table(self.decoded_file)
+        return tables.read(self.decoded_file)
 
     def verdict(self) -> dict[str, Any]:
         """Contents of verdict.json (qa.judge)."""
@@ -187,11 +192,7 @@ class RunFolder:
     def _document(file: Path, schema: str) -> dict[str, Any]:
         content = read_json(file)
         if not isinstance(content, dict) or not str(content.get("schema")).startswith(schema):
-            raise QaError(
-                f"{file} is not what this version writes.",
-                f"Its schema is not {schema}1.",
-                "run the same `qa run` command again: a finished run is not decoded again",
-            )
+            raise _strange(file, f"Its schema is not {schema}1.")
         return content
 
     def finished(self, unit: str) -> UnitResult | None:
@@ -242,8 +243,8 @@ class RunFolder:
             (asdict(row) for result in found for row in result.scores if row.metric in metrics),
             key=lambda row: (row["sample"], row["seed"], row["metric"]),
         )
-        _write_table(self.decoded_file, decoded, DECODED_COLUMNS)
-        _write_table(self.scores_file, scores, SCORE_COLUMNS)
+        tables.write(self.decoded_file, decoded, tables.DECODED)
+        tables.write(self.scores_file, scores, tables.SCORES)
         return found
 
 
@@ -252,12 +253,21 @@ def _rows(file: Path, key: str) -> list[dict[str, Any]]:
     content = read_json(file)
     rows = content if isinstance(content, list) else [content]
     if not all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows):
-        raise QaError(
-            f"{file} is not what this version writes.",
-            f"It is no list of objects with a {key} each.",
-            "run the same `qa run` command again: a finished run is not decoded again",
-        )
+        raise _strange(file, f"It is no list of objects with a {key} each.")
     return rows
+
+
+def _objects(file: Path) -> dict[str, dict[str, Any]]:
+    """A JSON object of objects; QaError for anything else."""
+    content = read_json(file)
+    if isinstance(content, dict) and all(isinstance(part, dict) for part in content.values()):
+        return content
+    raise _strange(file, "It is no object of objects.")
+
+
+def _strange(file: Path, why: str) -> QaError:
+    again = "run the same `qa run` command again: a finished run is not decoded again"
+    return QaError(f"{file} is not what this version writes.", why, again)
 
 
 def file_name(sample: str) -> str:
@@ -280,38 +290,11 @@ def sample_row(sample: Sample, height: int | None, width: int | None) -> dict[st
         "sha256": sample.sha256,
         "prompt": sample.prompt,
         "tags": list(sample.tags),
+        "asks": dict(sample.asks),
+        "group": sample.group,
+        "take": sample.take,
         "regions": [{"text": r.text, "box": list(r.box)} for r in sample.regions],
         "height": height,
         "width": width,
         "problem": sample.problem,
     }
-
-
-def _read_table(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(file)
-    except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError)  # it would say the name once more
-        raise QaError(
-            f"Cannot read {file}.",
-            "No such file." if missing else f"{error}.",
-            "run the same `qa run` command again: a stopped run continues",
-        ) from error
-
-
-def _write_table(file: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {
-        "sample": pa.string(), "seed": pa.int64(), "metric": pa.string(), "value": pa.float64(),
-        "why": pa.string(), "file": pa.string(), "digest": pa.string(), "clipped": pa.int64(),
-        "seconds": pa.float64(), "peak_bytes": pa.int64(), "note": pa.string(),
-        "warm": pa.bool_(), "tokens": pa.int64(), "noise": pa.string(),
-    }  # fmt: skip
-    schema = pa.schema([(column, types[column]) for column in columns])
-    table = pa.Table.from_pylist(rows, schema=schema)
-    with atomic(file) as temporary:
-        pq.write_table(table, temporary)

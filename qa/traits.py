@@ -12,8 +12,9 @@ class Traits:
     """What a decoder may say about itself beyond its role, and what holds where it says nothing.
 
     It may also have `check_knobs(knobs)`, which raises UsageError for a dial that it cannot take,
-    `remark(request)`, a text to keep beside one picture, or "", and `tokens(request)`, the image
-    tokens of one pass of its network.
+    `remark(request)`, a text to keep beside one picture, or "", `tokens(request)`, the image tokens
+    of one pass of its network, and `size_of(sample)`, height and width of the pictures that it has
+    for a sample of that id.
     """
 
     scale: int = 1
@@ -46,3 +47,9 @@ def tokens(decoder: Decoder, request: DecodeRequest) -> int | None:
     """Image tokens of one pass of the decoder's network, where it says so."""
     found = decoder.tokens(request) if hasattr(decoder, "tokens") else None
     return None if found is None else int(found)
+
+
+def size_of(decoder: Decoder, sample: str) -> tuple[int, int] | None:
+    """Height and width of what a decoder has for a sample, where it has pictures already."""
+    found = decoder.size_of(sample) if hasattr(decoder, "size_of") else None
+    return None if found is None else (int(found[0]), int(found[1]))

@@ -65,6 +65,12 @@ class Sample:
     tags: tuple[str, ...] = ()
     problem: str | None = None
     """Why the sample cannot be used (a damaged file, say). It scores as a failure, not dropped."""
+    asks: Mapping[str, Any] = field(default_factory=dict)
+    """What the picture should show, in the words of its suite: JSON, read by its panel."""
+    group: str = ""
+    """Samples of an equal, non-empty group are not independent: intervals cluster by it."""
+    take: int = 0
+    """Which picture of one prompt it is: each has noise of its own."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +184,9 @@ class MetricFacts:
     """Colour space, window, resize, weights' SHA-256, version: all that changes the number."""
     paired: bool = True
     """Whether it compares with a reference picture."""
-    of: Literal["picture", "set", "latent"] = "picture"
-    """What has a value: each picture, all of them together, or each picture encoded again."""
+    of: Literal["picture", "set", "latent", "sample"] = "picture"
+    """What has a value: each picture, all of them together, each picture encoded again, or each
+    picture as what its sample asks for (`Panel`)."""
 
 
 class LatentSource(Protocol):
@@ -316,6 +323,48 @@ class SetMetric(Protocol):
 
         Moments are given only to a metric whose own reference they are.
         """
+        ...
+
+
+NOT_APPLICABLE = "not applicable: "
+"""How the reason begins why a sample has no value whatever the decoder does: a picture without
+words has no character error rate. Such a sample is no part of that metric's population; with any
+other reason a value is missing."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a panel found in one sample's pictures, one for each seed."""
+
+    values: Mapping[str, Sequence[float | str]]
+    """Metric → S values; a text says why there is none."""
+    notes: Sequence[Mapping[str, Any]]
+    """S JSON objects: what a person wants to see (reasons, words read)."""
+
+
+class Panel(Protocol):
+    """Several metrics from one look at a sample's pictures, judged by what the sample asks for.
+
+    Called from several threads at once. Its class has `better`, metric → `higher` or `lower`, so
+    that tables can be judged where it cannot be built.
+    """
+
+    facts: Mapping[str, MetricFacts]
+    """Metric → its facts, each with `of="sample"`."""
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """UsageError, before anything is decoded, for samples that it cannot judge."""
+        ...
+
+    def __call__(self, sample: Sample, pictures: Tensor, reference: Tensor | None) -> Found:
+        """Pictures uint8 [S,3,H,W] and reference uint8 [3,H,W], on the CPU.
+
+        An exception takes the values of this sample away, with its message as the reason.
+        """
+        ...
+
+    def summary(self, notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """All notes of a run, each with `sample` and `seed` added, in order of these → JSON."""
         ...
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from qa import images, stages
 from qa.errors import QaError, said
+from qa.panels import Values
 from qa.requests import note, requests
 from qa.scoring import Scorer
 from qa.seeds import content
@@ -66,7 +67,7 @@ class Raw:
 
     loaded: Loaded
     shots: tuple[Shot, ...]
-    encoded: Mapping[str, Mapping[int, float] | str] = field(default_factory=dict)
+    encoded: Mapping[str, Values | str] = field(default_factory=dict)
     """Latent metric → value by seed, or why there are none."""
     noise: stages.NoiseDigests = field(default_factory=stages.NoiseDigests)
     """What was drawn for the shots."""
@@ -96,7 +97,9 @@ class Worker:
         comes back with the same bytes.
         """
         result = self.folder.finished(unit.id)
-        return result is not None and not self._failed(result) and not self.scorer.wanted(result)
+        if result is None or self._failed(result):
+            return False
+        return not self.scorer.wanted(unit, result)
 
     def load(self, unit: Unit) -> Loaded:
         """Read what the unit needs; a picture that cannot be read becomes the unit's problem."""
@@ -162,7 +165,7 @@ class Worker:
         scores, features = self.scorer.score(
             unit, pictures, loaded.reference, failed, loaded.stored, raw.encoded
         )
-        marks = self.scorer.fingerprints
+        marks = self.scorer.marks(unit.sample)
         self.folder.store(UnitResult(unit.id, tuple(decoded), scores, marks, features))
         return unit
 

@@ -16,6 +16,9 @@ CPU, GPU = "c" * 12, "9" * 12
 """Two environment classes."""
 MARGINS = "use_case:\n  margins:\n    psnr: {margin: 0.2}\n"
 
+TERMS = {"use_case": "7" * 64, "primary": ["psnr"], "gates": {"regression": "e" * 64}}
+"""What every run is to be judged by, and was."""
+
 
 def make_run(
     path: Path,
@@ -34,7 +37,8 @@ def make_run(
     plan = digest(list(psnr))
     fixed = {
         "schema": "decoder-qa/record/1", "name": f"photos-toy-{plan[:8]}", "suite": "photos",
-        "decoder": "toy", "use_case": "photo", "plan": plan, "suite_digest": "5" * 64,
+        "decoder": "toy", "use_case": "photo", "policy": "pr", "terms": TERMS, "plan": plan,
+        "suite_digest": "5" * 64,
         "decoder_digest": digest([plan, "weights"]), "latents_digest": None, "seeds": 1,
         "pictures": len(psnr), "limited": False, "licence": "test", "unavailable": {},
         "facts": {"psnr": {"name": "psnr", "better": "higher", "fingerprint": "f00d"}},
@@ -69,6 +73,7 @@ def make_verdict(
         "state": state,
         "policy": "pr",
         "use_case": "photo",
+        "terms": {"use_case": TERMS["use_case"], "gates": ["regression"]},
         "baseline": {"name": "before", "content": against} if against else None,
         "gates": list(gates),
         "problems": list(problems),

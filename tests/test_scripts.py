@@ -64,3 +64,23 @@ def test_one_pass_was_at_least_twice_as_fast(script):
     ratios = [b / a for a, b in zip(seconds["one pass"], seconds["separately"], strict=True)]
     assert len(ratios) >= 3
     assert min(ratios) >= 2
+
+
+def test_words_are_measured(script):
+    timing = script("time_words")
+    result = json.loads(timing.RESULT.read_text())
+    assert max(map(max, result["milliseconds"].values())) <= timing.PROMISED
+    assert "within the" in timing.section(result)
+    slower = {cap: [2 * t for t in found] for cap, found in result["milliseconds"].items()}
+    assert "above the" in timing.section(result | {"milliseconds": slower})
+
+
+def test_reading_is_timed_a_word(script):
+    class Idle:
+        def __call__(self, sample, pictures, reference):
+            assert pictures.shape == (1, *reference.shape)
+            assert not pictures.equal(reference[None])
+
+    found = script("time_words").measure(Idle(), 2, caps=(24,))
+    assert list(found) == ["24"]
+    assert len(found["24"]) == 2

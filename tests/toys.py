@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from qa import images, seeds
+from qa.errors import UsageError
 from qa.types import (
+    NOT_APPLICABLE,
     DecodeRequest,
     Estimate,
     FeatureSet,
+    Found,
     Latent,
     LatentSpace,
     MetricFacts,
     Sample,
 )
+from suites.folder import Folder
 
 POOLED = LatentSpace("pooled", 3, 8, "8x8 means")
 
@@ -173,6 +178,75 @@ class ColourGap:
         count, seeds = len(np.unique(candidate.pictures)), len(np.unique(candidate.seeds))
         rows = len(candidate.values) // seeds
         return Estimate(float(np.linalg.norm(gap)), None, None, rows, count)
+
+
+class Asking(Folder):
+    """A suite that asks: every picture of a folder is to be taken `takes` times and to be light.
+
+    Takes of a picture are one group; pictures are tagged `even` and `odd` in turn, and every third
+    asks for no shade.
+    """
+
+    def __init__(
+        self, path: str, name: str | None = None, takes: int = 2, least: float = 128.0
+    ) -> None:
+        super().__init__(path, name)
+        self.takes, self.least = takes, least
+
+    def samples(self) -> list[Sample]:
+        found = []
+        for place, sample in enumerate(super().samples()):
+            asks = {"least": self.least} | ({"shade": False} if place % 3 == 2 else {})
+            tags = (("even", "odd")[place % 2],)
+            for take in range(self.takes):
+                found.append(replace(sample, id=f"{sample.id}/{take}", asks=asks, tags=tags,
+                                     group=sample.id, take=take))  # fmt: skip
+        return found
+
+
+class Shades:
+    """A panel: whether a picture is as light as its sample asks for, and how light it is."""
+
+    better: ClassVar = {"light": "higher", "shade": "higher"}
+
+    def __init__(self, version: int = 1, breaks: str = "") -> None:
+        """`breaks` names a sample at which the panel raises."""
+        self.breaks = breaks
+        self.calls: list[int] = []
+        protocol: dict[str, str | int | float] = {"version": version}
+        self.facts = {
+            "light": MetricFacts("light", "higher", "", "test", "test",
+                                 protocol | {"values": "rate"}, paired=False, of="sample"),
+            "shade": MetricFacts("shade", "higher", "", "test", "test", protocol, paired=False,
+                                 of="sample"),
+        }  # fmt: skip
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        silent = [sample.id for sample in samples if "least" not in sample.asks]
+        if silent:
+            raise UsageError(
+                "shades cannot score this suite.",
+                f"{silent[0]!r} asks for no light.",
+                "suite=asking",
+            )
+
+    def __call__(
+        self, sample: Sample, pictures: torch.Tensor, reference: torch.Tensor | None
+    ) -> Found:
+        self.calls.append(len(pictures))
+        if sample.id == self.breaks:
+            raise RuntimeError("the panel broke")
+        levels = [picture.double().mean().item() for picture in pictures]
+        shade: list[float | str] = list(levels)
+        if sample.asks.get("shade") is False:
+            shade = [f"{NOT_APPLICABLE}it asks for no shade"] * len(levels)
+        light = [float(level >= sample.asks["least"]) for level in levels]
+        notes = [{"level": level, "least": sample.asks["least"]} for level in levels]
+        return Found({"light": light, "shade": shade}, notes)
+
+    def summary(self, notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        levels = [note["level"] for note in notes]
+        return {"pictures": len(levels), "darkest": min(levels, default=None)}
 
 
 class Quarters(torch.nn.Module):

@@ -22,6 +22,7 @@ RECORD = {
     "suite": "mini", "decoder": "vae_mini", "use_case": "photo",
     "plan": hashlib.sha256(b"plan").hexdigest(), "suite_digest": SUITE_DIGEST,
     "decoder_digest": hashlib.sha256(b"weights").hexdigest(), "latents_digest": None,
+    "inputs": {"digest": hashlib.sha256(b"inputs").hexdigest()},
     "seeds": 1, "pictures": 3, "limited": False, "space": "mini (4 channels, /8, z)",
     "knobs": {"steps": None, "sigma": 0.1, "capture": None, "cfg": None, "shift": None},
     "licence": "Apache-2.0",

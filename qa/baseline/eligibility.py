@@ -17,6 +17,7 @@ from typing import Any
 
 from qa.baseline.approved import SHORT, Waiver, expired
 from qa.baseline.objects import kept
+from qa.looks import failures
 from qa.results import Results, load
 from qa.store import RunFolder
 
@@ -148,28 +149,49 @@ def rejected(
             f"--gate {row_name(failed[0])} --reason WHY --until YYYY-MM-DD",
         )
     invalid = None if anew or standing.present is None else _invalid(verdict, standing, today)
-    return invalid or _lax(verdict, standing.run, anew)
+    return invalid or _lax(verdict, standing.run, anew) or _failed_before(verdict, standing, today)
 
 
 def _lax(verdict: Mapping[str, Any], run: RunFolder, anew: bool) -> Refusal | None:
-    """Why a verdict asked less than the run was to be asked: terms, gates, or an earlier look."""
-    asked, own = verdict.get("use_case"), run.record()["use_case"]
+    """Why a verdict asked less than the run was to be asked: margins, gates or policy."""
+    record, asked = run.record(), verdict.get("terms") or {}
+    named, own = verdict.get("use_case"), record.get("use_case")
+    terms = record.get("terms")
+    if not terms:
+        return Refusal(
+            "Its record does not say what it was to be judged by: an earlier version wrote it.",
+            "run the same command again: nothing is decoded twice",
+        )
     by_hand = [row_name(row) for row in verdict["gates"] if row.get("margin_why") == BY_HAND]
     again = f"qa judge {run.path} --save, then promote it"
-    if asked != own or by_hand:
-        what = f"margins given by hand ({', '.join(by_hand)})" if by_hand else f"use case {asked}"
+    if named != own or by_hand or asked.get("use_case") != terms["use_case"]:
+        same = f"other numbers under the name {named}" if named == own else f"use case {named}"
+        what = f"margins given by hand ({', '.join(by_hand)})" if by_hand else same
         return Refusal(f"It was judged by {what}, not by its own use case {own}.", again)
+    if record.get("policy") == "release" and verdict.get("policy") != "release":
+        return Refusal("It is a release run and was judged by policy=pr.", again)
+    lacking = sorted(set(terms["gates"]) - set(asked["gates"]))
+    if lacking:
+        return Refusal(f"Its verdict lacks a gate it was to be asked: {', '.join(lacking)}.", again)
     if not anew and not any(row["gate"] in CHARGED for row in verdict["gates"]):
         return Refusal(
             "Its verdict compares no metric with the present baseline.",
             f"run it with gate=[regression,…]; or {again}",
         )
-    failed = [e for e in (verdict.get("look") or {}).get("history", ()) if e["state"] == "FAIL"]
-    if failed:
-        return Refusal(
-            f"It FAILED at look {failed[0]['number']}, with {failed[0]['pictures']} pictures.",
-            "a later look does not undo that: mend the decoder",
-        )
+    return None
+
+
+def _failed_before(verdict: Mapping[str, Any], standing: Standing, today: date) -> Refusal | None:
+    """Which look FAILED against the same baseline, for a reason that nobody waived."""
+    for entry in failures(standing.run.record(), (verdict["baseline"] or {}).get("plan")):
+        bad = [row for row in entry["failed"] if _waiver(row, standing.waivers, today) is None]
+        if bad:
+            return Refusal(
+                f"It FAILED at look {entry['number']}, with {entry['pictures']} pictures.",
+                "a later look does not undo that: mend the decoder; or accept it by name: "
+                f"qa baseline approve {standing.suite} --gate {row_name(bad[0])} --reason WHY "
+                "--until YYYY-MM-DD",
+            )
     return None
 
 

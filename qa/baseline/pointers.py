@@ -37,6 +37,8 @@ from qa.store import file_name
 SCHEMA = "decoder-qa/baseline/2"
 LOCK_SECONDS = 60.0
 LISTS = ("baselines", "waivers", "tolerances")
+RESTORE = "restore it from git"
+"""Never to remove it: its waivers, and the drift since the anchor, would be lost."""
 Entry = TypeVar("Entry")
 
 
@@ -139,13 +141,16 @@ def read(file: Path, suite: str = "") -> Pointer:
     """
     if not file.is_file():
         return Pointer(file, suite)
-    content = read_json(file)
+    try:
+        content = read_json(file)
+    except QaError as error:
+        raise UsageError(f"{file} is not understood.", error.why, RESTORE) from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise UsageError(
             f"{file} does not name a baseline.",
             f"Its schema is {schema}, this version's is {SCHEMA}.",
-            f"remove {file}, then: qa baseline promote RUN",
+            f"{RESTORE}; if another version of decoder-qa wrote it, judge with that one",
         )
     try:
         return Pointer(
@@ -159,7 +164,7 @@ def read(file: Path, suite: str = "") -> Pointer:
         raise UsageError(
             f"{file} is not understood.",
             f"{type(error).__name__}: {error}.",
-            "restore it from git",
+            RESTORE,
         ) from error
 
 

@@ -30,8 +30,13 @@ from qa.store import RunFolder
 
 RECORDS = ("record.json", "config.yaml")
 """Files that say when and how a run was started: they differ between two equal runs."""
-KINDS = ("regression", "equivalence", "anchor", "tail", "cost", "threshold", "reproducibility")
-"""Gates that a waiver may name, alone or before a metric."""
+BY_METRIC = ("anchor", "equivalence", "regression", "threshold")
+"""Gates with a row for each metric."""
+ROWS = (
+    ("tail", "catastrophe"), ("cost", "latency_median"), ("cost", "latency_p95"),
+    ("cost", "memory"), ("reproducibility", "level"),
+)  # fmt: skip
+"""Gate and metric of the rows of all others."""
 ANCHOR: dict[str, Any] = {"drift": {}, "anchor": None}
 """Of an object that is its own anchor."""
 
@@ -123,23 +128,24 @@ def approve(
                 "A waiver excuses a difference from one.",
                 "qa baseline promote RUN",
             )
-        _spelled(gate, known)
         contents = tuple(sorted(line.content[:SHORT] for line in known.baselines))
         waiver = Waiver(gate, who(by), reason, last_day(until, today), today.isoformat(), contents)
+        _spelled(waiver, known)
         known.with_waiver(waiver).write()
         return known.file
 
 
-def _spelled(gate: str, known: Pointer) -> None:
-    """Warn of a waiver that names neither a kind of gate nor a metric of the baselines."""
-    kind, _, metric = gate.rpartition("/")
+def _spelled(waiver: Waiver, known: Pointer) -> None:
+    """Warn of a waiver that covers no row that a verdict against the baselines can have."""
     objects_of = (objects.opened(known.file, line.content, line.where) for line in known.baselines)
-    metrics = {name for _, entry in objects_of for name in entry["fingerprints"]}
-    if kind in KINDS or metric in KINDS or (not kind and metric in metrics):
+    metrics = sorted({name for _, entry in objects_of for name in entry["fingerprints"]})
+    rows = [*ROWS, *((gate, metric) for gate in BY_METRIC for metric in metrics)]
+    if any(waiver.covers(gate, metric) for gate, metric in rows):
         return
     warnings.warn(
-        f"{gate} is no gate and no metric of {known.suite}'s baseline: the waiver may cover "
-        f"nothing. Metrics: {', '.join(sorted(metrics))}; gates: {', '.join(KINDS)}.",
+        f"{waiver.gate} names no row of a verdict on {known.suite}: the waiver may cover nothing. "
+        f"Metrics, for their regression: {', '.join(metrics)}; other gates: "
+        f"{', '.join(sorted({gate for gate, _ in rows} - {'regression'}))}; or GATE/METRIC.",
         RuntimeWarning,
         stacklevel=3,
     )

@@ -40,6 +40,7 @@ def arguments(commands: Any) -> None:
 
 
 def _judge(options: argparse.Namespace) -> int:
+    from qa import looks
     from qa.judge import judge
     from qa.results import load
 
@@ -55,7 +56,9 @@ def _judge(options: argparse.Namespace) -> int:
         better=dict(pair.partition("=")[::2] for pair in options.better),
     )
     if options.save:
-        write_json(RunFolder.open(options.run).verdict_file, verdict)
+        folder = RunFolder.open(options.run)
+        looks.remember(folder, verdict)
+        write_json(folder.verdict_file, verdict)
     print_verdict(verdict, options.json)
     return int(verdict["exit_code"])
 

@@ -14,7 +14,7 @@ nothing depends on who wrote which file when.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,36 +86,37 @@ def whole(run: RunFolder, features: str, sample: str, seeds: Collection[int], wi
 
 
 def candidates(
-    run: RunFolder, features: str, samples: Sequence[str], seeds: Sequence[int]
+    run: RunFolder, features: str, unit: Mapping[str, str], seeds: Sequence[int]
 ) -> FeatureSet:
     """All rows of a run's pictures, in order of (sample, seed, view), each seed a set of its own.
 
+    `unit` has every sample and what it counts for: itself, or the first of its group (`qa.groups`).
     Raises ValueError, naming the first gap, unless every sample has every seed.
     """
     import numpy as np
 
     blocks = []
-    for sample in samples:
+    for sample in unit:
         rows = _found(run, features, sample)
         lost = sorted(set(seeds) - set(rows.seeds))
         if lost:
             raise ValueError(f"{sample!r} has no picture for seed {lost[0]}")
         wanted = rows.values[[rows.seeds.index(seed) for seed in seeds]]
         blocks.append(wanted.reshape(-1, wanted.shape[-1]))
-    found = _set(blocks)
+    found = _set(blocks, unit)
     owner = [np.repeat(list(seeds), len(block) // len(seeds)) for block in blocks]
     return replace(found, seeds=np.concatenate(owner).astype(np.int64))
 
 
-def references(run: RunFolder, features: str, samples: Sequence[str]) -> FeatureSet:
+def references(run: RunFolder, features: str, unit: Mapping[str, str]) -> FeatureSet:
     """All rows of the reference pictures; ValueError names the first sample without one."""
     blocks = []
-    for sample in samples:
+    for sample in unit:
         rows = _found(run, features, sample).reference
         if rows is None:
             raise ValueError(f"{sample!r} has no reference picture")
         blocks.append(rows)
-    return _set(blocks)
+    return _set(blocks, unit)
 
 
 def set_file(run: RunFolder, metric: str) -> Path:
@@ -155,10 +156,12 @@ def _found(run: RunFolder, features: str, sample: str) -> Rows:
     return rows
 
 
-def _set(blocks: Sequence[NDArray[np.float32]]) -> FeatureSet:
+def _set(blocks: Sequence[NDArray[np.float32]], unit: Mapping[str, str]) -> FeatureSet:
     import numpy as np
 
     if not blocks:
         raise ValueError("there are no pictures")
-    pictures = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
+    number = {name: place for place, name in enumerate(dict.fromkeys(unit.values()))}
+    owners = [number[name] for name in unit.values()]
+    pictures = np.repeat(owners, [len(block) for block in blocks])
     return FeatureSet(np.concatenate(blocks), pictures.astype(np.int64))

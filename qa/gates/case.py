@@ -10,6 +10,7 @@ from typing import Any
 from qa.baseline import Approved
 from qa.gates.use_case import UseCase
 from qa.results import Results
+from qa.stats.looks import price
 
 POLICIES = ("pr", "release")
 
@@ -45,6 +46,13 @@ class Case:
     def alpha(self) -> float:
         """One-sided error rate of every decision."""
         return (1 - self.confidence) / 2
+
+    def price(self, among: int) -> float:
+        """What a p-value costs where `among` metrics share the error rate (`qa.stats.holm`)."""
+        look = self.candidate.record.get("look")
+        if not look:
+            return float(among)
+        return price(look["sizes"], look["scheme"], int(look["number"]) - 1, among)
 
     @property
     def release(self) -> bool:

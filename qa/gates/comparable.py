@@ -8,8 +8,12 @@ from typing import Any
 
 from qa.baseline import Approved
 from qa.environment import differences
+from qa.groups import units
 from qa.plan import look_order
 from qa.results import Results
+
+BESIDE = {"latent": ("encoder", "encoder_digest"), "sample": ("questions", "asks_digest")}
+"""What a metric's values depend on beside its protocol: in words, and its key in the record."""
 
 
 def incomparable(candidate: Results, baseline: Results, gated: Collection[str]) -> list[str]:
@@ -43,6 +47,10 @@ def _samples(candidate: Results, baseline: Results) -> list[str]:
     ]
     if changed:
         problems.append(f"samples: {len(changed)} have another reference, e.g. {changed[0]!r}")
+    apart = [name for name in set(candidate.groups) & set(baseline.groups)
+             if candidate.groups[name] != baseline.groups[name]]  # fmt: skip
+    if apart:
+        problems.append(f"samples: {len(apart)} are in another group, e.g. {min(apart)!r}")
     suites = [arm.record.get("suite_digest") for arm in (candidate, baseline)]
     if not problems and None not in suites and suites[0] != suites[1]:
         ours, theirs = map(_short, suites)
@@ -56,9 +64,9 @@ def copies(candidate: Results) -> str:
     Copies say the same thing again: counted as pictures they make an interval too narrow.
     """
     seen: dict[str, list[str]] = {}
-    for name in sorted(candidate.digests):
+    for name, unit in units(candidate.digests, candidate.groups).items():
         mark = candidate.digests[name]
-        if mark is not None:
+        if mark is not None and name == unit:  # the other takes of a group are known to be alike
             seen.setdefault(mark, []).append(name)
     again = [names for names in seen.values() if len(names) > 1]
     if not again:
@@ -83,16 +91,15 @@ def other_latents(candidate: Results, baseline: Results) -> str:
 def mismatched(candidate: Results, baseline: Results) -> dict[str, str]:
     """Metric → why its values may not be compared, for the metrics that both arms know."""
     ours, theirs = candidate.record.get("facts", {}), baseline.record.get("facts", {})
-    encoders = [arm.record.get("encoder_digest") for arm in (candidate, baseline)]
     found = {}
     for metric in set(ours) & set(theirs):
         prints = [facts[metric].get("fingerprint") for facts in (ours, theirs)]
+        what, key = BESIDE.get(ours[metric].get("of", ""), ("", ""))
+        marks = [arm.record.get(key) for arm in (candidate, baseline)]
         if prints[0] != prints[1]:
             found[metric] = f"fingerprint of {metric}: {prints[0]} against {prints[1]}"
-        elif ours[metric].get("of") == "latent" and encoders[0] != encoders[1]:
-            found[metric] = f"encoder of {metric}: {_short(encoders[0])} against " + _short(
-                encoders[1]
-            )
+        elif marks[0] != marks[1]:
+            found[metric] = f"{what} of {metric}: {_short(marks[0])} against {_short(marks[1])}"
     return found
 
 
@@ -160,7 +167,7 @@ def not_first(candidate: Results, baseline: Results) -> list[str]:
     planned = int(candidate.record["look"]["pictures"])
     if len(candidate.samples) != planned:
         return [f"samples: the look has {len(candidate.samples)} of its {planned} pictures"]
-    first = set(look_order(baseline.samples)[:planned])
+    first = set(look_order(baseline.samples, baseline.groups)[:planned])
     strangers = sorted(set(candidate.samples) - first)
     if not strangers:
         return []

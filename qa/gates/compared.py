@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from qa import groups
 from qa.gates import pairs, sets
 from qa.gates.case import Case
 from qa.gates.margins import Margin
@@ -23,7 +24,7 @@ UNDERPOWERED = (
 
 @dataclass(frozen=True)
 class Compared:
-    """Harm of one metric over all pictures of both arms."""
+    """Harm of one metric over all pictures of both arms to which it applies."""
 
     harm: Interval | None
     missing: int
@@ -35,27 +36,38 @@ class Compared:
 
 
 def compare(metric: str, case: Case) -> Compared:
-    """The two arms on one metric, whichever kind it is."""
+    """The two arms on one metric, whichever kind it is; pictures are counted by unit."""
     arms, better = (case.candidate, case.baseline), case.better[metric]
     if sets.is_set(metric, *arms):
         found = sets.difference(metric, *arms, better, case.confidence, case.partial)
         return Compared(found.harm, found.missing, found.candidate, found.baseline, found.why)
     candidate, baseline = arms
     interval, harm = pairs.harm_interval(candidate, baseline, metric, better, case.confidence)
-    missing = int(harm.isna().sum())
+    unit = pairs.units(candidate, baseline)
+    missing = int(groups.means(harm, unit).isna().sum())
     return Compared(
         interval,
         missing,
         pairs.mean(candidate, metric),
         pairs.mean(baseline, metric),
         pairs.first_gap(metric, harm, candidate, baseline) if missing else "",
-        pairs.worst(harm),
+        pairs.worst(harm, unit),
     )
 
 
-def judged(gate: str, metric: str, case: Case, rule: Rule, factor: float = 1.0) -> Row:
-    """The metric's row: its harm judged by `rule` with `factor` times its margin."""
-    found, margin = compare(metric, case), case.use.margins[metric]
+def judged(
+    gate: str,
+    metric: str,
+    case: Case,
+    rule: Rule,
+    factor: float = 1.0,
+    found: Compared | None = None,
+) -> Row:
+    """The metric's row: its harm judged by `rule` with `factor` times its margin.
+
+    `found` is that harm where it is known already.
+    """
+    found, margin = found or compare(metric, case), case.use.margins[metric]
     size = margin.at(found.baseline)
     size = None if size is None else factor * size
     return row(

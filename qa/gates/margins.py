@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qa.baseline.eligibility import BY_HAND
 from qa.errors import UsageError
+from qa.stats.interval import LARGEST
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,11 @@ class Margin:
     """Written although no number of pictures at hand can resolve it: it can FAIL, never pass."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.value < math.inf:
+        if not 0 < self.value <= LARGEST:
             raise UsageError(
                 f"A margin of {self.value} cannot be met.",
-                "It is the largest harm that may pass, so it must be positive and finite.",
+                "It is the largest harm that may pass, so it must be positive, and at most "
+                f"{LARGEST:g}.",
                 "give a positive number, e.g. --margin psnr=0.2",
             )
 
@@ -50,7 +53,9 @@ def _margin(metric: str, entry: Any) -> Margin:
     given = dict(entry) if isinstance(entry, Mapping) else {"margin": entry}
     kinds = [key for key in ("margin", "relative") if key in given]
     known = {"margin", "relative", "why", "underpowered"}
-    if len(kinds) != 1 or set(given) - known or not number(given[kinds[0]]):
+    marked = given.get("underpowered", False)
+    told = len(kinds) == 1 and not set(given) - known and isinstance(marked, bool)
+    if not told or not number(given[kinds[0]]):
         raise UsageError(
             f"The margin of {metric} is not understood: {given}.",
             "It has margin (a number, in the metric's unit) or relative (a share of the "
@@ -61,17 +66,23 @@ def _margin(metric: str, entry: Any) -> Margin:
         float(given[kinds[0]]),
         str(given.get("why", "")),
         relative=kinds[0] == "relative",
-        underpowered=bool(given.get("underpowered", False)),
+        underpowered=marked,
     )
 
 
 def parse(pairs: Sequence[str]) -> dict[str, Margin]:
     """`["psnr=0.2", "patch_fid=3%", ...]` as the command line gives them."""
+    counts = Counter(pair.partition("=")[0] for pair in pairs)
+    twice = [metric for metric, count in counts.items() if count > 1]
+    if twice:
+        raise UsageError(f"--margin {twice[0]} is given twice.", "", "give each metric one margin")
     found = {}
     for pair in pairs:
         metric, _, value = pair.partition("=")
         share = value.endswith("%")
         try:
+            if not metric:
+                raise ValueError("no metric is named")
             size = float(value.removesuffix("%")) / (100 if share else 1)
         except ValueError as error:
             raise UsageError(
@@ -84,5 +95,7 @@ def parse(pairs: Sequence[str]) -> dict[str, Margin]:
 
 
 def number(value: object) -> bool:
-    """Whether a YAML value is a number; `true` is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a YAML value is a number to reckon with: `true`, `.inf` and 1e101 are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -LARGEST <= value <= LARGEST

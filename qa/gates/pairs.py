@@ -2,21 +2,23 @@
 
     harm = sign · (baseline − candidate)        positive = worse
 
-Seeds are averaged within a picture before anything is counted: the picture is what was sampled.
+Seeds are averaged within a picture before anything is counted: the picture is what was sampled. So
+are pictures within a group (`qa.groups`), where there are groups. Pictures to which neither arm can
+apply a metric are no part of its population.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from qa import groups
 from qa.metrics.facts import direction
 from qa.results import Results
 from qa.stats import Interval, mean_interval, rate_interval
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 WORST = 5
 
@@ -26,19 +28,29 @@ def sign(better: str) -> float:
     return 1.0 if better == "higher" else -1.0
 
 
+def units(candidate: Results, baseline: Results) -> dict[str, str]:
+    """Sample of either arm → its unit; where the arms group differently, as the candidate does."""
+    known = {**baseline.groups, **candidate.groups}
+    return groups.units({*candidate.samples, *baseline.samples}, known)
+
+
+def population(candidate: Results, baseline: Results, metric: str) -> list[str]:
+    """Samples of either arm, sorted, but for those to which the metric applies in neither arm."""
+    aside = candidate.inapplicable(metric) & baseline.inapplicable(metric)
+    return sorted({*candidate.samples, *baseline.samples} - aside)
+
+
 def per_picture(candidate: Results, baseline: Results, metric: str, better: str) -> pd.Series:
     """Harm by sample (positive = worse), seeds averaged; NaN where either arm lacks a value."""
-    samples = sorted({*candidate.samples, *baseline.samples})
     harm = sign(better) * (baseline.by_picture(metric) - candidate.by_picture(metric))
-    return harm.reindex(samples)
+    return harm.reindex(population(candidate, baseline, metric))
 
 
 def worst_seed(candidate: Results, baseline: Results, metric: str, better: str) -> pd.Series:
     """Harm by sample of the seed that lost most; NaN where a seed of either arm has no value."""
     ours, theirs = table(candidate, metric), table(baseline, metric)
     harm = sign(better) * (theirs - ours)
-    samples = sorted({*candidate.samples, *baseline.samples})
-    return harm.max(axis=1, skipna=False).reindex(samples)
+    return harm.max(axis=1, skipna=False).reindex(population(candidate, baseline, metric))
 
 
 def table(results: Results, metric: str) -> pd.DataFrame:
@@ -49,14 +61,15 @@ def table(results: Results, metric: str) -> pd.DataFrame:
 def harm_interval(
     candidate: Results, baseline: Results, metric: str, better: str, confidence: float
 ) -> tuple[Interval | None, pd.Series]:
-    """The mean harm with its interval, and the harm of every picture that has one, by sample."""
-    harm = per_picture(candidate, baseline, metric, better)
+    """The mean harm over units with its interval, and the harm of every picture, by sample."""
+    harm, unit = per_picture(candidate, baseline, metric, better), units(candidate, baseline)
     paired = candidate.seeds == baseline.seeds and not harm.isna().any()
     if paired and is_rate(metric, candidate, baseline):
-        theirs, ours = (table(arm, metric).to_numpy() for arm in (baseline, candidate))
+        theirs, ours = (groups.rows(table(arm, metric), unit) for arm in (baseline, candidate))
         first, second = (theirs, ours) if better == "higher" else (ours, theirs)
         return rate_interval(first, second, confidence), harm
-    return mean_interval(harm.dropna().sort_index().to_numpy(), confidence), harm
+    values = groups.means(harm, unit).dropna().sort_index()
+    return mean_interval(values.to_numpy(), confidence), harm
 
 
 def is_rate(metric: str, candidate: Results, baseline: Results) -> bool:
@@ -70,21 +83,32 @@ def is_rate(metric: str, candidate: Results, baseline: Results) -> bool:
         return True
     found: set[float] = set()
     for arm in (candidate, baseline):
-        found |= set(arm.scores.loc[arm.scores["metric"] == metric, "value"].unique())
+        values = arm.scores.loc[arm.scores["metric"] == metric, "value"]
+        found |= set(values.dropna().unique())
     known = bool(facts) or direction(metric) is not None
     return found == {0.0, 1.0} or (not known and bool(found) and found <= {0.0, 1.0})
 
 
-def worst(harm: pd.Series) -> list[dict[str, Any]]:
-    """The pictures with the largest harm, worst first."""
-    top = harm.dropna().sort_index().sort_values(ascending=False, kind="stable").head(WORST)
-    return [{"sample": str(name), "harm": float(value)} for name, value in top.items()]
+def worst(harm: pd.Series, unit: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """The pictures with the largest harm, worst first, of each group (`unit`) the worst one."""
+    known = harm.dropna()
+    owner = unit or {str(name): str(name) for name in known.index}
+    together = groups.means(known, owner)
+    ranked = sorted(
+        (-float(value), -float(together[owner[str(name)]]), str(name))
+        for name, value in known.items()
+    )
+    first: dict[str, dict[str, Any]] = {}
+    for value, _, name in ranked:
+        first.setdefault(owner[name], {"sample": name, "harm": -value})
+    return list(first.values())[:WORST]
 
 
 def mean(results: Results, metric: str) -> float | None:
-    """Mean over pictures of one arm, or None if it has no value."""
-    values = results.by_picture(metric).dropna().sort_index()
-    return float(values.mean()) if len(values) else None
+    """Mean over units of one arm, or None if it has no value."""
+    known = results.by_picture(metric).dropna().sort_index()
+    found = groups.means(known, groups.units(results.samples, results.groups))
+    return float(found.mean()) if len(found) else None
 
 
 def first_gap(metric: str, harm: pd.Series, candidate: Results, baseline: Results) -> str:
@@ -99,8 +123,3 @@ def first_gap(metric: str, harm: pd.Series, candidate: Results, baseline: Result
         if len(gap):
             return f"{sample!r} in the {arm}: {gap.iloc[0]['why'] or 'no value'}"
     return f"{sample!r} lacks a seed"
-
-
-def values(results: Results, metric: str) -> NDArray[np.float64]:
-    """Means over seeds of all pictures that have one, in order of their ids."""
-    return results.by_picture(metric).dropna().sort_index().to_numpy()

@@ -14,8 +14,9 @@ So P(FAIL | no harm) and P(PASS | harm >= m) are each at most the one-sided leve
 `qa.gates.families` keeps the first for all primary metrics together.
 
 **Drift.** Many small losses, each within its margin, add up. Each PASS-DRIFT is charged to the
-budget between the baseline and its frozen anchor; what exceeds it is a warning, and FAIL under
-`policy=release`, which compares with the anchor itself, too, at one and a half margins.
+budget between the baseline and its frozen anchor; what exceeds it is a warning, and under
+`policy=release` FAIL, or INCONCLUSIVE where the loss does not survive Holm's correction. A release
+is compared with the anchor itself, too, at one and a half margins.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Regression:
         assert case.against is not None
         metrics = sorted(case.use.margins)
         rows = [judged("regression", metric, case, non_inferiority) for metric in metrics]
-        found = [_drift(entry, case) for entry in families.corrected(rows, case.alpha)]
+        found = [_drift(entry, case) for entry in families.corrected(rows, case)]
         anchor = case.against.anchor
         if case.release and anchor is not None and not _same(anchor, case.baseline):
             found += _anchor(case, case.against, anchor)
@@ -65,7 +66,7 @@ def _anchor(case: Case, against: Approved, anchor: Results) -> list[Row]:
     if problems:
         why = f"the anchor is not comparable: {problems[0]}"
         return [changed(entry, Outcome("INVALID", why, None), p=None) for entry in rows]
-    return families.corrected(rows, case.alpha)
+    return families.corrected(rows, case)
 
 
 def _same(anchor: Results, baseline: Results) -> bool:
@@ -85,9 +86,14 @@ def _drift(entry: Row, case: Case) -> Row:
         f"with this loss {entry['metric']} has drifted by {charged['spent']:.4g} from the anchor, "
         f"beyond the budget of {charged['budget']:.4g}"
     )
-    if case.release:
+    if not case.release:
+        return {**entry, "warning": f"{why}."}
+    p_value = entry["p_holm"]
+    if p_value is not None and p_value <= case.alpha:
         return changed(entry, Outcome("FAIL", why, None))
-    return {**entry, "warning": f"{why}."}
+    told = "unknown" if p_value is None else f"{p_value:.2g}, above {case.alpha:.2g}"
+    lacking = f"{why}; but after Holm's correction p is {told}"
+    return changed(entry, Outcome("INCONCLUSIVE", lacking, None))
 
 
 def drift(rows: Sequence[Row], case: Case) -> dict[str, dict[str, float]]:

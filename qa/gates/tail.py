@@ -1,8 +1,9 @@
 """Catastrophes: how many pictures are visibly broken, whatever the mean says?
 
 A picture is a catastrophe if its worst seed loses more than the breakage level in a listed metric,
-or if it could not be decoded. Exact binomial bounds (Clopper and Pearson, Biometrika 26, 1934):
-without a single catastrophe 299 pictures show a rate below 1 %, and 59 one below 5 %.
+or if it could not be decoded; a group of pictures (`qa.groups`) counts once, as its worst one.
+Exact binomial bounds (Clopper and Pearson, Biometrika 26, 1934): without a single catastrophe 299
+pictures show a rate below 1 %, and 59 one below 5 %.
 
 A breakage level is never below the metric's margin: what is acceptable on average breaks nothing.
 """
@@ -43,19 +44,20 @@ class Tail:
             metric: pairs.worst_seed(case.candidate, case.baseline, metric, case.better[metric])
             for metric in levels
         }
-        found = _catastrophes(harms, levels, lost)
-        planned = sorted({*case.candidate.samples, *case.baseline.samples})
-        gaps = _gaps(harms, lost)
-        count = len(planned) - len(gaps)
+        unit = pairs.units(case.candidate, case.baseline)
+        planned, gaps = set(unit.values()), _gaps(harms, lost)
+        untold = {unit[sample] for sample in gaps}
+        broken = _one_each(_catastrophes(harms, levels, lost), unit)
+        found = [entry for name, entry in broken.items() if name not in untold]
         if gaps:
             sample, metric = next(iter(gaps.items()))
-            why = (
-                f"{len(gaps)} of {len(planned)} pictures cannot be told: {sample!r} has no {metric}"
-            )
+            share = f"{len(untold)} of {len(planned)}"
+            why = f"{share} pictures cannot be told: {sample!r} has no {metric}"
             outcome = Outcome("INVALID", why)
         else:
-            outcome = tail(len(found), count, rate.value, case.confidence)
-        return [_row(case, outcome, found, count, len(gaps), levels)]
+            outcome = tail(len(found), len(planned), rate.value, case.confidence)
+        count = len(planned) - len(untold)
+        return [_row(case, outcome, found, count, len(untold), levels)]
 
 
 def _row(
@@ -125,6 +127,14 @@ def _catastrophes(
                 worst[str(sample)] = (size, entry)
     ordered = sorted([*found, *worst.values()], key=lambda pair: (-pair[0], pair[1]["sample"]))
     return [entry for _, entry in ordered]
+
+
+def _one_each(found: list[dict[str, Any]], unit: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Unit → its worst broken picture, worst first: pictures of a group break together."""
+    first: dict[str, dict[str, Any]] = {}
+    for entry in found:
+        first.setdefault(unit.get(entry["sample"], entry["sample"]), entry)
+    return first
 
 
 def _gaps(harms: Mapping[str, pd.Series], lost: Mapping[str, str]) -> dict[str, str]:

@@ -93,10 +93,12 @@ def _value(metric: str, case: Case) -> tuple[Interval | None, int, str]:
         found = sets.row(metric, results)
         value = Interval(found["mean"], found["low"], found["high"], None, found["count"], SET)
         return (None if found["missing"] else value), int(found["missing"]), str(found["why"])
-    by_picture = results.by_picture(metric)
-    missing = int(by_picture.isna().sum())
-    told = f"{missing} of {len(by_picture)} pictures have no {metric}" if missing else ""
-    return mean_interval(pairs.values(results, metric), case.confidence), missing, told
+    values = results.by_group(metric)
+    missing = int(values.isna().sum())
+    told = f"{missing} of {len(values)} pictures have no {metric}" if missing else ""
+    if not len(values):
+        told = f"{metric} applies to no picture"
+    return mean_interval(values.dropna().sort_index().to_numpy(), case.confidence), missing, told
 
 
 def _missed(value: Interval, limit: float, sign: float) -> Interval:

@@ -1,19 +1,21 @@
 """What a picture is for, as numbers: margins, what counts as broken, what may cost more.
 
-At most six metrics are primary. They alone decide: all of them must lie within their margins, which
-costs power with every one that is added, and a failure of one must survive Holm's correction over
-all of them. Whatever else has a margin is secondary: judged and shown, without a vote.
+At most six of the metrics that were measured are primary. They alone decide: all of them must lie
+within their margins, which costs power with every one that is added, and a failure of one must
+survive Holm's correction over all of them. Whatever else has a margin is secondary: judged and
+shown, without a vote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from qa.errors import UsageError
+from qa.files import digest
 from qa.gates import margins as reading
 from qa.gates.margins import Margin, number
 
@@ -45,6 +47,8 @@ class UseCase:
     """`latency`, `memory` → relative margin."""
     budget: float = 1.0
     """How many margins small losses may add up to, between a baseline and its anchor."""
+    digest: str = ""
+    """Of all its numbers as configured, whatever was measured of them; "" if changed by hand."""
 
     @property
     def secondary(self) -> tuple[str, ...]:
@@ -63,7 +67,9 @@ class UseCase:
     def asking(self, given: Mapping[str, Margin]) -> UseCase:
         """With margins that somebody asked for: they are primary."""
         primary = dict.fromkeys((*self.primary, *given))
-        return replace(self, margins={**self.margins, **given}, primary=tuple(primary))
+        mark = "" if given else self.digest
+        margins = {**self.margins, **given}
+        return replace(self, margins=margins, primary=tuple(primary), digest=mark)
 
     def checked(self) -> UseCase:
         """Itself; UsageError if it has too many primary metrics."""
@@ -91,6 +97,8 @@ def few(primary: Sequence[str]) -> None:
 def load(name: str) -> UseCase:
     """A packaged use case by its name, or one in a YAML file."""
     import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     folder = files("qa.conf") / "use_case"
     known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir())
@@ -104,8 +112,9 @@ def load(name: str) -> UseCase:
             f"Known: {', '.join(known)}; or a YAML file of your own.",
         )
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        # As `qa run` reads it: 1e-1 is a number, and a key that is given twice an error.
+        content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise UsageError(f"{file} is not readable as YAML.", f"{error}.") from error
     return from_config(content, file.stem)
 
@@ -113,14 +122,14 @@ def load(name: str) -> UseCase:
 def from_config(content: Any, name: str | None = None) -> UseCase:
     """A use case as YAML gives it. Without `primary`, every metric with a margin is primary."""
     if not isinstance(content, Mapping) or set(content) - set(KEYS):
-        unknown = sorted(set(content) - set(KEYS)) if isinstance(content, Mapping) else [content]
+        unknown = set(content) - set(KEYS) if isinstance(content, Mapping) else [content]
         raise UsageError(
-            f"A use case does not have {', '.join(map(str, unknown))}.",
+            f"A use case does not have {', '.join(sorted(map(str, unknown)))}.",
             f"It has {', '.join(KEYS)}.",
             "see conf/use_case/photo.yaml",
         )
-    margins = reading.from_config(content.get("margins") or {})
-    primary = tuple(map(str, content.get("primary") or margins))
+    margins = reading.from_config(_part(content, "margins"))
+    primary = _primary(content.get("primary"), margins)
     without = sorted(set(primary) - set(margins))
     if without:
         raise UsageError(
@@ -128,39 +137,74 @@ def from_config(content: Any, name: str | None = None) -> UseCase:
             "",
             f"add use_case.margins.{without[0]}: {{margin: …, why: …}}",
         )
-    if content.get("primary"):
-        few(primary)  # what is left of an implicit list is counted once the metrics are known
-    rate = content.get("catastrophe")
-    drift = content.get("drift") or {}
-    return UseCase(
+    rate, drift = content.get("catastrophe"), content.get("drift")
+    found = UseCase(
         name,
         margins,
         tuple(dict.fromkeys(primary)),
-        {str(m): _level(f"breakage.{m}", e, "harm") for m, e in _items(content, "breakage")},
-        _level("catastrophe", rate, "rate") if rate else None,
-        _costs(dict(_items(content, "cost"))),
-        _level("drift", drift, "budget").value if drift else 1.0,
+        {str(m): _level(f"breakage.{m}", e, "harm") for m, e in _part(content, "breakage").items()},
+        None if rate is None else _level("catastrophe", rate, "rate"),
+        _costs(_part(content, "cost")),
+        1.0 if drift is None else _level("drift", drift, "budget").value,
     )
+    return replace(found, digest=_digest(found))
 
 
-def _items(content: Mapping[str, Any], key: str) -> Any:
-    return (content.get(key) or {}).items()
+def _digest(use: UseCase) -> str:
+    """Of the numbers alone: another name or another reason judges no differently."""
+
+    def numbers(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: numbers(entry) for key, entry in part.items() if key != "why"}
+        return part
+
+    content = numbers(asdict(replace(use, name=None, primary=tuple(sorted(use.primary)))))
+    return digest(content)
+
+
+def _part(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """An entry that names metrics or costs; {} where it is left out."""
+    found = content.get(key)
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise UsageError(
+            f"{key} is not understood: {found}.",
+            "It has a number for each name.",
+            f"e.g. use_case.{key}.{'latency.relative=0.05' if key == 'cost' else 'psnr=0.2'}",
+        )
+    return dict(found)
+
+
+def _primary(given: Any, margins: Mapping[str, Margin]) -> tuple[str, ...]:
+    """The list as it stands; all metrics with a margin where it is left out."""
+    if given is None:
+        return tuple(margins)
+    if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
+        raise UsageError(
+            f"primary is not understood: {given}.",
+            "It is a list of metrics.",
+            "e.g. use_case.primary=[psnr,ssim]",
+        )
+    return tuple(map(str, given))
 
 
 def _level(name: str, entry: Any, key: str) -> Level:
     given = dict(entry) if isinstance(entry, Mapping) else {key: entry}
     value = float(given[key]) if number(given.get(key)) else 0.0
-    if not value > 0 or (key == "rate" and value >= 1):
+    strange = set(given) - {key, "why"}
+    if strange or not value > 0 or (key == "rate" and value >= 1):
         raise UsageError(
             f"{name} is not understood: {given}.",
-            f"It has {key} (a positive number{', below 1' if key == 'rate' else ''}) and why.",
+            f"It has {key} (a positive number{', below 1' if key == 'rate' else ''}) and why; "
+            "what is not wanted is left out.",
             f"e.g. use_case.{name}.{key}=0.01",
         )
     return Level(value, str(given.get("why", "")))
 
 
 def _costs(entries: Mapping[str, Any]) -> dict[str, Margin]:
-    unknown = sorted(set(entries) - {"latency", "memory"})
+    unknown = sorted(map(str, set(entries) - {"latency", "memory"}))
     if unknown:
         raise UsageError(f"There is no cost {', '.join(unknown)}.", "Known: latency, memory.")
     found = reading.from_config(entries)

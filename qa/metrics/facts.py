@@ -1,12 +1,14 @@
 """What is known about a metric without building it: the digest of its facts, and its direction.
 
 Direction lives in one place, the class attribute `better`. `direction` follows the same two hops a
-reader would: the packaged YAML names the class, the class says which way is better.
+reader would: the packaged YAML names the class, the class says which way is better. A panel says it
+for each of its metrics, as a mapping.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
@@ -37,7 +39,11 @@ def direction(metric: str) -> Direction | None:
     """
     targets = _targets()
     names = [metric] if metric in targets else [n for n in targets if n.startswith(f"{metric}_")]
-    found = {_better(targets[name]) for name in names}
+    if names:
+        found = {_said(_better(targets[name]), metric) for name in names}
+    else:  # a panel of a suite may give metrics of other names than its own
+        said = [_better(target) for target in targets.values() if target.startswith("suites.")]
+        found = {_said(better, metric) for better in said if isinstance(better, Mapping)} - {None}
     return found.pop() if len(found) == 1 else None
 
 
@@ -52,7 +58,13 @@ def _targets() -> dict[str, str]:
     return targets
 
 
-def _better(target: str) -> Direction:
+def _better(target: str) -> Direction | Mapping[str, Direction]:
     module, _, name = target.rpartition(".")
-    better: Direction = getattr(importlib.import_module(module), name).better
+    better: Direction | Mapping[str, Direction] = getattr(
+        importlib.import_module(module), name
+    ).better
     return better
+
+
+def _said(better: Direction | Mapping[str, Direction], metric: str) -> Direction | None:
+    return better.get(metric) if isinstance(better, Mapping) else better

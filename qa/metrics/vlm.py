@@ -63,15 +63,15 @@ class VLMJudge:
         dtype: str = "bfloat16",
         device: str = "cpu",
     ) -> None:
-        folder, terms = _folder(path, asset, licence)
+        folder, terms = locate(path, asset, licence)
         self._device = pick_device(device)
-        self._model, self._processor = _load(folder, dtype)
+        self._model, self._processor = load(folder, dtype)
         self._model.to(self._device)
         self._least = least
         self._resolution = parse(resolution)
         self._prompt = _prompt(self._processor, question, answer)
         self._words = _words(self._processor, self._prompt)
-        self._starts = _starts(self._processor, self._prompt)
+        self._starts = starts(self._processor, self._prompt)
         self.facts = MetricFacts(
             name=name,
             better=self.better,
@@ -98,19 +98,28 @@ class VLMJudge:
 
     def logits(self, view: Tensor) -> Tensor:
         """Of the five words, excellent to bad, after the prompt about a picture uint8 [3,h,w]."""
-        import torch
-        from PIL import Image
+        last = next_logits(self._model, self._processor, self._prompt, view, self._starts)
+        return last[self._words]
 
-        image = Image.fromarray(view.permute(1, 2, 0).contiguous().cpu().numpy())
-        inputs = self._processor(
-            text=[self._prompt], images=[image], return_tensors="pt",
-            add_special_tokens=self._starts,
-        ).to(self._device)  # fmt: skip
-        kinds = {k: v.to(self._model.dtype) if v.is_floating_point() else v
-                 for k, v in inputs.items()}  # fmt: skip
-        with torch.inference_mode():
-            last: Tensor = self._model(**kinds, use_cache=False).logits[0, -1]
-        return last[self._words].double().cpu()
+
+def next_logits(
+    model: Any, processor: Any, prompt: str, view: Tensor, starts_itself: bool
+) -> Tensor:
+    """Logits of every token after a prompt about a picture uint8 [3,h,w], float64 on the CPU.
+
+    `starts_itself`: the tokenizer is to add its token for the start of a text (`starts`).
+    """
+    import torch
+    from PIL import Image
+
+    image = Image.fromarray(view.permute(1, 2, 0).contiguous().cpu().numpy())
+    inputs = processor(
+        text=[prompt], images=[image], return_tensors="pt", add_special_tokens=starts_itself
+    ).to(model.device)
+    kinds = {k: v.to(model.dtype) if v.is_floating_point() else v for k, v in inputs.items()}
+    with torch.inference_mode():
+        last: Tensor = model(**kinds, use_cache=False).logits[0, -1]
+    return last.double().cpu()
 
 
 def level(logits: Tensor) -> Tensor:
@@ -121,13 +130,15 @@ def level(logits: Tensor) -> Tensor:
     return torch.softmax(logits, dim=-1) @ levels
 
 
-def _folder(path: str | None, asset: str | None, licence: str) -> tuple[Path, str]:
-    """Where the model is, and its licence."""
+def locate(
+    path: str | None, asset: str | None, licence: str, node: str = "metric.vlm_judge"
+) -> tuple[Path, str]:
+    """Where the model is, and its licence. `node` is where the configuration names it."""
     if (path is None) == (asset is None):
         raise UsageError(
-            "metric=vlm_judge needs either a path or an asset.",
+            f"{node} needs either a path or an asset.",
             f"It has path={path} and asset={asset}.",
-            "metric.vlm_judge.path=FOLDER, or metric.vlm_judge.asset=NAME of the asset table",
+            f"{node}.path=FOLDER, or {node}.asset=NAME of the asset table",
         )
     if asset is not None:
         return assets.resolve(asset), licence or assets.find(asset).licence
@@ -141,7 +152,7 @@ def _folder(path: str | None, asset: str | None, licence: str) -> tuple[Path, st
     return folder, licence or NOT_STATED
 
 
-def _load(folder: Path, dtype: str) -> tuple[Any, Any]:
+def load(folder: Path, dtype: str) -> tuple[Any, Any]:
     """Model and processor from local files."""
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -166,10 +177,19 @@ def _load(folder: Path, dtype: str) -> tuple[Any, Any]:
 
 
 def _prompt(processor: Any, question: str, answer: str) -> str:
-    """The whole text before the word that is judged, as the model's chat template writes it."""
+    """The whole text before the word that is judged."""
+    text = chat(processor, question)
+    return f"{text}{answer}" if text[-1:].isspace() else f"{text} {answer}"
+
+
+def chat(processor: Any, question: str) -> str:
+    """A question about a picture up to the turn to answer, as the model's chat template writes it.
+
+    UsageError where there is no template.
+    """
     content = [{"type": "image"}, {"type": "text", "text": question}]
     try:
-        text = processor.apply_chat_template(
+        text: str = processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
     except ValueError as error:
@@ -178,10 +198,10 @@ def _prompt(processor: Any, question: str, answer: str) -> str:
             "How it marks a picture and the turn to answer is not known.",
             "add chat_template.jinja to the folder",
         ) from error
-    return f"{text}{answer}" if text[-1:].isspace() else f"{text} {answer}"
+    return text
 
 
-def _starts(processor: Any, prompt: str) -> bool:
+def starts(processor: Any, prompt: str) -> bool:
     """Whether the tokenizer is to add its token for the start of a text: the template did not."""
     tokenizer = processor.tokenizer
     if tokenizer.bos_token and prompt.startswith(tokenizer.bos_token):

@@ -15,25 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from qa import groups
 from qa.errors import UsageError
-from qa.gates.pairs import sign, table
 from qa.gates.use_case import UseCase
-from qa.metrics.facts import direction
+from qa.pilot import harm as shares
 from qa.results import Results
 from qa.stats import (
     CONFIDENCE,
     Components,
     best_seeds,
-    components,
     mde,
     pictures_for,
     zero_events_needed,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCHEMA = "decoder-qa/plan/1"
 POWERS = (0.8, 0.9)
@@ -82,8 +78,8 @@ class Need:
     design_effect: float | None = None
     smallest: float | None = None
     """Smallest margin at the planned size, with a power of 80 %."""
-    needed: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    """Seeds → pictures for a power of 80 % and of 90 %."""
+    needed: Mapping[int, tuple[int | None, ...]] = field(default_factory=dict)
+    """Seeds → pictures for a power of 80 % and of 90 %; None: more than a million."""
     best_seeds: int | None = None
     why: str = ""
 
@@ -144,14 +140,19 @@ def plan(
     UsageError where it measured none of them, or shares no picture with its baseline.
     """
     size = size or Size()
+    if size.pictures is not None and size.pictures < 2:
+        raise UsageError(
+            "1 picture gives no interval.", "A gate needs two at least.", "--pictures 48"
+        )
     warnings = []
     if baseline is not None and _same(candidate, baseline):
         warnings.append("The baseline is this very run: harm is zero everywhere and tells nothing.")
         baseline = None
     if baseline is None:
         warnings.append(ALONE)
-    samples, seeds = _shared(candidate, baseline)
-    size = Size(size.pictures or len(samples), size.seeds or (len(seeds),), size.picture_cost)
+    samples, seeds = shares.shared(candidate, baseline)
+    known = len(set(groups.units(samples, candidate.groups).values()))
+    size = Size(size.pictures or known, size.seeds or (len(seeds),), size.picture_cost)
     use = use.measured({*candidate.metrics, *(baseline.metrics if baseline else ())})
     if not use.margins:
         raise UsageError(
@@ -168,21 +169,21 @@ def plan(
 def _need(
     metric: str, use: UseCase, candidate: Results, baseline: Results | None, size: Size
 ) -> Need:
-    facts = _facts(metric, candidate, baseline)
+    facts = shares.facts(metric, candidate, baseline)
     asked = use.margins[metric]
     role = "primary" if metric in use.primary else "secondary"
     arm = baseline or candidate
-    means = arm.by_picture(metric).dropna()
+    means = arm.by_group(metric).dropna()
     margin = asked.at(float(means.mean()) if len(means) else None)
     head = Need(metric, role, str(facts.get("unit", "")), margin, asked.why)
     if facts.get("of") == "set":
         return _blank(head, "one value for all pictures: its interval says what it resolves")
-    strange = _mismatch(metric, candidate, baseline)
-    harm = None if strange else _harm(metric, facts, candidate, baseline)
+    strange = shares.mismatch(metric, candidate, baseline)
+    harm = None if strange else shares.harm(metric, facts, candidate, baseline)
     if harm is None:
         return _blank(head, strange or "one of the two runs does not have it")
     whole = harm.dropna()
-    parts = components(whole.to_numpy())
+    parts = shares.components(whole, candidate)
     if parts is None:
         return _blank(head, f"{len(whole)} pictures have all values; two are the least")
     return _sized(head, parts, len(harm) - len(whole), size)
@@ -211,59 +212,6 @@ def _sized(head: Need, parts: Components, lost: int, size: Size) -> Need:
 
 def _blank(head: Need, why: str) -> Need:
     return Need(head.metric, head.role, head.unit, head.margin, head.margin_why, why=why)
-
-
-def _harm(
-    metric: str, facts: Mapping[str, Any], candidate: Results, baseline: Results | None
-) -> pd.DataFrame | None:
-    """Harm by sample and seed where both arms were to have one; the values without a baseline."""
-    ours = table(candidate, metric)
-    if baseline is None:
-        return ours if len(ours.columns) and ours.notna().any(axis=None) else None
-    better = facts.get("better") or direction(metric)
-    if better is None or metric not in candidate.metrics or metric not in baseline.metrics:
-        return None
-    theirs = table(baseline, metric)
-    samples, seeds = _shared(candidate, baseline)
-    return sign(better) * (_cut(theirs, samples, seeds) - _cut(ours, samples, seeds))
-
-
-def _cut(values: pd.DataFrame, samples: list[str], seeds: list[int]) -> pd.DataFrame:
-    return values.reindex(index=samples, columns=seeds)
-
-
-def _shared(candidate: Results, baseline: Results | None) -> tuple[list[str], list[int]]:
-    """Samples that mean the same picture in both arms, and seeds of both; UsageError for none."""
-    if baseline is None:
-        return candidate.samples, candidate.seeds
-    ours, theirs = candidate.digests, baseline.digests
-    samples = [
-        name
-        for name in sorted(set(candidate.samples) & set(baseline.samples))
-        if name not in ours or name not in theirs or ours[name] == theirs[name]
-    ]
-    seeds = sorted(set(candidate.seeds) & set(baseline.seeds))
-    if not samples or not seeds:
-        raise UsageError(
-            f"{candidate.name} and {baseline.name} share no picture.",
-            "A pilot needs pictures and seeds that both have.",
-            "qa plan RUN --baseline BASE, with a run over the same suite",
-        )
-    return samples, seeds
-
-
-def _facts(metric: str, *arms: Results | None) -> Mapping[str, Any]:
-    known = (arm.record.get("facts", {}).get(metric) for arm in arms if arm is not None)
-    return next(filter(None, known), {})
-
-
-def _mismatch(metric: str, candidate: Results, baseline: Results | None) -> str:
-    if baseline is None:
-        return ""
-    ours, theirs = (_facts(metric, arm).get("fingerprint") for arm in (candidate, baseline))
-    if ours is None or theirs is None or ours == theirs:
-        return ""
-    return f"measured in two ways: fingerprint {ours[:12]} against {theirs[:12]}"
 
 
 def _same(candidate: Results, baseline: Results) -> bool:

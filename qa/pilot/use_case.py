@@ -34,11 +34,15 @@ def use_case(pilot: Pilot, allow_underpowered: bool = False) -> dict[str, Any]:
 
 
 def _told(need: Need, pilot: Pilot) -> str:
-    first = need.needed[pilot.seeds[0]][0]
+    (first, _) = need.needed[pilot.seeds[0]]
     return (
         f"{need.metric} (margin {need.margin:.3g}, smallest {need.smallest:.3g}; "
-        f"{first} pictures for 80 %)"
+        f"{_number(first)} for 80 %)"
     )
+
+
+def _number(pictures: int | None) -> str:
+    return "no feasible number of pictures" if pictures is None else f"{pictures} pictures"
 
 
 def _written(pilot: Pilot, weak: set[str]) -> dict[str, Any]:
@@ -74,7 +78,10 @@ def _evidence(need: Need, pilot: Pilot) -> str:
     if need.smallest is None:
         return f"not in the pilot: {need.why}"
     first = need.needed.get(pilot.seeds[0])
-    told = f"; {first[0]} pictures for 80 %, {first[1]} for 90 %" if first else ""
+    told = "".join(
+        f"; {_number(pictures)} for {share} %"
+        for share, pictures in zip((80, 90), first or (), strict=False)
+    )
     return (
         f"pilot of {need.pictures} x {need.seeds}: {pilot.pictures} x {pilot.seeds[0]} resolve "
         f"{need.smallest:.3g}{told}"

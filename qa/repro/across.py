@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from qa import environment, images, stages
 from qa.errors import QaError, UsageError, said
 from qa.files import digest
+from qa.groups import means, units
+from qa.record import inputs
 from qa.repro.bench import Bench
 from qa.repro.compare import difference, saved
 from qa.repro.measures import margins, moved
@@ -98,10 +100,16 @@ def store(bench: Bench, row: Row, baselines: str) -> Path | None:
 def statistically(bench: Bench, run: Path | None, against: Path) -> Row:
     """R7: equivalence within a quarter of each margin, from stored scores."""
     if run is None:
-        why = "this decoder has no finished run of that suite here; make it with qa run, or run=DIR"
+        why = (
+            "no finished run of that suite was made of these inputs here; "
+            "make it with qa run, or name it with run=DIR"
+        )
         return invalid("R7", f"scores with those of {against.name}", why)
     one, two = load(run), load(against)
     compared = f"scores of {one.name} with those of {two.name} in {against.name}"
+    strange = _strange(bench, one.record)
+    if strange:
+        return invalid("R7", compared, f"{one.name} has {' and '.join(strange)}")
     if one.digests != two.digests or one.seeds != two.seeds:
         return invalid("R7", compared, "the runs have other samples or seeds")
     known = {name: margin for name, margin in margins(bench.job).items()
@@ -123,7 +131,7 @@ def _equivalent(compared: str, one: Results, two: Results, known: Mapping[str, f
         if prints[0] != prints[1]:
             odd.append(f"fingerprint of {name}: {prints[0]} against {prints[1]}")
             continue
-        apart = two.by_picture(name) - one.by_picture(name)
+        apart = means(two.by_picture(name) - one.by_picture(name), units(one.samples, one.groups))
         interval = mean_interval(apart.dropna().sort_index().to_numpy(), CONFIDENCE)
         outcome = equivalence(interval, int(apart.isna().sum()), SHARE * margin, CONFIDENCE)
         if interval is not None:
@@ -147,12 +155,24 @@ def finished_run(bench: Bench, given: str | None, runs: str, against: Path) -> P
             continue
         try:
             record = RunFolder(file.parent).record()
-            same = record["suite"], record["decoder_digest"], record["limited"]
-            if same == (bench.job.suite, bench.job.decoder.digest, False) and record["finished"]:
+            fits = (record["suite"], record["limited"]) == (bench.job.suite, False)
+            if fits and record["finished"] and not _strange(bench, record):
                 found.append((str(record["finished"]), file.parent))
         except (QaError, KeyError):
             continue  # a neighbour's unfinished or damaged run
     return max(found, default=("", None))[1]
+
+
+def _strange(bench: Bench, record: Mapping[str, Any]) -> list[str]:
+    """In what a run is not of the system that is checked here: its inputs, or where it was made."""
+    job = bench.job
+    wanted = inputs(job.plan.shared)["digest"]
+    own = environment.class_of(environment.decides(job.resolved_numerics))
+    there = {
+        "other inputs": (record.get("inputs") or {}).get("digest") == wanted,
+        "another environment class": (record.get("environment") or {}).get("class") == own,
+    }
+    return [name for name, same in there.items() if not same]
 
 
 def _unlike(bench: Bench, against: RunFolder, record: Mapping[str, Any]) -> list[str]:
@@ -217,6 +237,6 @@ def _pictures(against: RunFolder, units: Iterable[Unit]) -> dict[str, Tensor]:
 def opened_run(path: str) -> RunFolder:
     """A finished run folder; UsageError for anything else."""
     folder = RunFolder.open(path)
-    if not folder.decoded_file.is_file():
-        raise UsageError(f"{path} is not finished.", "It has no decoded.parquet.", "run it again")
+    if not folder.record().get("finished") or not folder.decoded_file.is_file():
+        raise UsageError(f"{path} is not finished.", "", "give the command that started it again")
     return folder

@@ -12,8 +12,8 @@ from qa import environment, numerics
 from qa.config import Config
 from qa.errors import QaError, said
 from qa.files import cannot_write, write_json
-from qa.record import now
-from qa.repro import across, exact, options, resumed, rows, varied
+from qa.record import inputs, now
+from qa.repro import across, exact, options, resumed, rows, shown, varied
 from qa.repro.bench import Bench, only_decoding, opened
 from qa.repro.rows import Row, invalid
 from qa.store import file_name
@@ -123,12 +123,13 @@ def _written(bench: Bench, found: list[Row]) -> dict[str, Any]:
         "plan": job.plan.digest,
         "decoder_digest": job.decoder.digest,
         "latents_digest": None if job.latents is None else job.latents.digest,
+        "inputs": inputs(job.plan.shared),
         "environment": {"class": environment.class_of(fields), "decides": fields},
         "pictures": bench.pictures,
         "seeds": job.plan.seeds,
         "command": ["qa", "repro", *bench.config.words()],
     }
-    file = bench.folder / rows.FILE
+    file = bench.folder / shown.FILE
     before = rows.earlier(file, job.plan.digest, about["environment"]["class"])
     document = rows.document(about, found, before, now())
     write_json(file, document)

@@ -12,9 +12,8 @@ from qa.files import read_json
 from qa.repro.compare import Difference
 from qa.repro.divergence import Divergence
 from qa.repro.options import LEVELS
+from qa.repro.shown import SCHEMA
 
-SCHEMA = "decoder-qa/repro/1"
-FILE = "repro.json"
 CLAIMS = {
     "R0": "the same inputs",
     "R1": "the same process, twice",

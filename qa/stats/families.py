@@ -9,18 +9,21 @@ side needs neither: all primary metrics must pass, and each one's error bounds t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
+def holm(p: Mapping[str, float], price: Callable[[int], float] = float) -> dict[str, float]:
     """Adjusted p-values: compare with α. For any dependence (Holm, Scand. J. Statist. 6, 1979).
 
-    p̃(i) = max over j <= i of min(1, (m - j + 1) p(j))        p(1) <= … <= p(m)
+    p̃(i) = max over j <= i of min(1, price(m - j + 1) p(j))        p(1) <= … <= p(m)
+
+    `price` is what p costs where so many share α: their number, or more at one of several looks
+    (`qa.stats.looks.price`).
     """
     adjusted: dict[str, float] = {}
     reached = 0.0
     for place, name in enumerate(sorted(p, key=lambda name: (p[name], name))):
-        reached = max(reached, min(1.0, (len(p) - place) * p[name]))
+        reached = max(reached, min(1.0, price(len(p) - place) * p[name]))
         adjusted[name] = reached
     return {name: adjusted[name] for name in p}
 

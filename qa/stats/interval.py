@@ -19,6 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 CONFIDENCE = 0.90
 """Two-sided; each end is a one-sided 5 % bound, which is what the gates use."""
 
+LARGEST = 1e100
+"""Sums of cubes (skewness) of larger numbers would leave the range of floats."""
+
 Array = NDArray[np.float64]
 
 

@@ -11,6 +11,11 @@ Cov(Z_j, Z_k) = √(t_j / t_k) for j <= k, and the boundaries
 get the c for which P(any Z_k crosses) = α. That probability is integrated look by look over the
 Brownian motion S_k = √t_k Z_k (Armitage, McPherson and Rowe, J. R. Statist. Soc. A 132, 1969),
 with Gauss-Legendre nodes below each boundary.
+
+**Several metrics at several looks.** A level α_k divided by m does not spend α/m: its boundary lies
+too low, and the family of 6 errs in 5.4 % at 3 looks of Pocock, in 6 % at 20. Holm's step with n
+metrics left compares with the level that look k has where all looks together spend α/n (Ye, Li, Liu
+and Yao, Statistics in Medicine 32, 2013); `price` is α_k over that level.
 """
 
 from __future__ import annotations
@@ -39,15 +44,27 @@ def spending(looks: Sequence[int], scheme: Scheme, alpha: float = 0.05) -> list[
         raise ValueError(f"looks are numbers of pictures that increase; these are {list(looks)}")
     if scheme not in {"pocock", "obrien-fleming"}:
         raise ValueError(f"a scheme is pocock or obrien-fleming, not {scheme!r}")
+    return list(_levels(tuple(looks), scheme, alpha))
+
+
+@lru_cache(maxsize=64)
+def _levels(looks: tuple[int, ...], scheme: Scheme, alpha: float) -> tuple[float, ...]:
+    from scipy.optimize import brentq
+
     if len(looks) == 1:
-        return [alpha]
+        return (alpha,)
     times = np.asarray(looks, dtype=np.float64) / looks[-1]
     shape = np.ones(len(looks)) if scheme == "pocock" else times**-0.5
-    low, high = 0.0, FAR
-    for _ in range(60):  # 60 halvings leave no bit to decide
-        middle = (low + high) / 2
-        low, high = (middle, high) if crossing(middle * shape, times) > alpha else (low, middle)
-    return [float(z_above(high * factor)) for factor in shape]
+    end = brentq(lambda end: crossing(end * shape, times) - alpha, 0.0, FAR, xtol=1e-14)
+    return tuple(float(z_above(end * factor)) for factor in shape)
+
+
+def price(
+    looks: Sequence[int], scheme: Scheme, place: int, among: int, alpha: float = 0.05
+) -> float:
+    """The level of the look at `place` (from 0) over its level where `among` metrics share α."""
+    whole, part = (spending(looks, scheme, level)[place] for level in (alpha, alpha / among))
+    return whole / part if part else math.inf
 
 
 def crossing(boundary: Any, times: Any) -> float:

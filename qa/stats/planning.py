@@ -92,8 +92,13 @@ def mde(
 
 def pictures_for(
     parts: Components, margin: float, seeds: int, alpha: float = 0.05, power: float = 0.8
-) -> int:
-    """Fewest pictures (at least 2) whose minimum detectable effect is not above the margin."""
+) -> int | None:
+    """Fewest pictures (at least 2) whose minimum detectable effect is not above the margin.
+
+    None where not even `CAP` pictures are enough.
+    """
+    if mde(parts, CAP, seeds, alpha, power) > margin:
+        return None
     found = z_quantile(1 - alpha) + z_quantile(power)
     count = max(2, math.ceil(found**2 * parts.variance(seeds) / margin**2))
     while mde(parts, count, seeds, alpha, power) > margin:  # t needs a few more than z

@@ -20,6 +20,9 @@ def rate_interval(
 ) -> Interval | None:
     """Harm (baseline - candidate) of passes, both [P,S] of 0 and 1; None for no pictures.
 
+    A picture with fewer than S values has NaN in their place, in both arms; S is then the smallest
+    number that a picture has, which adds more than it would have to.
+
     With one seed, or near 0 or 1, paired counts with half a picture more in each of the four
     cells (Agresti and Min, Statistics in Medicine 24, 2005): where both arms pass nearly always,
     Student's interval has no width as soon as no picture differs, and passes too often. With
@@ -35,15 +38,20 @@ def rate_interval(
     shapes = [arm.shape for arm in arms]
     if shapes[0] != shapes[1] or arms[0].ndim != 2 or not shapes[0][1]:
         raise ValueError(f"rates need two tables [P,S] of one shape; these are {shapes}")
-    if not all(np.isin(arm, (0.0, 1.0)).all() for arm in arms):
+    there = ~np.isnan(arms[0])
+    counts = there.sum(axis=1)
+    if not np.array_equal(there, ~np.isnan(arms[1])) or not counts.all():
+        raise ValueError("rates need the same values in both arms, one at least for each picture")
+    if not all(np.isin(arm[there], (0.0, 1.0)).all() for arm in arms):
         raise ValueError("rates need values of 0 and 1")
     if not len(arms[0]):
         return None
-    harm = (arms[0].sum(axis=1) - arms[1].sum(axis=1)) / shapes[0][1]
-    ends = [min(rate, 1 - rate) for rate in (float(arm.mean()) for arm in arms)]
-    if shapes[0][1] > 1 and min(ends) >= NEAR:
+    harm = (np.nansum(arms[0], axis=1) - np.nansum(arms[1], axis=1)) / counts
+    ends = [min(rate, 1 - rate) for rate in (float(arm[there].mean()) for arm in arms)]
+    fewest = int(counts.min())
+    if fewest > 1 and min(ends) >= NEAR:
         return mean_interval(harm, confidence)
-    return _paired_counts(harm, 1 / shapes[0][1], confidence)
+    return _paired_counts(harm, 1 / fewest, confidence)
 
 
 def _paired_counts(harm: Array, added: float, confidence: float) -> Interval:

@@ -142,11 +142,7 @@ def family(
     """
     counts, size = np.zeros(6), (4, 0.64)
     for rng, count in _portions(("family", metrics, correlation), suites, pictures * metrics * 5):
-        shared = harms("normal", rng, count, pictures, *size).mean(axis=2)
-        unharmed = []
-        for _ in range(metrics):
-            own = harms("normal", rng, count, pictures, *size).mean(axis=2)
-            unharmed.append(math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * own)
+        unharmed = _unharmed(rng, count, pictures, metrics, correlation, size)
         worse = np.array([p_values(values, alpha=ALPHA).worse for values in unharmed])
         within = np.array([p_values(values, margin, ALPHA).better < ALPHA for values in unharmed])
         one = worse.copy()
@@ -162,6 +158,48 @@ def family(
             (edge & within[1:].all(axis=0)).sum(),
         ]
     return Family(*(counts / suites).tolist())
+
+
+class Drift(NamedTuple):
+    """Shares of releases with a metric beyond its drift budget, and none of them is harmed."""
+
+    any_alarm: float
+    """At least one loss beyond the budget, if each metric were alone."""
+    any_fail: float
+    """At least one FAIL after Holm."""
+
+
+def drift(
+    metrics: int, correlation: float, suites: int, pictures: int = 60, spent: float = 0.975
+) -> Drift:
+    """A budget of one margin (2 sd) of which so much is `spent`; one value a picture."""
+    margin, counts = 2.0, np.zeros(2)
+    name = ("drift", metrics, correlation)
+    for rng, count in _portions(name, suites, pictures * metrics * 2):
+        unharmed = _unharmed(rng, count, pictures, metrics, correlation, (1, 0.0))
+        worse = np.array([p_values(values, alpha=ALPHA).worse for values in unharmed])
+        beyond = np.array([values.mean(axis=1) > (1 - spent) * margin for values in unharmed])
+        alarms = beyond & (worse < ALPHA)
+        fails = alarms & (_holm(worse) <= ALPHA)
+        counts += [alarms.any(axis=0).sum(), fails.any(axis=0).sum()]
+    return Drift(*(counts / suites).tolist())
+
+
+def _unharmed(
+    rng: np.random.Generator,
+    suites: int,
+    pictures: int,
+    metrics: int,
+    correlation: float,
+    size: tuple[int, float],
+) -> list[Array]:
+    """Means over seeds [R,P] of each metric; `size` is seeds and intraclass correlation."""
+    shared = harms("normal", rng, suites, pictures, *size).mean(axis=2)
+    found = []
+    for _ in range(metrics):
+        own = harms("normal", rng, suites, pictures, *size).mean(axis=2)
+        found.append(math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * own)
+    return found
 
 
 def _holm(p: Array) -> Array:

@@ -23,7 +23,7 @@ from typing import Any
 from qa import usage
 from qa.files import sha256
 from qa.store import RunFolder
-from qa.tracking import baselines
+from qa.tracking import baselines, panels
 from qa.tracking.connection import (
     artifact_root,
     default_uri,
@@ -36,14 +36,14 @@ from qa.tracking.connection import (
 from qa.tracking.models import logged_model
 from qa.tracking.note import TABLE, note, table
 from qa.tracking.sheet import contact_sheet
-from qa.tracking.summary import REPRO, Summary, summarise
+from qa.tracking.summary import Summary, summarise
 from qa.tracking.upsert import KEY, KIND, UPLOADED, Dataset, Upsert, experiment_id
 from qa.tracking.values import MISSING
 
 SHEET = "worst.png"
 FILES = (
     "config.yaml", "record.json", "samples.json", "decoded.parquet", "scores.parquet", "sets.json",
-    "usage.json", "verdict.json", "report.html",
+    "panels.json", "usage.json", "verdict.json", "report.html",
 )  # fmt: skip
 SYSTEM = "system/"
 """MLflow shows numbers of this prefix on a page of their own."""
@@ -129,8 +129,8 @@ class _Copy:
         sampled = self._usage(run, folder)
         files = self._files(run, folder)
         uploaded = store.artifacts(run, files)
-        if TABLE in files:
-            store.show_as_table(run, TABLE)
+        tables = [name for name in files if name == TABLE or name.startswith(panels.PREFIX)]
+        store.show_as_tables(run, tables)
         gone = sorted(key for key in run.data.metrics
                       if key not in summary.metrics and not key.startswith(SYSTEM))  # fmt: skip
         tags = {
@@ -158,13 +158,13 @@ class _Copy:
         files = {name: folder.path / name for name in FILES}
         found: dict[str, Path | bytes] = {n: file for n, file in files.items() if file.is_file()}
         if self.summary.repro is not None:
-            found[REPRO] = self.summary.repro
+            found[self.summary.repro.name] = self.summary.repro
         sheet = contact_sheet(folder)
         if sheet is not None:
             found[SHEET] = sheet
         if self.summary.verdict.get("gates") or TABLE in run.data.tags.get(UPLOADED, ""):
             found[TABLE] = table(self.summary.verdict)
-        return found
+        return {**found, **panels.tables(folder)}
 
     def _usage(self, run: Any, folder: RunFolder) -> dict[str, str]:
         """Copy the run's samples of its machine; the tag that says which are there."""

@@ -6,6 +6,7 @@ the ends of their intervals, never one per sample:
 
     psnr/mean …   gate/psnr/harm …   drift/psnr/spent …        the verdict (qa.tracking.verdicts)
     decode/pictures  decode/failures  decode/seconds_median …  cost of the decodes
+    panel/geneval/overall …                              summaries of panels (qa.tracking.panels)
     system/cpu_utilization_percentage …                        a series (qa.usage)
 
 A number that does not exist is a text (`qa.missing.psnr/mean` = why) and never NaN or infinity.
@@ -21,13 +22,13 @@ from typing import Any
 
 from qa import cost
 from qa.errors import QaError
-from qa.files import digest, read_json
+from qa.files import digest
+from qa.repro import shown
 from qa.store import RunFolder
-from qa.tracking import verdicts
+from qa.tracking import panels, verdicts
 from qa.tracking.values import MAX_KEY, MAX_PARAM, Numbers, clean, text
 
 REQUIRED = ("suite", "decoder", "plan", "suite_digest")
-REPRO = "repro.json"
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class Summary:
     suite_digest: str
     pictures: int
     key: str
-    """Identity of the run: digest of its folder's name and of all parameters. Its plan is one of
-    them, so other inputs, another machine class or another folder make another run, while a new
-    verdict, or a further look, updates this one."""
+    """Identity of the run: digest of its folder's name, of when it was started, and of all
+    parameters. Its plan is one of them, so other inputs, another machine class or another folder
+    make another run, while a new verdict, a further look, or the same folder in another place
+    updates this one."""
     suite_key: str
     started: int
     finished: int
@@ -54,7 +56,7 @@ class Summary:
     decoder: Mapping[str, str]
     """What is known of the decoder under test; empty where it has no digest."""
     repro: Path | None
-    """The file of the reproducibility levels that were tested for this decoder and machine."""
+    """The file of the reproducibility levels that were tested for these inputs and machine."""
     level: str
     """The highest of them that was reached, or ""."""
 
@@ -66,6 +68,7 @@ def summarise(folder: RunFolder) -> Summary:
     numbers = Numbers()
     verdicts.add_numbers(verdict, numbers)
     _cost(folder, numbers)
+    panels.add_numbers(folder, numbers)
     repro, levels = reproducibility(folder.path.resolve().parent, record)
     suite, suite_digest = str(record["suite"]), str(record["suite_digest"])
     tags = {**_tags(record), **verdicts.tags(verdict), **levels, **numbers.missing}
@@ -74,7 +77,7 @@ def summarise(folder: RunFolder) -> Summary:
         suite=suite,
         suite_digest=suite_digest,
         pictures=int(params["pictures"]) if params["pictures"].isdecimal() else 0,
-        key=digest({"run": folder.name, "params": params})[:32],
+        key=digest({"run": folder.name, "started": record.get("started"), "params": params})[:32],
         suite_key=digest({"suite": suite, "digest": suite_digest})[:32],
         started=_milliseconds(record.get("started") or record["finished"]),
         finished=_milliseconds(record["finished"]),
@@ -89,27 +92,17 @@ def summarise(folder: RunFolder) -> Summary:
 
 
 def reproducibility(runs: Path, record: Mapping[str, Any]) -> tuple[Path | None, dict[str, str]]:
-    """The newest repro.json under `runs` of this decoder on this class of machine, and its tags."""
-    wanted = (record.get("decoder_digest"), (record.get("environment") or {}).get("class"))
-    found: list[tuple[str, Path, dict[str, str]]] = []
-    for file in runs.glob(f"*/{REPRO}"):
-        try:
-            content = read_json(file)
-            if (content["decoder_digest"], content["environment"]["class"]) == wanted:
-                found.append((str(content["date"]), file, _levels(content)))
-        except (QaError, KeyError, TypeError, AttributeError):
-            continue  # another version's, or half of one: not this exporter's to judge
-    _, newest, tags = max(found, key=lambda item: item[:2], default=("", None, {}))
-    return newest, tags
-
-
-def _levels(content: Mapping[str, Any]) -> dict[str, str]:
+    """The newest repro.json under `runs` that speaks for this run, and its tags."""
+    found = shown.fitting(shown.files(runs), record)
+    if found is None:
+        return None, {}
+    file, content = found
     tested = {
         f"qa.repro.{clean(level)}": text(row["verdict"])
         for level, row in content["levels"].items()
         if row["verdict"] != "SKIPPED"
     }
-    return {"qa.repro": text(content["reached"]), **tested}
+    return file, {"qa.repro": text(content["reached"]), **tested}
 
 
 def _finished(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:

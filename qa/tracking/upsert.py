@@ -161,15 +161,16 @@ class Upsert:
                     self.client.log_artifact(run_id, str(file))
         return json.dumps(digests, sort_keys=True)
 
-    def show_as_table(self, run: Any, name: str) -> None:
-        """Let MLflow show an artifact as a table."""
+    def show_as_tables(self, run: Any, names: Sequence[str]) -> None:
+        """Let MLflow show artifacts as tables."""
         try:
             listed = list(json.loads(run.data.tags.get(TABLES, "[]")))
         except (ValueError, TypeError):
             listed = []
-        entry = {"path": name, "type": "table"}
-        if entry not in listed:
-            self.client.set_tag(run.info.run_id, TABLES, json.dumps([*listed, entry]))
+        entries = [{"path": name, "type": "table"} for name in names]
+        new = [entry for entry in entries if entry not in listed]
+        if new:
+            self.client.set_tag(run.info.run_id, TABLES, json.dumps([*listed, *new]))
 
     def end(self, run: Any, finished: int | None = None) -> None:
         """Mark the run as finished."""

@@ -8,6 +8,7 @@
 | number | of |
 |---|---|
 | `gate/psnr/harm`, `/low`, `/high`, `/margin`, `/count`, `/missing` | a gate; positive = worse |
+| `gate/slices/geneval/counting/harm` … | a slice |
 | `gate/psnr/p`, `/p_holm`, `/q` | a gate that has them |
 | `drift/psnr/spent`, `/budget`; `look/pictures`, `/planned`, `/alpha` | the document |
 | `psnr/mean`, `/low`, `/high`, `/count`, `/missing` | a metric, gated or not |
@@ -83,13 +84,19 @@ def named(rows: Iterable[Row]) -> list[tuple[str, Row]]:
     """Gates with a name each: the metric, after the kind of gate where it is not `regression`."""
     found: dict[str, Row] = {}
     for row in rows:
-        kind, metric = str(row.get("gate") or "regression"), str(row.get("metric") or "")
+        kind, metric = str(row.get("gate") or "regression"), _metric(row)
         parts = [metric] if kind == "regression" else [kind, *([metric] if metric != kind else [])]
         name, again = "/".join(filter(None, parts)) or kind, 2
         while name in found:
             name, again = f"{name.removesuffix(f'-{again - 1}')}-{again}", again + 1
         found[name] = row
     return list(found.items())
+
+
+def _metric(row: Row) -> str:
+    """A row's metric; of a slice `metric[tag]` as `metric/tag`, since keys take no brackets."""
+    metric = str(row.get("metric") or "")
+    return metric.replace("[", "/").removesuffix("]") if row.get("gate") == "slices" else metric
 
 
 def _gate(name: str, row: Row, numbers: Numbers) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from decoders.cascade import Cascade, Resize
-from decoders.faults import Flat, Shifted
+from decoders.faults import Blurred, Flat, Jpeg, Shifted
 from decoders.spaces import SPACES
 from qa import images
 from qa.errors import UsageError
@@ -50,8 +50,11 @@ def test_shifted_moves_right_and_repeats_the_edge(by, width, expected):
 
 
 def test_digests_tell_the_faults_apart():
-    faults = [Flat("mini"), Flat("mini", 0.25), Flat("sd1"), Shifted(Ramp()), Shifted(Ramp(), 2)]
-    assert len({fault.digest for fault in faults} | {Ramp.digest}) == 6
+    faults = [
+        Flat("mini"), Flat("mini", 0.25), Flat("sd1"), Shifted(Ramp()), Shifted(Ramp(), 2),
+        Blurred(Ramp()), Blurred(Ramp(), 4), Jpeg(Ramp()), Jpeg(Ramp(), 31),
+    ]  # fmt: skip
+    assert len({fault.digest for fault in faults} | {Ramp.digest}) == 10
     assert Shifted(Ramp()).space == Ramp.space
     assert Shifted(Ramp()).licence == Ramp.licence
 
@@ -61,6 +64,10 @@ def test_a_fault_without_effect_is_refused():
         Shifted(Ramp(), 0)
     with pytest.raises(UsageError, match="no grey"):
         Flat("mini", 2.0)
+    with pytest.raises(UsageError, match="blurs nothing"):
+        Blurred(Ramp(), 1)
+    with pytest.raises(UsageError, match="none of JPEG"):
+        Jpeg(Ramp(), 0)
 
 
 class Picky:
@@ -80,7 +87,9 @@ class Picky:
         return [torch.zeros(3, r.height, r.width) for r in requests]
 
 
-@pytest.mark.parametrize("wrap", [Shifted, lambda inner: Cascade(inner, Resize(scale=2))])
+@pytest.mark.parametrize(
+    "wrap", [Shifted, Blurred, Jpeg, lambda inner: Cascade(inner, Resize(scale=2))]
+)
 def test_a_wrapped_decoder_is_still_heard(wrap):
     decoder = wrap(Picky())
     told = traits(decoder)
@@ -94,3 +103,67 @@ def test_a_wrapped_decoder_is_still_heard(wrap):
     seen = "seen 64x32" if isinstance(decoder, Cascade) else "seen 127x63"
     assert remark(decoder, request) == seen
     assert remark(Flat("mini"), request) == ""
+
+
+class Checks:
+    """A checkerboard of single pixels over the left half, one bright square on the right."""
+
+    space, knobs, licence, digest = SPACES["mini"], frozenset(), "Apache-2.0", "checks"
+
+    def decode(self, requests):
+        made = []
+        for one in requests:
+            rows, columns = torch.meshgrid(
+                torch.arange(one.height), torch.arange(one.width), indexing="ij"
+            )
+            board = ((rows + columns) % 2).float() * (columns < one.width // 2)
+            square = ((rows // 8 == 1) & (columns // 8 == one.width // 8 - 2)).float()
+            made.append((board + square).expand(3, -1, -1).clone())
+        return made
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47)])
+def test_blurred_takes_detail_away_and_leaves_levels(size):
+    clean, blurred = (
+        decoder.decode([request(*size)])[0] for decoder in (Checks(), Blurred(Checks(), 2))
+    )
+    assert blurred.shape == clean.shape
+    left = (slice(None), slice(4, -4), slice(4, size[1] // 2 - 4))
+    assert clean[left].std() > 0.49
+    assert blurred[left].std() < 0.1
+    assert blurred[left].mean() == pytest.approx(0.5, abs=0.02)
+    centre = (0, 11, 8 * (size[1] // 8 - 2) + 3)
+    assert blurred[centre] == pytest.approx(1.0, abs=0.05)
+
+
+def test_more_blur_leaves_less():
+    class Noise(Checks):
+        def decode(self, requests):
+            return [torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))]
+
+    def detail(decoder):
+        (pixels,) = decoder.decode([request(64, 64)])
+        return float((pixels[:, :, 1:] - pixels[:, :, :-1]).abs().mean())
+
+    found = [detail(Noise()), *(detail(Blurred(Noise(), by)) for by in (1.5, 2, 4))]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] < 0.2 * found[0]
+
+
+def test_jpeg_rounds_clamps_and_loses_with_quality():
+    class Bright(Checks):
+        def decode(self, requests):
+            return [pixels * 1.5 - 0.2 for pixels in super().decode(requests)]
+
+    clean = images.quantise(Bright().decode([request(32, 32)])[0]).picture.double() / 255
+    errors = []
+    for quality in (95, 30, 5):
+        (pixels,) = Jpeg(Bright(), quality).decode([request(32, 32)])
+        assert pixels.shape == (3, 32, 32)
+        assert pixels.dtype == torch.float32
+        assert pixels.min() >= 0
+        assert pixels.max() <= 1
+        assert (images.quantise(pixels).picture.double() / 255 - pixels).abs().max() < 1e-7
+        errors.append(float((pixels - clean).square().mean()))
+    assert errors == sorted(errors)
+    assert errors[0] < 0.001 < errors[2]

@@ -7,7 +7,9 @@ from PIL import Image
 from decoders.pictures import Pictures
 from qa import images
 from qa.errors import QaError, UsageError
-from qa.types import DecodeRequest
+from qa.requests import requests
+from qa.traits import size_of
+from qa.types import DecodeRequest, Knobs, Sample
 
 
 def put(folder, name: str, grey: int = 7, size=(5, 4)):
@@ -123,3 +125,38 @@ def test_a_damaged_picture_is_named(tmp_path):
     put(tmp_path, "sub/cat.png").write_bytes(b"no picture")
     with pytest.raises(images.ImageProblem, match=r"sub/cat\.png: the file is not a picture"):
         Pictures(str(tmp_path)).decode([request("sub/cat")])
+
+
+def upside_down(folder):
+    """A layout of its own: the names are written backwards."""
+    return {file.stem[::-1]: [file] for file in folder.glob("*.png")}
+
+
+def test_another_layout_has_a_function_that_reads_it(tmp_path):
+    put(tmp_path, "tac.png", 1)
+    pictures = Pictures(str(tmp_path), files=f"{__name__}.upside_down")
+    (pixels,) = pictures.decode([request("cat", 3)])
+    assert torch.equal(images.quantise(pixels).picture, images.read(tmp_path / "tac.png"))
+    with pytest.raises(QaError, match="no picture for tac"):
+        pictures.decode([request("tac")])
+
+
+def test_a_layout_that_shows_others_has_another_digest(tmp_path):
+    put(tmp_path, "tac.png", 1)
+    plain, backwards = Pictures(str(tmp_path)), Pictures(str(tmp_path), f"{__name__}.upside_down")
+    assert plain.digest != backwards.digest
+
+
+def test_its_pictures_say_how_large_they_are(tmp_path):
+    """Where a sample has no reference, nothing else does."""
+    put(tmp_path, "cat.png", size=(6, 4))
+    put(tmp_path, "dog/seed0.png", size=(5, 7))
+    pictures = Pictures(str(tmp_path))
+    (made,) = requests(Sample("cat"), None, [0], pictures, None, Knobs())
+    assert (made.height, made.width) == (4, 6) == size_of(pictures, "cat")
+    assert size_of(pictures, "dog") == (7, 5)
+    reference = torch.zeros(3, 8, 9, dtype=torch.uint8)
+    (made,) = requests(Sample("cat"), reference, [0], pictures, None, Knobs())
+    assert (made.height, made.width) == (8, 9)
+    with pytest.raises(QaError, match="no picture for cow"):
+        size_of(pictures, "cow")

@@ -294,3 +294,18 @@ def test_the_configuration_is_printed(capsys):
     assert run(["latents", "pipeline=zimage_turbo", "--cfg"]) == 0
     printed = OmegaConf.create(capsys.readouterr().out)
     assert (printed.pipeline.steps, list(printed.capture)) == (8, ["x0"])
+
+
+def test_a_suite_that_chooses_its_metrics_keeps_them_in_the_printed_command(sd3, prompts, capsys):
+    conf = Path(__file__).parents[1] / "conf"
+    suite = [f"hydra.searchpath=[file://{conf}]", "suite=choosing", "suite.path=prompts.jsonl"]
+    assert run([*from_prompts(sd3, suite), "suite.takes=2"]) == 2, "it has no such key"
+    capsys.readouterr()
+    assert run(from_prompts(sd3, suite)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "4 latents" in lines[0], "two prompts, two takes"
+    command = shlex.split(lines[0].split("  ")[2])
+    assert command == ["qa", "run", *suite, "device=cpu", "decoder=sd3", "latents=stored",
+                       "latents.path=L/step2"]  # fmt: skip
+    takes = [StoredLatents("L/step2").latent(Sample(f"a/{take}"), None).tensor for take in (0, 1)]
+    assert not torch.equal(*takes), "each take has noise of its own"

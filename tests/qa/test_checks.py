@@ -108,19 +108,18 @@ def test_an_encoder_needs_pictures():
 
 def test_without_a_reference_nothing_is_compared_with_one():
     words, pictured = [Sample("a", prompt="x")], [Sample("b", image=Path("b.png"))]
-    both = {"m": Plain(True), "n": Plain(False)}
+    both = {"m": Plain(True).facts, "n": Plain(False).facts}
     with pytest.raises(UsageError, match=r"m cannot score this run.*draws pictures of its own"):
         checks.check_metrics(both, pictured, FromWords(), None)
     with pytest.raises(UsageError, match=r"m cannot score this run.*has a reference picture"):
         checks.check_metrics(both, words, Sampler(), None)
-    checks.check_metrics({"n": Plain(False)}, words, FromWords(), None)
+    checks.check_metrics({"n": Plain(False).facts}, words, FromWords(), None)
     checks.check_metrics(both, [*words, *pictured], Sampler(), None)
 
 
 def test_a_commercial_run_takes_no_metric_that_forbids_it():
-    free, barred = Plain(False), Plain(False)
-    free.facts = replace(free.facts, licence="MIT")
-    barred.facts = replace(barred.facts, licence="PolyForm-Noncommercial-1.0.0")
+    free = replace(Plain(False).facts, licence="MIT")
+    barred = replace(Plain(False).facts, licence="PolyForm-Noncommercial-1.0.0")
     checks.check_licences({"a": free, "b": barred}, "research")
     checks.check_licences({"a": free}, "commercial")
     with pytest.raises(UsageError, match=r"^b cannot be used here.*PolyForm"):

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from qa.config import build, compose, function
+from qa.capture import ROOT as CAPTURE
+from qa.config import RUN, Root, build, compose, function
 from qa.errors import UsageError
+from qa.repro.options import ROOT as REPRO
 
 CONF = Path(__file__).parents[2] / "conf"
 CHOICES = [
@@ -40,9 +42,12 @@ def unbound(node: object, path: str = "") -> list[str]:
 
 REQUIRED = {
     ("suite", "folder"): "suite.path=x",
+    ("suite", "geneval_folder"): "suite.folder=x",
+    ("suite", "tokbench"): "suite.annotations=x suite.images=x",
     ("latents", "stored"): "latents.path=x",
     ("text", "stored"): "text.path=x",
     ("decoder", "pictures"): "decoder.path=x",
+    ("decoder", "grids"): "decoder.path=x",
     ("decoder", "pid_flux_2kto4k"): "decoder.path=x",
     ("decoder", "pid_flux2_2kto4k"): "decoder.path=x",
     ("decoder", "pid_qwenimage_2kto4k"): "decoder.path=x",
@@ -54,7 +59,7 @@ REQUIRED = {
 def composed(group: str, choice: str) -> dict:
     listed = group in {"metric", "gate"}
     override = f"{group}=[{choice}]" if listed else f"{group}={choice}"
-    given = [REQUIRED[group, choice]] if (group, choice) in REQUIRED else []
+    given = REQUIRED.get((group, choice), "").split()
     return OmegaConf.to_container(compose([override, *given]).tree, resolve=True)
 
 
@@ -133,6 +138,48 @@ def test_a_folder_of_own_groups_is_found(tmp_path):
     config = compose(["decoder=mine"], tmp_path)
     assert config.choices["decoder"] == "mine"
     assert type(build(config.group("decoder"), "decoder")).__name__ == "Sampler"
+
+
+CHOOSING = [f"hydra.searchpath=[file://{Path(__file__).parents[1] / 'conf'}]", "suite=choosing",
+            "suite.path=x"]  # fmt: skip
+
+
+def chosen(*words: str, root: Root = RUN) -> tuple[list[str], list[str], int]:
+    """Metrics, gates and seeds of a run over a suite that has a say in them."""
+    tree = compose([*CHOOSING, *words], root=root).tree
+    return list(tree.metric), list(tree.gate), tree.seeds
+
+
+def test_a_suite_may_choose_what_is_measured_and_the_command_line_wins():
+    usual = compose().tree
+    assert "psnr" in usual.metric, "negative control: other suites choose nothing"
+    assert (list(usual.gate), usual.seeds) == (["regression", "tail"], 4)
+    assert chosen() == (["shades"], ["regression", "slices"], 1)
+    assert chosen("metric=[psnr,gmsd]", "seeds=2") == (
+        ["psnr", "gmsd"],
+        ["regression", "slices"],
+        2,
+    )
+    assert chosen("gate=[tail]") == (["shades"], ["tail"], 1)
+    assert chosen(root=REPRO) == chosen()
+
+
+def test_an_experiment_wins_over_a_suite():
+    gates = ["regression", "tail", "cost", "reproducibility"]
+    assert chosen("experiment=release") == (["shades"], gates, 1)
+
+
+def test_latents_of_such_a_suite_can_be_taken():
+    """`qa latents` has no metrics and no gates: only the suite itself counts there."""
+    words = [*CHOOSING, "decoder=flux1", "sigmas=[0]"]
+    config = compose(words, root=CAPTURE)
+    assert config.tree.suite == {"_target_": "toys.Asking", "path": "x", "name": "toy"}
+    assert config.choices["suite"] == "choosing"
+    assert config.words() == words
+    assert "metric" not in config.tree
+    assert compose(["decoder=flux1"], root=CAPTURE).choices["suite"] == "mini"
+    with pytest.raises(UsageError, match=r"(?s)suite/nothing.*`qa latents --cfg`"):
+        compose(["suite=nothing"], root=CAPTURE)
 
 
 def test_wrong_arguments_and_classes_are_usage_errors():

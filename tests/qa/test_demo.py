@@ -27,7 +27,10 @@ def shown(tmp_path_factory) -> Path:
 def runs_of(place: Path) -> dict[str, RunFolder]:
     """The demo's runs, by what they are."""
     found = [RunFolder.open(file.parent) for file in place.glob("runs/*/record.json")]
-    names = {"shifted": "defect", "bfloat16": "candidate", "none": "baseline"}
+    names = {
+        "shifted": "defect", "bfloat16": "candidate", "blurred": "blur", "legibility": "words",
+        "none": "baseline",
+    }  # fmt: skip
     return {
         next(v for k, v in names.items() if k in " ".join(run.record()["command"])): run
         for run in found
@@ -42,6 +45,21 @@ def test_the_verdicts_are_what_the_story_says(shown):
     assert states["candidate"] in {"PASS", "INCONCLUSIVE"}
     assert verdicts["defect"]["baseline"]["plan"] == verdicts["baseline"]["candidate"]["plan"]
     assert {gate["state"] for gate in verdicts["defect"]["gates"]} == {"FAIL"}
+
+
+def test_blurred_words_are_unreadable_and_not_other_words(shown):
+    verdicts = {name: run.verdict() for name, run in runs_of(shown).items()}
+    assert (verdicts["words"]["state"], verdicts["blur"]["state"]) == ("MEASURED", "FAIL")
+    gates = {gate["metric"]: gate for gate in verdicts["blur"]["gates"]}
+    assert gates["unreadable_words"]["state"] == "FAIL"
+    assert gates["unreadable_words"]["estimate"] > 0.3
+    assert gates["wrong_words"]["estimate"] < 0.01
+
+
+def test_the_report_shows_words_that_can_no_longer_be_read(shown):
+    page = runs_of(shown)["blur"].report_file.read_text()
+    assert "Worst words" in page
+    assert page.count('<figure class="box word">') == 24
 
 
 def test_the_report_names_the_failing_metric_and_picture(shown):
@@ -75,7 +93,7 @@ def test_mlflow_holds_the_runs_and_a_second_export_adds_nothing(shown):
         }  # fmt: skip
 
     before = stored()
-    assert len(before) == 4, "a parent for the suite, a child for each of three runs"
+    assert len(before) == 7, "a parent for each of two suites, a child for each of five runs"
     for name, run in runs_of(shown).items():
         verdict = run.verdict()
         (child,) = [
@@ -84,8 +102,8 @@ def test_mlflow_holds_the_runs_and_a_second_export_adds_nothing(shown):
         ]  # fmt: skip
         assert child.data.tags["mlflow.parentRunId"] in before
         assert verdict["state"] in child.data.tags.values(), name
-        psnr = next(m for m in verdict["metrics"] if m["metric"] == "psnr")
-        assert child.data.metrics["psnr/mean"] == psnr["mean"]
+        metric = verdict["metrics"][0]
+        assert child.data.metrics[f"{metric['metric']}/mean"] == metric["mean"]
         assert {"verdict.json", "report.html", "scores.parquet"} <= set(
             before[child.info.run_id][3]
         )

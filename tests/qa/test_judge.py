@@ -285,6 +285,39 @@ def test_infinite_values_are_missing(tmp_path):
     assert scores.loc["a", "why"] == "the value is infinite"
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"), [(1e308, "INVALID"), (-1e101, "INVALID"), (1e100, "INCONCLUSIVE")]
+)
+def test_values_too_large_to_reckon_with_are_missing(tmp_path, value, expected):
+    """Their cubes leave the range of floats; the largest that do not are judged."""
+    arms = shifted({"psnr": [value, -value, *[1.0] * 58]})
+    for name, scores in zip(("new.csv", "base.csv"), (a.scores for a in arms), strict=True):
+        scores.to_csv(tmp_path / name, index=False)
+    verdict = judge(load(tmp_path / "new.csv"), load(tmp_path / "base.csv"), {"psnr": Margin(0.2)})
+    (row,) = verdict["gates"]
+    assert row["state"] == expected
+    assert ("the value is beyond 1e+100" in row["why"]) == (expected == "INVALID")
+    json.dumps(verdict, allow_nan=False)
+
+
+def test_reasons_may_be_categories(tmp_path):
+    frame = shifted({"psnr": [0.0, 1.0]})[0].scores
+    for reasons in ([None, None], ["lost", None]):
+        frame["why"] = pd.Categorical(reasons, categories=["lost"])
+        frame.to_parquet(tmp_path / "reasons.parquet")
+        found = load(tmp_path / "reasons.parquet").scores
+        assert list(found["why"]) == [reason or "" for reason in reasons]
+        assert list(found["value"]) == list(frame["value"])
+
+
+@pytest.mark.parametrize("seed", ["1e300", "-1e19", "9007199254740993"])
+def test_a_seed_that_no_whole_number_holds_is_refused(tmp_path, seed):
+    file = tmp_path / "seeds.csv"
+    file.write_text(f"sample,seed,metric,value\na,{seed},psnr,30\n")
+    with pytest.raises(UsageError, match="a seed is"):
+        load(file)
+
+
 def test_swapped_arms_mirror_to_the_bit():
     """Few and skewed pictures, so that intervals are resampled: the harder case."""
     rng = np.random.default_rng(5)

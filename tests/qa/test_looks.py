@@ -97,7 +97,10 @@ def test_an_inconclusive_look_names_the_next_and_keeps_what_it_said(many):
     assert second.verdict["look"]["history"] == [
         {"number": 1, "pictures": 4, "state": "INCONCLUSIVE"}
     ]
-    assert second.folder.record()["look"]["history"] == second.verdict["look"]["history"]
+    kept = second.folder.record()["look"]["history"]
+    assert [(entry["number"], entry["state"]) for entry in kept] == [
+        (1, "INCONCLUSIVE"), (2, second.verdict["state"]),
+    ]  # fmt: skip
 
 
 def test_the_same_command_gives_the_same_bytes_whatever_came_after(many):
@@ -117,6 +120,65 @@ def test_looks_are_registered_before_the_first_picture(many):
     evaluate(*toy(many, "out=other"))
     with pytest.raises(UsageError, match="was started with a single look"):
         evaluate(*toy(many, LOOKS, "out=other"))
+
+
+@pytest.fixture
+def promoted(many):
+    """A promoted run `base`, and the toy of it that is a little worse, in `lk`."""
+    evaluate(*toy(many, "out=base"))
+    assert command(["baseline", "promote", "base", "--reason", "first"]) == 0
+    return toy(many, LOOKS, "+decoder.noise=0.0505", "out=lk", "gate=[regression]")
+
+
+def at_look(overrides, size, *more):
+    return evaluate(*overrides, f"extend={size}", *more)
+
+
+def test_a_failed_look_is_never_forgotten(promoted, capsys):
+    """Going back, judging by other margins and leaving the baseline out all lost it once."""
+    narrow = "use_case.margins.psnr.margin=0.0001"
+    at_look(promoted, 4, narrow)
+    assert at_look(promoted, 8, narrow).verdict["state"] == "FAIL"
+    before = at_look(promoted, 8, narrow).folder.verdict_file.read_bytes()
+    at_look(promoted, 4, narrow)
+    assert at_look(promoted, 8, narrow, "baseline=none").verdict["state"] == "MEASURED"
+    assert command(["judge", "lk", "--margin", "psnr=60", "--save"]) == 0
+    assert at_look(promoted, 8, narrow).folder.verdict_file.read_bytes() == before
+    last = at_look(promoted, 16, narrow)
+    history = last.verdict["look"]["history"]
+    assert [entry["number"] for entry in history] == [1, 2]
+    assert history[1] == {"number": 2, "pictures": 8, "state": "FAIL"}
+    baseline.approve("toy", gate="psnr", reason="known", until="2999-01-01")
+    assert at_look(promoted, 16, narrow).verdict["state"] == "PASS"
+    pointer = Path("baselines/toy.json")
+    waived = pointer.read_text()
+    lines = [line for line in waived.splitlines() if "2999-01-01" not in line]
+    pointer.write_text("\n".join(lines))
+    softened = last.folder.verdict()
+    for row in softened["gates"]:
+        row["state"], row["counts"] = "PASS", True
+    last.folder.verdict_file.write_text(json.dumps(softened))
+    capsys.readouterr()
+    assert command(["baseline", "promote", "lk", "--reason", "x"]) == 2
+    assert "It FAILED at look 2, with 8 pictures" in capsys.readouterr().err
+    pointer.write_text(waived)
+    assert command(["baseline", "promote", "lk", "--reason", "x"]) == 0, "somebody accepted it"
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ("use_case.margins.psnr.margin=60", "use case"),
+        ("use_case=preview", "use case"),
+        ("metric=[psnr,ssim]", "primary metrics"),
+        ("gate=[regression,tail]", "gates"),
+    ],
+)
+def test_what_a_look_is_judged_by_is_registered(promoted, changed, what):
+    at_look(promoted, 4)
+    with pytest.raises(UsageError, match=f"lk was started with another (choice of )?{what}"):
+        at_look(promoted, 8, changed)
+    at_look(promoted, 8, "baseline=none")  # negative control: what is no term
 
 
 def test_a_partial_look_is_no_baseline_and_the_last_one_is(many):
@@ -182,3 +244,11 @@ def test_a_limited_run_has_no_looks(many):
     only = look_at([16], None, 16, "pr")
     assert only is not None
     assert only.alpha == 0.05, "one look has the whole level"
+
+
+def test_a_first_look_that_could_decide_nothing_is_refused():
+    """Its level would round to none, and its interval would have no ends."""
+    with pytest.raises(UsageError, match="24 of 1000 pictures could decide nothing"):
+        look_at([24, 1000], None, 1000, "release")
+    assert look_at([100, 1000], None, 1000, "release").alpha > 1e-12
+    assert look_at([24, 1000], None, 1000, "pr").alpha > 0.02

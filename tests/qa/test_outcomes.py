@@ -105,3 +105,9 @@ def test_a_failed_decode_is_a_worst_picture_without_harm():
     worst = [{"sample": "a", "harm": None, "metric": "psnr", "why": "out of memory"}]
     (check,) = checks(verdict("FAIL", dict(tail("FAIL"), counts=True, worst=worst)))
     assert "worst: psnr a, out of memory" in check.details
+
+
+def test_a_slice_names_itself():
+    row = secondary("psnr[photo]", "FAIL", gate="slices")
+    assert label(row) == "psnr[photo]"
+    assert label(row | {"gate": "anchor"}) == "anchor psnr[photo]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import toys
 from qa import plan
 from qa.plan import PIPELINE, code_digest, look_at, look_order, make_plan
 from qa.seeds import content, noise
-from qa.types import Knobs, Sample
+from qa.types import Knobs, Sample, TextRegion
 
 SAMPLES = [Sample("b", sha256="2"), Sample("a", sha256="1", prompt="a cat")]
 INPUTS = {"decoder": "d", "latents": "l", "code": "c", "numerics": {"threads": 2}}
@@ -115,3 +116,30 @@ def test_the_order_of_looks_does_not_follow_names():
 def test_what_noise_is_drawn_from_is_part_of_the_pipeline():
     """A change there changes pictures, so it has to change the ids of units."""
     assert {content.__module__, noise.__module__} <= set(PIPELINE)
+
+
+def test_a_take_is_part_of_a_units_identity_and_questions_are_not():
+    def plan(**known):
+        sample = Sample("a", None, None, "x", **known)
+        return make_plan([sample], seeds=2, knobs=Knobs(), inputs=INPUTS)
+
+    assert plan(take=0).digest == plan().digest
+    assert plan(take=1).digest != plan().digest
+    asked = plan(asks={"cat": 2})
+    assert asked.digest == plan().digest
+    assert asked.suite_digest == plan().suite_digest
+    others = [plan(), asked, plan(tags=("t",)), plan(regions=(TextRegion("b", (0, 0, 1, 1)),))]
+    assert len({each.asks_digest for each in others}) == 4
+
+
+def test_looks_take_the_samples_of_a_group_together():
+    names = [f"{prompt:02d}/{take}" for prompt in range(20) for take in range(4)]
+    groups = {name: name[:2] for name in names}
+    order = look_order(names, groups)
+    assert sorted(order) == sorted(names)
+    for size in range(4, 80, 4):
+        assert len({groups[name] for name in order[:size]}) == size // 4
+    prompts = list(dict.fromkeys(groups[name] for name in order))
+    assert prompts == sorted(prompts, key=lambda p: hashlib.sha256(p.encode()).hexdigest())
+    assert look_order(names) == look_order(names, dict.fromkeys(names, ""))
+    assert look_order(names, groups) != look_order(names)

@@ -11,6 +11,7 @@ import torch
 
 from qa import seeds
 from qa.errors import QaError
+from qa.files import digest
 from qa.run import evaluate
 from qa.seeds import (
     DIFFUSION_NOISE,
@@ -18,10 +19,12 @@ from qa.seeds import (
     LATENT_NOISE,
     UPSAMPLE_NOISE,
     check_pins,
+    content,
     generator_seed,
     noise,
     renoise,
 )
+from qa.types import Sample
 
 
 def test_equal_names_give_equal_noise_and_any_other_name_does_not():
@@ -114,3 +117,12 @@ def test_other_noise_stops_a_run_before_anything_is_decoded(other_noise, workdir
     with pytest.raises(QaError, match="not the noise of earlier runs"):
         evaluate(*toy())
     assert not Path("runs").exists()
+
+
+def test_takes_of_one_prompt_have_noise_of_their_own_and_first_takes_keep_theirs():
+    one, other = Sample("a", prompt="x"), Sample("b", prompt="x", take=1)
+    assert content(one) == digest([None, "x"]), "as before there were takes"
+    assert content(one) == content(Sample("c", prompt="x", group="g", asks={"cat": 1}))
+    assert content(one) != content(other)
+    assert not torch.equal(noise(INITIAL_NOISE, content(one), 0, (4,)),
+                           noise(INITIAL_NOISE, content(other), 0, (4,)))  # fmt: skip

@@ -1,7 +1,7 @@
 """What may not become a baseline; each refusal says why and what to do."""
 
 import pytest
-from approvals import CPU, GPU, LATER, TODAY, make_run, make_verdict, row
+from approvals import CPU, GPU, LATER, TERMS, TODAY, make_run, make_verdict, row
 
 from qa import baseline
 from qa.errors import UsageError
@@ -125,12 +125,67 @@ def test_a_verdict_that_asked_less_than_the_run_was_to_be_asked(place):
     lax = make_verdict("PASS", row("PASS"), against=present()) | {"use_case": "preview"}
     with pytest.raises(UsageError, match="judged by use case preview"):
         promote(make_run(place / "lax", (29.0,) * 3, verdict=lax))
-    history = [{"number": 1, "pictures": 2, "state": "FAIL"}]
-    later = make_verdict("PASS", row("PASS"), against=present()) | {"look": {"history": history}}
+    promote(candidate(place, "PASS", row("PASS")))  # negative control
+
+
+SOFTER = {
+    "numbers": ({}, {"terms": TERMS | {"gates": ["regression"], "use_case": "8" * 64}},
+                "other numbers under the name photo"),
+    "by hand": ({}, {"terms": {"use_case": None, "gates": ["regression"]}}, "other numbers"),
+    "older": ({}, {"terms": None}, "other numbers"),
+    "policy": ({"policy": "release"}, {}, "judged by policy=pr"),
+    "gates": ({"terms": TERMS | {"gates": {"regression": "e", "tail": "f"}}}, {},
+              "lacks a gate it was to be asked: tail"),
+    "record": ({"terms": None}, {}, "an earlier version wrote it"),
+}  # fmt: skip
+STRICTER = {
+    "policy": ({}, {"policy": "release"}),
+    "gates": ({}, {"terms": TERMS | {"gates": ["regression", "tail"]}}),
+}
+
+
+@pytest.mark.parametrize("case", SOFTER)
+def test_a_verdict_by_softer_terms(place, case):
+    record, changed, said = SOFTER[case]
+    promote(make_run(place / "first"))
+    verdict = make_verdict("PASS", row("PASS"), against=present()) | changed
+    with pytest.raises(UsageError, match=said):
+        promote(make_run(place / "next", (29.0,) * 3, verdict=verdict, **record))
+
+
+@pytest.mark.parametrize("case", STRICTER)
+def test_a_verdict_by_stricter_terms_is_welcome(place, case):
+    record, changed = STRICTER[case]
+    promote(make_run(place / "first"))
+    verdict = make_verdict("PASS", row("PASS"), against=present()) | changed
+    promote(make_run(place / "next", (29.0,) * 3, verdict=verdict, **record))
+
+
+def looked(place, name, state="FAIL", against="b" * 64):
+    """A run at its last look, whose first look said `state` against a baseline of that plan."""
+    failed = [{"gate": "regression", "metric": "psnr"}] if state == "FAIL" else []
+    entry = {"number": 1, "pictures": 2, "state": state, "against": against, "failed": failed}
+    verdict = make_verdict("PASS", row("PASS"), against=present())
+    verdict["baseline"]["plan"] = "b" * 64
+    record = {"look": look(6) | {"history": [entry]}}
+    return make_run(place / name, (29.0,) * 3, verdict=verdict, **record)
+
+
+def test_a_look_that_failed_is_no_way_to_a_baseline(place):
+    promote(make_run(place / "first"))
+    run = looked(place, "next")
     with pytest.raises(UsageError, match="It FAILED at look 1, with 2 pictures"):
-        promote(make_run(place / "later", (29.0,) * 3, verdict=later))
-    history[0]["state"] = "INCONCLUSIVE"
-    promote(make_run(place / "third", (29.0,) * 3, verdict=later))  # negative control
+        promote(run)
+    baseline.approve("photos", gate="psnr", reason="known", until="2026-12-01", today=TODAY)
+    with pytest.raises(UsageError, match="It FAILED at look 1"):
+        baseline.promote(run, today=TODAY.replace(month=12, day=2))
+    promote(run)
+
+
+@pytest.mark.parametrize("entry", [{"state": "INCONCLUSIVE"}, {"against": "c" * 64}])
+def test_what_another_look_said_without_failing_stands_in_nobodys_way(place, entry):
+    promote(make_run(place / "first"))
+    promote(looked(place, "next", **entry))
 
 
 def test_a_failed_gate_needs_a_waiver_of_today(place):

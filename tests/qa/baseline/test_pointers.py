@@ -101,7 +101,7 @@ def test_no_file_names_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda c: c | {"schema": "decoder-qa/baseline/1"}, "qa baseline promote"),
+        (lambda c: c | {"schema": "decoder-qa/baseline/1"}, "baseline/1, this"),
         (lambda c: [], "does not name a baseline"),
         (lambda c: c | {"waivers": [{"gate": "psnr"}]}, "not understood"),
         (lambda c: c | {"baselines": [c["baselines"][0] | {"content": "../../x"}]}, "no SHA-256"),
@@ -118,8 +118,19 @@ def test_what_is_not_understood_is_said(tmp_path, change, said):
     file.write_text(json.dumps(content, indent=4))
     assert read(file).suite == "photos", "negative control: any layout of the same content is read"
     file.write_text(json.dumps(change(content)))
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=said) as refused:
         read(file)
+    assert refused.value.fix.startswith("restore it from git")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"schema"', b"<<<<<<< HEAD\n{}", b"\xff"])
+def test_what_is_no_json_is_restored_and_not_removed(tmp_path, content):
+    """Removing the file would lose its waivers and the drift since the anchor."""
+    file = tmp_path / "photos.json"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match="not understood") as refused:
+        read(file)
+    assert refused.value.fix.startswith("restore it from git")
 
 
 def test_a_tolerance_is_found_in_either_order(tmp_path):

@@ -124,6 +124,29 @@ def test_a_use_case_of_ones_own(tables, capsys):
     assert run(["judge", "bad.csv", "--baseline", "good.csv", "--use-case", "yours"]) == 2
 
 
+def test_a_failed_run_is_not_promoted_on_softer_terms(runs, capsys):
+    """A file of the same name with a wider margin, and a policy that forgives drift."""
+    assert run(["baseline", "promote", "base", "--reason", "first"]) == 0
+    (runs / "photo.yaml").write_text("margins: {psnr: {margin: 50, why: fine}}\n")
+    assert run(["judge", "worse", "--save"]) == 3
+    assert run(["judge", "worse", "--use-case", "photo.yaml", "--save"]) == 0
+    capsys.readouterr()
+    promote = ["baseline", "promote", "worse", "--reason", "x"]
+    assert run(promote) == 2
+    assert "other numbers under the name photo" in capsys.readouterr().err
+
+
+def test_a_release_run_is_not_promoted_on_a_verdict_for_a_pull_request(runs, pictures, capsys):
+    assert run(["baseline", "promote", "base", "--reason", "first"]) == 0
+    terms = ("policy=release", "gate=[regression]", "use_case.drift.budget=0.01")
+    overrides = toy_overrides(pictures, "Sampler", "+decoder.noise=0.0506", "out=rel", *terms)
+    assert run(["run", *overrides]) == 3
+    assert run(["judge", "rel", "--policy", "pr", "--save"]) == 0
+    capsys.readouterr()
+    assert run(["baseline", "promote", "rel", "--reason", "x"]) == 2
+    assert "was judged by policy=pr" in capsys.readouterr().err
+
+
 def test_a_promoted_run_is_found_where_it_is(runs, capsys):
     assert run(["baseline", "promote", "base", "--reason", "first", "--baselines", "kept"]) == 0
     assert run(["judge", "worse"]) == 2, "the run's own folder has none"

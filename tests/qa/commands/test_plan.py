@@ -91,3 +91,17 @@ def test_sizes_that_cannot_be_are_refused(tables, words):
     with pytest.raises(SystemExit) as caught:
         command(tables[1], *words)
     assert caught.value.code == 2
+
+
+def test_a_gate_of_one_picture_and_a_margin_out_of_reach_are_refused(tables, tmp_path):
+    base, new = tables
+    with pytest.raises(UsageError, match="1 picture gives no interval"):
+        command(new, "--baseline", base, "--pictures", 1, "--write", tmp_path / "w.yaml")
+    tiny, file = tmp_path / "tiny.yaml", tmp_path / "w.yaml"
+    tiny.write_text("margins: {psnr: 1.0e-12}\n")
+    with pytest.raises(UsageError, match="no feasible number of pictures for 80 %"):
+        command(new, "--baseline", base, "--use-case", tiny, "--write", file)
+    assert not file.exists()
+    words = ("--use-case", tiny, "--write", file, "--allow-underpowered")
+    assert command(new, "--baseline", base, *words) == 0
+    assert "no feasible number of pictures for 80 %" in use_case.load(str(file)).margins["psnr"].why

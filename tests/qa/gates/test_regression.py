@@ -12,7 +12,7 @@ from qa.baseline import Approved
 from qa.gates.margins import Margin
 from qa.gates.regression import Regression, drift
 from qa.gates.use_case import UseCase
-from qa.stats import t_interval
+from qa.stats import spending, t_interval
 
 PICTURES = 64
 
@@ -78,6 +78,28 @@ def test_failures_are_corrected_over_the_primary_metrics():
     assert (clear["state"], clear["p_holm"]) == ("FAIL", pytest.approx(0.03, rel=1e-6))
 
 
+@pytest.mark.parametrize("place", [0, 2])
+def test_at_a_look_the_family_shares_what_the_look_may_spend(place):
+    """A sixth of a look's level is more than a sixth of 5 % gives it."""
+    sizes = (PICTURES, 2 * PICTURES, 4 * PICTURES)
+    level, part = (spending(sizes, "pocock", alpha)[place] for alpha in (0.05, 0.05 / 6))
+    look = {"number": place + 1, "sizes": list(sizes), "scheme": "pocock", "alpha": level}
+    better = around(-1.0, 1.0, PICTURES)
+    margins = {name: Margin(0.1) for name in "abcdef"}
+
+    def state(p_value):
+        harm = dict.fromkeys("bcdef", better) | {"a": barely(p_value)}
+        candidate, baseline = shifted(harm)
+        candidate = replace(candidate, record={"look": look})
+        given = case(candidate, baseline, margins, confidence=1 - 2 * level)
+        found = next(row for row in Regression()(given) if row["metric"] == "a")
+        assert (found["p_holm"] <= level) == (found["state"] == "FAIL")
+        return found["state"]
+
+    assert state(0.999 * part) == "FAIL"
+    assert state(1.001 * part) == state(0.999 * level / 6) == "INCONCLUSIVE"
+
+
 def test_secondary_metrics_have_no_vote_and_no_share_in_the_family():
     use = UseCase("mine", {name: Margin(0.1) for name in "abc"}, ("a",))
     bad = around(5.0, 1.0, PICTURES)
@@ -139,6 +161,22 @@ def test_small_losses_are_charged_to_a_budget(before, policy, state, warned):
     assert told["now"] == pytest.approx(now)
     assert told["spent"] == pytest.approx(before + now)
     assert told["budget"] == 0.2
+
+
+def test_drift_fails_only_what_holms_correction_bears_out():
+    """One loss at p = 0.03 among three: no FAIL, but nothing that a release may pass either."""
+    margins = {name: Margin(2.0) for name in "abc"}
+    better = around(-1.0, 1.0, PICTURES)
+    for p_value, state in ((0.03, "INCONCLUSIVE"), (0.01, "FAIL")):
+        candidate, baseline = shifted({"a": barely(p_value), "b": better, "c": better})
+        given = case(candidate, Approved(baseline, drift={"a": 1.95}), margins, policy="release")
+        found = Regression()(given)[0]
+        assert found["state"] == state
+        assert "beyond the budget of 2" in found["why"]
+        assert ("after Holm's correction p is 0.09, above 0.05" in found["why"]) == (p_value > 0.02)
+        assert found["needs"] is None
+        told = case(candidate, Approved(baseline, drift={"a": 1.95}), margins)
+        assert Regression()(told)[0]["state"] == "PASS-DRIFT"
 
 
 def test_the_budget_is_the_use_cases():

@@ -11,16 +11,18 @@ from qa.errors import UsageError
 from qa.files import write_json
 from qa.gates.reproducibility import Reproducibility
 
-RECORD = {"decoder_digest": "d1", "environment": {"class": "one"}}
+RECORD = {
+    "decoder_digest": "d1", "environment": {"class": "one"},
+    "inputs": {"digest": "i1", "code": "c1"},
+}  # fmt: skip
 
 
 def shown(name: str, levels: dict[str, str], **known) -> Path:
     file = Path("runs", name, "repro.json")
     held = [level for level, verdict in levels.items() if verdict == "PASS"]
     content = {
+        **RECORD,
         "schema": "decoder-qa/repro/1",
-        "decoder_digest": "d1",
-        "environment": {"class": "one"},
         "levels": {level: {"verdict": verdict} for level, verdict in levels.items()},
         "reached": held[-1] if held else None,
         "date": "2026-01-01T00:00:00+00:00",
@@ -75,6 +77,8 @@ def test_the_level_must_hold_and_none_below_may_fail(workdir, levels, level, sta
         {"decoder_digest": "other"},
         {"environment": {"class": "other"}},
         {"schema": "something/1"},
+        {"inputs": {"digest": "i2", "code": "c2"}},
+        {"inputs": None},
     ],
 )
 def test_documents_of_something_else_show_nothing(workdir, known):

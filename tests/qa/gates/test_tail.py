@@ -11,6 +11,7 @@ from qa.gates.margins import Margin
 from qa.gates.tail import Tail
 from qa.gates.use_case import Level, UseCase
 from qa.stats import clopper_pearson
+from qa.types import NOT_APPLICABLE
 
 USE = UseCase(
     "mine", {"psnr": Margin(0.2)}, ("psnr",), {"psnr": Level(3.0)}, Level(0.01, "seen by all")
@@ -94,3 +95,37 @@ def test_nothing_to_judge_is_said_under_release(use):
     assert Tail()(case(arm, arm, use)) == []
     (found,) = Tail()(case(arm, arm, use, policy="release"))
     assert (found["state"], found["counts"]) == ("INVALID", True)
+
+
+def test_a_group_is_broken_once():
+    """Takes of one prompt break together: 10 groups of 4 are 10 catastrophes of 299."""
+    values = [[30.0, 26.0]] * 40 + [[30.0, 30.0]] * (4 * 289)
+    group = {f"p{place:03d}": str(place // 4) for place in range(len(values))}
+    arms = [scored({"psnr": v}, groups=group) for v in (values, [[30.0, 30.0]] * len(values))]
+    (found,) = Tail()(case(*arms, USE))
+    assert (found["count"], found["estimate"]) == (299, 10 / 299)
+    assert found["state"] == judged(10, 299)["state"]
+    assert [row["sample"] for row in found["worst"]] == ["p000", "p004", "p008", "p012", "p016"]
+    apart = [replace(arm, groups={}) for arm in arms]
+    assert Tail()(case(*apart, USE))[0]["count"] == 1196, "negative control"
+
+
+def test_what_does_not_apply_breaks_nothing_and_is_no_gap():
+    arms = []
+    for arm in (scored({"psnr": [[30.0]] * 299}), scored({"psnr": [[30.0]] * 299})):
+        frame = arm.scores.copy()
+        frame.loc[5, ["value", "why"]] = [float("nan"), f"{NOT_APPLICABLE}no words"]
+        arms.append(replace(arm, scores=frame))
+    (found,) = Tail()(case(*arms, USE))
+    assert (found["state"], found["missing"]) == ("PASS", 0)
+    (gap,) = Tail()(case(arms[0], scored({"psnr": [[30.0]] * 299}), USE))
+    assert (gap["state"], gap["missing"]) == ("INVALID", 1)
+
+
+def test_pictures_that_are_broken_and_cannot_be_told_are_counted_once():
+    values = {"psnr": [[20.0], [20.0], [30.0]], "ssim": [[None], [None], [0.9]]}
+    use = replace(USE, breakage={"psnr": Level(3.0), "ssim": Level(0.1)})
+    (found,) = Tail()(
+        case(scored(values), scored({"psnr": [[30.0]] * 3, "ssim": [[0.9]] * 3}), use)
+    )
+    assert (found["state"], found["count"], found["missing"]) == ("INVALID", 1, 2)

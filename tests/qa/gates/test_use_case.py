@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from qa.config import compose
 from qa.errors import UsageError
 from qa.gates.margins import Margin, from_config, parse
 from qa.gates.use_case import MOST, Level, UseCase, few, load, of
@@ -11,13 +12,16 @@ from qa.gates.use_case import from_config as read
 from qa.metrics.facts import direction
 
 NAMES = ("archive", "creative", "document", "photo", "preview")
+PROMPTED = {"geneval", "dpg"}
+"""Primary metrics whose suites have prompts and no reference pictures."""
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_packaged_use_cases_give_a_reason_for_every_number(name):
     use = load(name)
     assert use.name == name
-    assert 1 <= len(use.primary) <= MOST
+    assert 1 <= len(set(use.primary) - PROMPTED) <= MOST, "what a run with references may measure"
+    assert set(use.primary) >= PROMPTED, "or their suites would have nothing to decide by"
     assert set(use.primary) <= set(use.margins)
     assert use.catastrophe is not None
     assert set(use.cost) == {"latency", "memory"}
@@ -80,20 +84,107 @@ def test_an_own_file_is_read(tmp_path):
     "content",
     [
         {"margin": {}},
+        {"margin": {}, 3: {}},
+        {"cost": {"power": 1, 3: 1}},
         "text",
         {"margins": {"psnr": 0.1}, "primary": ["ssim"]},
-        {"margins": {f"m{i}": 1 for i in range(7)}, "primary": [f"m{i}" for i in range(7)]},
         {"catastrophe": {"rate": 2}},
         {"catastrophe": {"rate": -0.1}},
         {"breakage": {"psnr": {"harm": "much"}}},
         {"drift": {"budget": 0}},
         {"cost": {"latency": {"margin": 0.1}}},
         {"cost": {"power": {"relative": 0.1}}},
+        None,
+        {"margins": ["psnr", "ssim"]},
+        {"margins": "psnr"},
+        {"margins": {"psnr": 0.2}, "primary": "psnr"},
+        {"margins": {"psnr": 0.2}, "primary": 3},
+        {"margins": {"psnr": 0.2}, "primary": {"psnr": 0.2}},
+        {"breakage": 3},
+        {"breakage": ["psnr"]},
+        {"breakage": {"psnr": {"harm": float("inf")}}},
+        {"breakage": {"psnr": {"harm": 3, "wy": "x"}}},
+        {"breakage": {"psnr": None}},
+        {"cost": 0.05},
+        {"catastrophe": 0},
+        {"catastrophe": [0.01]},
+        {"catastrophe": {"rate": 0.01, "harm": 3}},
+        {"drift": 0},
+        {"drift": {}},
+        {"drift": {"budget": float("inf")}},
+        {"margins": {"psnr": 10**400}},
+        {"margins": {"psnr": 1e101}},
+        {"margins": {"psnr": {"margin": 1, "underpowered": "no"}}},
     ],
 )
 def test_what_is_not_understood_is_refused(content):
     with pytest.raises(UsageError):
         read(content)
+
+
+def test_what_is_refused_is_named():
+    for content, said in (
+        ({"margins": ["psnr"]}, r"margins is not understood: \['psnr'\]"),
+        ({"margins": {"psnr": 1}, "primary": "psnr"}, "primary is not understood: psnr"),
+        ({"cost": 0.05}, "cost is not understood: 0.05"),
+        ({"catastrophe": 0}, "catastrophe is not understood"),
+        ({"drift": 0}, "drift is not understood"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            read(content)
+
+
+def test_leaving_out_is_not_asking_for_nothing():
+    use = read({"margins": {"psnr": 0.2}, "primary": None, "catastrophe": None, "drift": None})
+    assert (use.primary, use.catastrophe, use.budget) == (("psnr",), None, 1.0)
+    assert read({"margins": {"psnr": 0.2}, "primary": []}).primary == (), "none of them decides"
+
+
+def test_a_file_that_says_something_twice_is_refused(tmp_path):
+    file = tmp_path / "twice.yaml"
+    for text in (
+        "margins: {psnr: 0.2, psnr: 5}\n",
+        "margins: {psnr: 0.2}\nmargins: {psnr: 5}\n",
+        "margins: {psnr: {margin: 0.2, margin: 5}}\n",
+    ):
+        file.write_text(text)
+        with pytest.raises(UsageError, match=r"not readable(.|\n)*duplicate key"):
+            load(str(file))
+        group = tmp_path / "use_case"
+        group.mkdir(exist_ok=True)
+        (group / "twice.yaml").write_text(text)
+        with pytest.raises(UsageError, match="duplicate key"):
+            compose([f"hydra.searchpath=[file://{tmp_path}]", "use_case=twice"])
+
+
+def test_a_file_is_read_as_qa_run_reads_it(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("margins: {psnr: {margin: 2e-1}}\n")
+    assert load(str(file)).margins["psnr"].value == 0.2
+    for text in ("text", "[1]", "margins: ${nowhere}", "margins: !!python/name:os.system"):
+        file.write_text(text)
+        with pytest.raises(UsageError):
+            load(str(file))
+
+
+def test_a_use_case_of_ones_own_means_the_same_under_qa_run(tmp_path):
+    """What it leaves out is left out, not asked for with nothing in it."""
+    group = tmp_path / "use_case"
+    group.mkdir()
+    file = group / "mine.yaml"
+    file.write_text("margins: {psnr: {margin: 0.3, why: x}}\n")
+    config = compose([f"hydra.searchpath=[file://{tmp_path}]", "use_case=mine"])
+    use = read(config.group("use_case"), "mine")
+    assert use == load(str(file))
+    assert (use.primary, use.catastrophe, use.budget) == (("psnr",), None, 1.0)
+
+
+def test_only_what_was_measured_counts_as_primary():
+    names = [f"m{i}" for i in range(7)]
+    use = read({"margins": dict.fromkeys(names, 1), "primary": names})
+    assert len(use.measured(names[1:]).checked().primary) == MOST
+    with pytest.raises(UsageError, match="7 metrics are primary; at most 6"):
+        use.measured(names).checked()
 
 
 def test_unknown_names_and_files_are_refused(tmp_path):
@@ -123,6 +214,10 @@ def test_margins_that_are_not_understood():
         lambda: parse(["psnr"]),
         lambda: parse(["psnr=-1"]),
         lambda: parse(["psnr=much"]),
+        lambda: parse(["psnr=nan"]),
+        lambda: parse(["psnr=1e101"]),
+        lambda: parse(["psnr=0.2", "psnr=9"]),
+        lambda: parse(["=0.2"]),
         lambda: from_config({"psnr": {"margin": 1, "reason": ""}}),
         lambda: from_config({"psnr": {"margin": 1, "relative": 1}}),
         lambda: from_config({"psnr": True}),

@@ -29,7 +29,9 @@ def test_page(battery, case):
 
 @pytest.mark.skipif(bool(os.environ.get("GENERATE")), reason="the page is being written")
 def test_no_metric_is_missing():
-    known = {file.stem for file in CONF.glob("*.yaml")}
+    known = {
+        file.stem for file in CONF.glob("*.yaml") if "_target_: suites." not in file.read_text()
+    }
     on_page = {name.split()[0] for name in precision.written()}
     assert on_page - known == set()
     assert known - on_page == set(SAME_CODE) | BY_HAND | TOO_SLOW

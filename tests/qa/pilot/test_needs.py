@@ -196,3 +196,15 @@ def test_the_document_is_plain():
     document = plan(*pair(HARM), of({"psnr": Margin(0.5)})).document()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert document["metrics"][0]["needed"]["2"][0] == fewest(8, 0.5, 0.8)
+
+
+def test_a_margin_beyond_any_number_of_pictures_is_said():
+    found = need(margin=1e-300)
+    assert found.needed == {2: (None, None)}
+    assert found.underpowered
+
+
+def test_one_picture_is_no_gate():
+    with pytest.raises(UsageError, match="1 picture gives no interval"):
+        need(size=Size(pictures=1))
+    assert need(size=Size(pictures=2)).smallest == pytest.approx(least(8, 2))

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from qa.config import compose
+from qa.errors import UsageError
 from qa.repro.check import check
 from qa.repro.options import ROOT
 from qa.run import evaluate
@@ -48,6 +49,13 @@ def test_equal_pictures_of_another_class_hold_and_leave_a_tolerance(repro, forei
     (tolerance,) = found.document["tolerances"]
     assert "f" * 12 in tolerance["environments"]
     assert tolerance["limits"]["levels"] == 0
+
+
+def test_an_unfinished_run_is_compared_with_nothing(repro, foreign):
+    record = json.loads(foreign.record_file.read_text())
+    foreign.record_file.write_text(json.dumps(record | {"finished": None}))
+    with pytest.raises(UsageError, match="is not finished"):
+        repro(LEVELS6, f"against={foreign.path}")
 
 
 def test_pictures_that_are_further_apart_fail(repro, foreign):
@@ -136,6 +144,23 @@ def test_a_quarter_of_the_margin_over_a_hundred_pictures(
     if verdict != "INVALID":
         assert row["measured"]["psnr"]["mean"] == pytest.approx(shift, abs=0.005)
         assert row["measured"]["psnr"]["limit"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [("inputs", "other inputs"), ("environment", "another environment class")],
+)
+def test_scores_of_other_code_or_machines_say_nothing(repro, toy, foreign, change, told):
+    """The newest run that fits is taken, so one that does not fit is none; named, it is refused."""
+    here = evaluate(*toy("Sampler", "out=runs/here")).folder
+    record = here.record()
+    record[change] |= {"digest": "0" * 64, "class": "0" * 12}
+    here.record_file.write_text(json.dumps(record))
+    row = repro(LEVELS7, f"against={foreign.path}").document["levels"]["R7"]
+    assert (row["verdict"], "qa run" in row["why"]) == ("INVALID", True)
+    row = repro(LEVELS7, f"against={foreign.path}", "run=runs/here").document["levels"]["R7"]
+    assert row["verdict"] == "INVALID"
+    assert row["why"].endswith(f" has {told}")
 
 
 def test_without_a_run_of_its_own_r7_says_how_to_make_one(repro, foreign, toy):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from qa.stats import spending
-from qa.stats.looks import crossing
+from qa.stats import holm, spending
+from qa.stats.looks import crossing, price
 
 # Jennison and Turnbull, Group Sequential Methods (2000), tables 2.1 and 2.3, two-sided 10 %,
 # equally spaced looks: the constants c of Z_k >= c and Z_k >= c √(K/k).
@@ -71,3 +71,53 @@ def test_looks_increase(looks):
 def test_another_scheme_is_refused():
     with pytest.raises(ValueError, match="pocock or obrien-fleming"):
         spending([1, 2], "haybittle")
+
+
+MANY = [(100, 200, 400), (50, 100, 200, 400, 800), tuple(range(20, 401, 20))]
+
+
+def families(looks, scheme, metrics, levels):
+    """How often one of `metrics` unharmed ones crosses: if they are independent, and at most."""
+    shares = np.array(looks) / looks[-1]
+    one = crossing(boundaries(levels), shares)
+    return 1 - (1 - one) ** metrics, metrics * one
+
+
+@pytest.mark.parametrize("metrics", [2, 4, 6])
+@pytest.mark.parametrize("looks", MANY)
+@pytest.mark.parametrize("scheme", ["pocock", "obrien-fleming"])
+def test_a_family_over_looks_errs_as_asked(scheme, looks, metrics):
+    """What Holm rejects first over all looks spends α, whatever the dependence."""
+    levels = spending(looks, scheme)
+    first = [level / price(looks, scheme, k, metrics) for k, level in enumerate(levels)]
+    independent, most = families(looks, scheme, metrics, first)
+    assert most == pytest.approx(0.05, abs=1e-9)
+    assert independent <= 0.05
+    # Negative control: the level of the look divided by the metrics, as Holm has it for one look.
+    assert families(looks, scheme, metrics, [level / metrics for level in levels])[1] > 0.0503
+
+
+@pytest.mark.parametrize(("looks", "error"), [(MANY[0], 0.054), (MANY[2], 0.060)])
+def test_dividing_the_level_of_a_look_errs_too_often(looks, error):
+    levels = [level / 6 for level in spending(looks, "pocock")]
+    assert families(looks, "pocock", 6, levels)[0] == pytest.approx(error, abs=5e-4)
+
+
+def test_one_look_costs_what_holm_says():
+    assert price([64], "pocock", 0, 3) == pytest.approx(3)
+    assert price([24, 48], "pocock", 1, 1) == 1
+
+
+def test_holms_steps_compare_with_the_levels_of_smaller_shares():
+    looks = (100, 200, 400)
+    levels = {n: spending(looks, "pocock", 0.05 / n)[0] for n in (3, 2, 1)}
+
+    def adjusted(p):
+        return holm(p, lambda among: price(looks, "pocock", 0, among))
+
+    for factor, rejected in ((0.999, 3), (1.001, 0)):
+        p = {f"m{n}": factor * level for n, level in levels.items()}
+        assert sum(value <= levels[1] for value in adjusted(p).values()) == rejected
+    stops = {"a": 0.999 * levels[3], "b": 1.001 * levels[2], "c": 1.002 * levels[2]}
+    assert stops["c"] <= levels[1]
+    assert [value <= levels[1] for value in adjusted(stops).values()] == [True, False, False]

@@ -20,6 +20,7 @@ from qa.stats import (
     pictures_until,
     rate_interval,
 )
+from qa.stats.planning import CAP
 
 
 def test_components_by_hand():
@@ -85,6 +86,16 @@ def test_pictures_for_a_margin():
     assert 113 < needed <= 115
     assert mde(parts, needed, 4) <= 0.2 < mde(parts, needed - 1, 4)
     assert pictures_for(parts, 100.0, 4) == 2
+
+
+@pytest.mark.parametrize("margin", [1e-3, 1e-12, 1e-300])
+def test_a_margin_that_no_feasible_number_resolves(margin):
+    parts = Components(0.64, 0.36, 30, 4)
+    assert pictures_for(parts, margin, 4) is None
+    assert mde(parts, CAP, 4) > margin
+    least = mde(parts, CAP, 4)  # the margin that all of them just resolve
+    assert pictures_for(parts, least, 4) == CAP
+    assert pictures_for(parts, least * (1 - 1e-9), 4) is None
 
 
 @pytest.mark.parametrize("count", [5, 24, 100])

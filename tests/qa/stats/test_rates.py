@@ -105,3 +105,21 @@ def test_one_picture_less_would_not_do(rate):
     assert clopper_pearson(0, needed)[1] < rate <= clopper_pearson(0, needed - 1)[1]
     with pytest.raises(ValueError, match="between 0 and 1"):
         zero_events_needed(0.0)
+
+
+def test_pictures_may_have_fewer_values_than_others():
+    baseline = np.array([[1, 1, 1, 1], [1, 1, np.nan, np.nan], [1, 1, 1, np.nan]])
+    candidate = np.array([[1, 0, 1, 1], [1, 1, np.nan, np.nan], [0, 0, 1, np.nan]])
+    found, harm = rate_interval(baseline, candidate), np.array([1 / 4, 0, 2 / 3])
+    assert found.mean == pytest.approx(harm.mean())
+    more = len(harm) + 2
+    error = math.sqrt((harm**2).sum() + 1 / 2 - harm.sum() ** 2 / more) / more
+    assert found.high - found.low == pytest.approx(2 * scipy.stats.norm.ppf(0.95) * error)
+    fewer = rate_interval(baseline[:, :2], candidate[:, :2])
+    assert fewer == rate_interval(
+        np.column_stack([baseline[:, :2], [np.nan] * 3]),
+        np.column_stack([candidate[:, :2], [np.nan] * 3]),
+    )
+    for wrong in (candidate[:, [0, 1, 3, 2]], np.full((3, 4), np.nan)):
+        with pytest.raises(ValueError, match="the same values in both arms"):
+            rate_interval(baseline, wrong)

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from arms import case, shifted
 
+from qa.baseline import Approved
+from qa.gates.margins import Margin
+from qa.gates.regression import Regression
 from qa.stats import holm, mean_interval, rate_interval, spending, validation
 from qa.stats.simulation import (
     SHAPES,
@@ -92,6 +96,31 @@ def test_a_family_errs_as_rarely_as_one_metric(correlation):
     assert found.passed <= bar
     assert found.found > 0.95
     assert found.any_alarm > 0.12  # negative control: uncorrected, the same check fails
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_a_nearly_spent_drift_budget_raises_no_false_alarms(correlation):
+    found = validation.drift(6, correlation, 1000)
+    assert found.any_fail <= 0.05 + 2.33 * (0.05 * 0.95 / 1000) ** 0.5
+    assert found.any_alarm > 0.12  # negative control: every loss beyond the budget by itself
+
+
+def test_simulated_drift_is_the_gates():
+    names, suites = "abcdef", 12
+    ((rng, count),) = validation._portions(("drift", 6, 0.0), suites, 6 * 60 * 2)
+    drawn = validation._unharmed(rng, count, 60, 6, 0.0, (1, 0.0))
+    margins, spent = {n: Margin(2.0) for n in names}, dict.fromkeys(names, 1.95)
+    fails = alarms = 0
+    for place in range(suites):
+        harm = {name: list(values[place]) for name, values in zip(names, drawn, strict=True)}
+        candidate, baseline = shifted(harm)
+        against = Approved(baseline, drift=spent)
+        found = Regression()(case(candidate, against, margins, policy="release"))
+        fails += any(row["state"] == "FAIL" for row in found)
+        alarms += any("budget" in row["why"] for row in found)
+    expected = validation.drift(6, 0.0, suites)
+    assert (fails / suites, alarms / suites) == (expected.any_fail, expected.any_alarm)
+    assert alarms > fails
 
 
 @pytest.mark.parametrize("scheme", ["pocock", "obrien-fleming"])

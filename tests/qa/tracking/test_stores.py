@@ -30,6 +30,7 @@ SAMPLES = {
 }
 REPRO = {
     "schema": "decoder-qa/repro/1", "decoder_digest": RECORD["decoder_digest"],
+    "inputs": RECORD["inputs"],
     "environment": {"class": "c1a55"}, "date": "2026-01-02T00:00:00+00:00", "reached": "R1",
     "levels": {"R0": {"verdict": "PASS"}, "R1": {"verdict": "PASS"}, "R2": {"verdict": "FAIL"}},
 }  # fmt: skip
@@ -108,7 +109,7 @@ def test_everything_arrives_and_arrives_once(store, experiment, tmp_path):
         (1767323045000, 0, 50.0), (1767323046004, 1, 75.5),
     ]  # fmt: skip
     files = {item.path for item in client.list_artifacts(run_id)}
-    assert files == {*FILES, SHEET, TABLE, "repro.json"} - {"sets.json"}
+    assert files == {*FILES, SHEET, TABLE, "repro.json"} - {"sets.json", "panels.json"}
     for name in FILES:
         if name in files:
             got = client.download_artifacts(run_id, name, str(tmp_path))

@@ -14,6 +14,7 @@ LEVELS = {"R0": {"verdict": "PASS"}, "R1": {"verdict": "FAIL"}, "R2": {"verdict"
 def repro(file, **changed):
     content = {
         "schema": "decoder-qa/repro/1", "decoder_digest": RECORD["decoder_digest"],
+        "inputs": RECORD["inputs"],
         "environment": {"class": "c1a55"}, "date": "2026-01-01", "reached": "R0",
         "levels": LEVELS, **changed,
     }  # fmt: skip
@@ -47,6 +48,16 @@ def test_further_looks_belong_to_the_same_run(tmp_path):
     assert first.pictures == 12
 
 
+def test_folders_of_one_name_are_runs_of_their_own(tmp_path):
+    """`runs/b` and `other/b` hold two measurements; a folder that was moved holds the same one."""
+    one, two, moved = (
+        summarise(make_run(tmp_path / place / "b", started=f"2026-01-02T03:04:{second}+00:00"))
+        for place, second in [("runs", "05"), ("other", "06"), ("moved", "05")]
+    )
+    assert one.params == two.params
+    assert one.key == moved.key != two.key
+
+
 def test_the_newest_levels_of_this_decoder_on_this_machine_are_taken(tmp_path):
     old = repro(tmp_path / "repro-a" / "repro.json")
     new = repro(tmp_path / "repro-b" / "repro.json", date="2026-02-01", reached=None)
@@ -56,6 +67,8 @@ def test_the_newest_levels_of_this_decoder_on_this_machine_are_taken(tmp_path):
     (tmp_path / "repro-e" / "repro.json").write_text("{")
     repro(tmp_path / "repro-f" / "repro.json", environment=None)
     repro(tmp_path / "repro-g" / "repro.json", levels=None)
+    repro(tmp_path / "repro-h" / "repro.json", date="2026-03-01", inputs={"digest": "other"})
+    repro(tmp_path / "repro-i" / "repro.json", date="2026-03-01", inputs=None)
     states = {"qa.repro.R0": "PASS", "qa.repro.R1": "FAIL"}
     assert reproducibility(tmp_path, RECORD) == (new, {"qa.repro": "none", **states})
     new.unlink()

@@ -16,6 +16,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from qa.outcomes import KINDS
+from qa.types import NOT_APPLICABLE
 from reports.wording import by_severity, scale
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Cell:
     """The seed with the worst value."""
     harm: float | None = None
     """Positive = worse than the baseline; None where the baseline's value is not known."""
+    aside: bool = False
+    """Whether the metric does not apply to the picture: it has no value, and none is missing."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Row:
 
     @property
     def missing(self) -> bool:
-        return any(cell.value is None for cell in self.cells)
+        return any(cell.value is None and not cell.aside for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,11 @@ def paired(gate: Mapping[str, Any]) -> bool:
     return gate.get("gate", "regression") in PAIRED
 
 
-def columns(verdict: Mapping[str, Any], limit: int) -> list[Column]:
-    """The metrics to tabulate: gated ones first, worst gate first, then others with a value."""
+def columns(verdict: Mapping[str, Any], limit: int | None) -> list[Column]:
+    """The metrics to tabulate: gated ones first, worst gate first, then others with a value.
+
+    At most `limit` of them, or all.
+    """
     sets = {row["metric"] for row in verdict["metrics"] if row.get("of") == "set"}
     gates = [gate for gate in by_severity(verdict["gates"]) if paired(gate)]
     rows = [(gate, scale(gate)) for gate in gates if gate["metric"] not in sets]
@@ -182,6 +188,8 @@ def _cell(rows: Sequence[tuple[int, float | None, str]], better: str, seeds: int
     known = [(seed, value) for seed, value, _ in rows if value is not None]
     seed = max(known, key=lambda pair: (worse(pair[1], better), -pair[0]))[0] if known else None
     lost = [why or "no value" for _, value, why in rows if value is None]
+    if len(lost) == seeds and all(why.startswith(NOT_APPLICABLE) for why in lost):
+        return Cell(None, lost[0], aside=True)
     lost += ["no row"] * (seeds - len(rows))
     if lost:
         return Cell(None, f"{len(lost)} of {seeds} seeds: {lost[0]}", seed)

@@ -21,11 +21,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from qa import cost as costs
-from qa import files, outcomes
-from qa.store import SCORE_COLUMNS, RunFolder
-from reports import cards, harm, wording
+from qa import files, outcomes, tables
+from qa.store import RunFolder
+from reports import cards, harm, panels, wording
 from reports.forest import forest
 from reports.pictures import FULL, RAMP, THUMBNAIL, WINDOW, Inlined, Inliner, read
+from reports.slices import split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,12 +71,13 @@ def write(
 def render(run: RunFolder, baseline: RunFolder | None = None, home: Path | None = None) -> str:
     """The page as text; its links start from `home`, which is the run folder if not given."""
     verdict, record = run.verdict(), run.record()
-    gates = wording.by_severity(verdict["gates"])
+    others, blocks = split(verdict["gates"])
+    gates = wording.by_severity(others)
     samples = {row["id"]: row for row in run.samples()}
     columns = harm.columns(verdict, MAX_COLUMNS)
     cells = _cells(run, baseline, verdict, columns)
     rows = harm.table(sorted(samples), cells, columns)
-    picked = harm.picks(gates, rows, columns, MAX_CARDS)
+    picked = harm.picks(verdict["gates"], rows, columns, MAX_CARDS)
     inliner = Inliner(MAX_PICTURES)
     seeds = int(record.get("seeds") or verdict["candidate"].get("seeds") or 0)
     album = cards.Album(run, baseline, inliner, seeds, _whys(verdict), home or run.path)
@@ -92,10 +94,12 @@ def render(run: RunFolder, baseline: RunFolder | None = None, home: Path | None 
         name=run.name,
         gates=gates,
         **_judged(verdict, gates),
+        slices=[(block, forest([gate for _, gate in block.rows])) for block in blocks],
         columns=columns,
         digits=_digits(verdict),
         lines=[_line(row, samples[row.sample], album, place) for place, row in enumerate(rows)],
         cards=shown,
+        panels=_panels(run, baseline, verdict, record),
         failures=verdict["failures"][:MAX_FAILURES],
         cost=_cost(run),
         command=shlex.join(map(str, record.get("command") or ())),
@@ -141,13 +145,25 @@ def _cells(
     return harm.with_harm(ours, harm.per_picture(_scores(baseline), better), better)
 
 
+def _panels(
+    run: RunFolder,
+    baseline: RunFolder | None,
+    verdict: Mapping[str, Any],
+    record: Mapping[str, Any],
+) -> list[panels.Section]:
+    if not run.panels_file.is_file():
+        return []
+    columns = harm.columns(verdict, None)
+    return panels.sections(run, record, _cells(run, baseline, verdict, columns), columns)
+
+
 def _scores(run: RunFolder) -> pd.DataFrame:
     """A run's scores; an empty table where a run ended before it had any."""
     if run.scores_file.is_file():
         return run.scores()
     import pandas as pd
 
-    return pd.DataFrame(columns=list(SCORE_COLUMNS))
+    return pd.DataFrame(columns=list(tables.SCORES))
 
 
 def _cost(run: RunFolder) -> list[dict[str, Any]]:
@@ -209,7 +225,9 @@ def _environment() -> Environment:
         interval=lambda row, digits: wording.interval(
             row.get("low"), row.get("high"), digits
         ).replace("-", "−"),
+        breakable=_breakable,
         leaves=leaves,
+        words=panels.words,
     )
     environment.globals.update(
         gate_digits=wording.gate_digits,
@@ -227,7 +245,7 @@ def _environment() -> Environment:
 def _sort_key(cell: harm.Cell, column: harm.Column) -> float | str:
     """Grows as the picture gets worse; missing is worst, spelled as the script reads it."""
     if cell.value is None:
-        return "Infinity"
+        return "-Infinity" if cell.aside else "Infinity"
     return harm.worse(cell.value, column.better) if cell.harm is None else cell.harm
 
 
@@ -236,6 +254,11 @@ def _printed(value: Any) -> Any:
     if value is None:
         return wording.MISSING
     return wording.visible(value) if type(value) is str else value
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may continue on the next line where it is read most easily."""
+    return Markup("<wbr>").join(wording.BREAKS.split(wording.visible(name)))
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, str]]:

@@ -11,11 +11,13 @@ import html
 import re
 import shlex
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import starmap
 from typing import Any
 
 from qa.files import digest
 from qa.outcomes import counts, label, standing
+from reports.slices import Block, split
 from reports.wording import (
     bound,
     by_severity,
@@ -50,7 +52,8 @@ def render(
     `record` (record.json) adds the command that repeats the run, `stamp` is the SHA-256 of
     verdict.json, which a repetition must give again.
     """
-    gates = by_severity(verdict["gates"])
+    others, blocks = split(verdict["gates"])
+    gates = by_severity(others)
     parts = [
         MARKER.format(digest([verdict["candidate"].get(key) for key in ("suite", "decoder")])[:12]),
         f"### {verdict['state']} · {_arms(verdict)}",
@@ -58,7 +61,8 @@ def render(
         _facts(verdict),
         _table([gate for gate in gates if counts(gate)], verdict),
         _folded("not counted", [gate for gate in gates if not counts(gate)], verdict),
-        "" if gates else _measured(verdict),
+        _sliced(blocks, verdict),
+        "" if verdict["gates"] else _measured(verdict),
         _lines("Not comparable", verdict["problems"]),
         _lines("Missing pictures", map(_lost, verdict["failures"])),
         _lines("Beside the verdict", (f"{kind}: {text}" for kind, text in footnotes(verdict))),
@@ -110,11 +114,18 @@ def _facts(verdict: Mapping[str, Any]) -> str:
 
 
 def _table(gates: list[Mapping[str, Any]], verdict: Mapping[str, Any]) -> str:
-    if not gates:
+    return _lined("gate", [(label(gate), gate) for gate in gates], verdict)
+
+
+def _lined(
+    what: str, named: Sequence[tuple[str, Mapping[str, Any]]], verdict: Mapping[str, Any]
+) -> str:
+    """A table of rows with their names; `what` heads the column of names."""
+    if not named:
         return ""
     percent = confidence(verdict)
-    head = f"| verdict | gate | baseline | candidate | harm [{percent} interval] | margin | why |"
-    return "\n".join([head, "|:--|:--|--:|--:|--:|--:|:--|", *map(_row, gates)])
+    head = f"| verdict | {what} | baseline | candidate | harm [{percent} interval] | margin | why |"
+    return "\n".join([head, "|:--|:--|--:|--:|--:|--:|:--|", *starmap(_row, named)])
 
 
 def _measured(verdict: Mapping[str, Any]) -> str:
@@ -133,7 +144,7 @@ def _measured(verdict: Mapping[str, Any]) -> str:
     return "\n".join(lines) if verdict["metrics"] else ""
 
 
-def _row(gate: Mapping[str, Any]) -> str:
+def _row(called: str, gate: Mapping[str, Any]) -> str:
     digits = gate_digits(gate)
     known = gate.get("unit") and gate.get("estimate") is not None
     unit = f" {said(gate['unit'])}" if known else ""
@@ -141,7 +152,7 @@ def _row(gate: Mapping[str, Any]) -> str:
     harm = f"{number(gate.get('estimate'), digits)} {found}".strip()
     cells = (
         f"**{gate['state']}**" if counts(gate) else str(gate["state"]),
-        name(label(gate)),
+        name(called),
         mean(gate.get("baseline"), digits),
         mean(gate.get("candidate"), digits),
         f"{harm}{unit}".replace("-", "−"),
@@ -155,8 +166,21 @@ def _folded(title: str, gates: list[Mapping[str, Any]], verdict: Mapping[str, An
     if not gates:
         return ""
     rows = f"{len(gates)} row{'s' * (len(gates) != 1)}"
-    summary = f"<details><summary>{rows} {title}</summary>"
-    return f"{summary}\n\n{_table(gates, verdict)}\n\n</details>"
+    return _details(f"{rows} {title}", [_table(gates, verdict)])
+
+
+def _sliced(blocks: Sequence[Block], verdict: Mapping[str, Any]) -> str:
+    if not blocks:
+        return ""
+    parts: list[str] = []
+    for block in blocks:
+        parts += [f"{name(block.metric)} by tag", _lined("tag", block.rows, verdict)]
+    rows = sum(len(block.rows) for block in blocks)
+    return _details(f"{rows} slice{'s' * (rows != 1)}, not counted", parts)
+
+
+def _details(summary: str, parts: Iterable[str]) -> str:
+    return "\n\n".join([f"<details><summary>{summary}</summary>", *parts, "</details>"])
 
 
 def _lines(title: str, texts: Iterable[object]) -> str:

@@ -19,6 +19,8 @@ from reports.terminal import GAPS, NAME_WIDTH, fits, notes
 from reports.wording import MISSING, decimals, number, visible
 
 YES, NO = "bold blue", "bold yellow"
+TOO_MANY = ">1e6"
+"""Where not even a million pictures would be enough."""
 
 
 def table(plan: Mapping[str, Any]) -> RenderableType:
@@ -95,7 +97,7 @@ def _enough(row: Mapping[str, Any]) -> Text:
 
 def _pictures(row: Mapping[str, Any], seeds: int) -> str:
     found = row["needed"].get(str(seeds))
-    return " / ".join(map(str, found)) if found else MISSING
+    return " / ".join(str(count or TOO_MANY) for count in found) if found else MISSING
 
 
 def _narrow(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Text:
@@ -144,11 +146,13 @@ def _conclusion(plan: Mapping[str, Any]) -> Text:
         return Text("No primary margin could be planned from this pilot.", NO)
     if not weak:
         return Text(f"{_size(plan)} resolve every primary margin that was planned.")
-    most = max(row["needed"][str(plan["seeds"][0])][0] for row in weak)
+    counts = [row["needed"][str(plan["seeds"][0])][0] for row in weak]
     names = ", ".join(row["metric"] for row in weak)
-    return Text(
-        visible(f"{_size(plan)} do not resolve {names}: {most} pictures would, or larger margins.")
-    )
+    if None in counts:
+        would = "no feasible number of pictures would; take larger margins"
+    else:
+        would = f"{max(counts)} pictures would, or larger margins"
+    return Text(visible(f"{_size(plan)} do not resolve {names}: {would}."))
 
 
 def _name(row: Mapping[str, Any]) -> Text:

@@ -6,22 +6,27 @@
     (…) secondary: shown, does not count
     FAIL  2 of 5 gates failed. Worst: psnr on page_03, harm 2.1 dB.
 
-Numbers stay whole on 80 columns; a long metric name continues on the next line.
+Numbers stay whole on 80 columns; a long metric name continues on the next line. Slices follow the
+gates in the same columns, a block a metric.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from itertools import starmap
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from qa.outcomes import counts, label, standing
+from reports.slices import Block, split
 from reports.wording import (
+    BREAKS,
     MISSING,
     bound,
     confidence,
@@ -101,36 +106,92 @@ def _arm(arm: Mapping[str, Any]) -> str:
     return str(arm.get("decoder") or arm.get("name") or "?")
 
 
-@dataclass(frozen=True)
-class Gates:
-    """One line a gate; three lines a gate where the screen is too narrow for whole numbers."""
+Row = tuple[Text, Mapping[str, Any]]
+"""What a line is called, and its row of the verdict."""
 
-    verdict: Mapping[str, Any]
+
+class Gates:
+    """One line a gate or slice; three lines where the screen is too narrow for whole numbers."""
+
+    def __init__(self, verdict: Mapping[str, Any]) -> None:
+        """The gates that count come first; each half in the verdict's order."""
+        gates, blocks = split(verdict["gates"])
+        self.gates: list[Row] = [(_name(gate), gate) for gate in sorted(gates, key=_last)]
+        self.blocks = [(_heading(block), _slices(block)) for block in blocks]
+        harm = f"harm [{confidence(verdict)} interval]"
+        self.headings = ("baseline", "candidate", harm, "margin", "verdict")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = [*self.gates, *(row for _, rows in self.blocks for row in rows)]
+        numbers = self._widths(rows)
+        longest = max(len("metric"), *(name.cell_len for name, _ in rows))
         for gap in GAPS:
-            if fits(self.wide(gap, named=False), console, options):
-                yield self.wide(gap)
-                return
-        yield from map(_narrow, self.gates)
+            spare = options.max_width - sum(numbers) - gap * len(numbers)
+            if spare >= min(NAME_WIDTH, longest):
+                widths = (min(longest, spare), *numbers)
+                yield self._table(self.gates, gap, widths)
+                for heading, slices in self.blocks:
+                    table = self._table(slices, gap, widths, headed=False)
+                    yield Group("", broken(heading, options.max_width), table)
+                break
+        else:
+            yield from starmap(_narrow, self.gates)
+            for heading, slices in self.blocks:
+                yield Group("", broken(heading, options.max_width), *starmap(_narrow, slices))
+        if self.blocks:
+            yield Text("")
 
-    @property
-    def gates(self) -> list[Mapping[str, Any]]:
-        """Those that count first; each half in the verdict's order."""
-        return sorted(self.verdict["gates"], key=lambda gate: not counts(gate))
+    def _widths(self, rows: Iterable[Row]) -> tuple[int, ...]:
+        """Of the columns after the name: slices stand below the gates' headings."""
+        lines = [[*map(Text, self.headings)], *([*_numbers(row), _state(row)] for _, row in rows)]
+        return tuple(max(cell.cell_len for cell in column) for column in zip(*lines, strict=True))
 
-    def wide(self, gap: int = GAPS[0], named: bool = True) -> Table:
+    def _table(
+        self, rows: Iterable[Row], gap: int, widths: tuple[int, ...], headed: bool = True
+    ) -> Table:
         found = _table(gap)
-        longest = max(_name(gate).cell_len for gate in self.gates)
-        found.add_column("metric", min_width=min(NAME_WIDTH, longest), overflow="fold")
-        harm = f"harm [{confidence(self.verdict)} interval]"
-        for heading in ("baseline", "candidate", harm, "margin"):
-            found.add_column(heading, justify="right", no_wrap=True)
-        found.add_column("verdict", no_wrap=True, min_width=len("verdict"))
-        for gate in self.gates:
+        found.show_header = headed
+        name, *numbers, state = widths
+        found.add_column("metric", width=name, overflow="fold")
+        for heading, width in zip(self.headings, numbers, strict=False):
+            found.add_column(heading, width=width, justify="right", no_wrap=True)
+        found.add_column(self.headings[-1], width=state, no_wrap=True)
+        for text, gate in rows:
             style = "" if counts(gate) else "dim"
-            found.add_row(_name(gate) if named else "", *_numbers(gate), _state(gate), style=style)
+            found.add_row(broken(text, name), *_numbers(gate), _state(gate), style=style)
         return found
+
+
+def _last(gate: Mapping[str, Any]) -> bool:
+    return not counts(gate)
+
+
+def _slices(block: Block) -> list[Row]:
+    return [(Text(visible(tag)), gate) for tag, gate in block.rows]
+
+
+def _heading(block: Block) -> Text:
+    unit = f", {block.unit}" if block.unit else ""
+    return Text(visible(f"{block.metric} by tag{unit}"), "dim")
+
+
+def broken(name: Text, width: int) -> Text:
+    """A name on lines of at most so many cells, broken at spaces and `wording.BREAKS`.
+
+    A piece that is longer is left whole, for its column to fold.
+    """
+    if name.cell_len <= width:
+        return name
+    lines: list[Text] = []
+    places = re.finditer(rf"(?<= )|{BREAKS.pattern}", name.plain, BREAKS.flags)
+    for piece in name.divide([place.end() for place in places]):
+        if lines and cell_len(lines[-1].plain + piece.plain.rstrip()) <= width:
+            lines[-1] = lines[-1] + piece
+        else:
+            lines.append(piece)
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(lines)
 
 
 def _aside(verdict: Mapping[str, Any]) -> list[Text]:
@@ -149,10 +210,10 @@ def _unjudged(verdict: Mapping[str, Any]) -> list[Text]:
     return [Text(f"not judged, no margin: {visible(', '.join(names))}", "dim")] if names else []
 
 
-def _narrow(gate: Mapping[str, Any]) -> Text:
+def _narrow(name: Text, gate: Mapping[str, Any]) -> Text:
     baseline, candidate, harm, margin = _numbers(gate)
     return Text.assemble(
-        _name(gate), "  ", _state(gate),
+        name, "  ", _state(gate),
         f"\n  {baseline} → {candidate}",
         f"\n  harm {harm}, margin {margin}",
     )  # fmt: skip

@@ -26,6 +26,9 @@ _UNSEEN = re.compile(
     "\ufeff\ud800-\udfff\ufffe\uffff]"
 )
 
+BREAKS = re.compile(r"(?<=_)(?=.)|(?<=.)(?=\[)", re.DOTALL)
+"""Where a name may continue on the next line, besides its spaces: after `_`, before `[`."""
+
 
 def visible(text: str) -> str:
     """Text in which characters that reorder, hide or break what is shown appear as <U+XXXX>."""

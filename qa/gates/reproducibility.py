@@ -1,7 +1,7 @@
 """Reproducibility: was it shown that the same inputs give the same pictures?
 
 Reads what `qa repro` wrote (repro.json, docs/reproducibility.md) for the very inputs of the
-candidate (`qa.repro.shown`) in its environment class; the newest document counts. The level that is
+candidate (`qa.shown`) in its environment class; the newest document counts. The level that is
 asked for must PASS and no lower one may FAIL. INVALID where nobody tried: a level that is not shown
 does not hold.
 """
@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qa import shown
 from qa.errors import UsageError
 from qa.gates.case import Case
 from qa.gates.rows import Row, row
-from qa.repro import shown
 from qa.stats.decide import Outcome
 
 LEVELS = tuple(f"R{number}" for number in range(8))

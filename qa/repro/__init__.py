@@ -5,5 +5,4 @@ trace        digests of every stage                     child      the same in a
 compare      how far apart, and how far is near enough  divergence where two decodes part
 exact        R0 R1 R2 R4   resumed  R3                  varied R5  across R6 R7
 rows         verdicts, and repro.json                   check      all of it, top to bottom
-shown        which repro.json speaks for a run
 """

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qa import environment, numerics
+from qa import environment, numerics, shown
 from qa.config import Config
 from qa.errors import QaError, said
 from qa.files import cannot_write, write_json
 from qa.record import inputs, now
-from qa.repro import across, exact, options, resumed, rows, shown, varied
+from qa.repro import across, exact, options, resumed, rows, varied
 from qa.repro.bench import Bench, only_decoding, opened
 from qa.repro.rows import Row, invalid
 from qa.store import file_name

@@ -12,7 +12,7 @@ from qa.files import read_json
 from qa.repro.compare import Difference
 from qa.repro.divergence import Divergence
 from qa.repro.options import LEVELS
-from qa.repro.shown import SCHEMA
+from qa.shown import SCHEMA
 
 CLAIMS = {
     "R0": "the same inputs",

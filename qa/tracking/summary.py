@@ -20,10 +20,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from qa import cost
+from qa import cost, shown
 from qa.errors import QaError
 from qa.files import digest
-from qa.repro import shown
 from qa.store import RunFolder
 from qa.tracking import panels, verdicts
 from qa.tracking.values import MAX_KEY, MAX_PARAM, Numbers, clean, text

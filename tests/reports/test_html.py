@@ -138,7 +138,10 @@ class Page(HTMLParser):
                 pass
 
     def handle_data(self, data):
-        if not {"style", "script"} & set(self._open):
+        if self._open and self._open[-1] == "wbr":  # a place to break, not a place to read
+            self._open.pop()
+            self.texts[-1] += data
+        elif not {"style", "script"} & set(self._open):
             self.texts.append(data)
 
     @property

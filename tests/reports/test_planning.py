@@ -75,3 +75,12 @@ def test_tail_and_warnings_are_said():
 
 def test_names_cannot_colour_the_terminal():
     assert "\x1b" not in printed(row("a\x1b[31m"), warnings=["[red]x\x1b[0m"])
+
+
+def test_a_number_that_is_out_of_reach_is_said():
+    weak = row(margin=1e-12, underpowered=True, needed={"2": [None, None]})
+    text = " ".join(printed(weak).split())
+    assert ">1e6 / >1e6" in text
+    assert "do not resolve psnr: no feasible number of pictures would; take larger" in text
+    both = " ".join(printed(weak, row("ssim", underpowered=True)).split())
+    assert "do not resolve psnr, ssim: no feasible number" in both

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from qa import shown
 from qa.config import compose
 from qa.files import read_json, write_json
-from qa.repro import shown
 from qa.repro.check import check
 from qa.repro.options import ROOT
 from qa.run import evaluate

@@ -25,7 +25,7 @@ demo: install         ## measure, judge and report on this machine, no download:
 	@$(BIN)/qa demo
 
 test: install         ## all tests but the slow ones
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist worksteal
 
 test-slow: install    ## the tests that take minutes
 	@$(BIN)/python -m pytest -q -m slow

@@ -237,6 +237,7 @@ def test_pixel_values_change_form_nowhere_else():
         "qa/images.py",  # the place
         "qa/drawings/canvas.py",  # makes pictures; no decoder's pixels pass through it
         "qa/drawings/scenes.py",
+        "suites/legibility/pages.py",
         "reports/pictures.py",  # heat maps of stored pictures
         "decoders/mini/train_vae.py",
         "decoders/mini/pictures.py",

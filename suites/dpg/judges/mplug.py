@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from qa import assets
+from qa import assets, images
 from qa.assets.downloads import tree_sha256
 from qa.errors import Unavailable, UsageError
 from qa.files import digest
@@ -96,7 +96,7 @@ def squashed(picture: Tensor, side: int) -> Tensor:
 
     whole = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
     small = np.asarray(whole.resize((side, side), Image.Resampling.BICUBIC))
-    unit = torch.from_numpy(small.transpose(2, 0, 1).copy()).float() / 255
+    unit = images.to_unit(torch.from_numpy(small.transpose(2, 0, 1).copy()))
     mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, SPREAD))
     return ((unit - mean) / spread)[None]
 

@@ -2,7 +2,7 @@
 
     sample, pictures ──► panel ──┬──► values of several metrics ──► scores
                                  └──► a note a picture          ──► notes/<panel>/<sample>.json
-    all notes, in order of (sample, seed) ──► panel.summary     ──► panels.json
+    all notes, and all pictures that were planned ──► panel.summary ──► panels.json
 
 What a panel sees beside the pictures is what the sample asks for (`asked`): with other questions
 the stored pictures are judged again, and two runs that asked other things are not comparable.
@@ -137,15 +137,15 @@ def summaries(
     run: RunFolder, panels: Mapping[str, Panel], results: Sequence[UnitResult]
 ) -> dict[str, dict[str, Any]]:
     """Panel → its summary of the run, with `missing`: how many planned pictures have no note."""
-    planned = sum(len(result.decoded) for result in results)
+    planned = sorted((made.sample, made.seed) for result in results for made in result.decoded)
     samples = [result.decoded[0].sample for result in results]
     found = {}
     for name, panel in sorted(panels.items()):
         notes = all_notes(run, name, samples)
         try:
-            summary = panel.summary(notes)
+            summary = panel.summary(notes, planned)
             canonical(summary)
         except Exception as error:
             summary = {"why": said(error)}
-        found[name] = {**summary, "missing": planned - len(notes)}
+        found[name] = {**summary, "missing": len(planned) - len(notes)}
     return found

@@ -363,8 +363,14 @@ class Panel(Protocol):
         """
         ...
 
-    def summary(self, notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """All notes of a run, each with `sample` and `seed` added, in order of these → JSON."""
+    def summary(
+        self, notes: Sequence[Mapping[str, Any]], planned: Sequence[tuple[str, int]]
+    ) -> dict[str, Any]:
+        """All notes of a run, each with `sample` and `seed` added, in order of these → JSON.
+
+        `planned` are sample and seed of every picture of the run, in order: those without a note
+        are missing, and a total over the others is another test's.
+        """
         ...
 
 

@@ -39,6 +39,15 @@ CLOSER = 5
 LOOKS = (100, 200, 400)
 RATES = ((0.98, 0.02), (0.9, 0.05), (0.6, 0.05))
 """Rate of the baseline, margin."""
+SHARES = tuple(
+    (rate, margin, clustered)
+    for rate in (0.0, 0.01)
+    for margin in (0.0025, 0.005, 0.02)
+    for clustered in (False, True)
+)
+"""Share of wrong words in the baseline, margin, whether errors come in clusters."""
+SHARED = (24, 50, 100, 200)
+"""Pictures of them."""
 SET_SUITES = 400
 
 section = validate_page.section
@@ -110,6 +119,13 @@ def experiments(suites: int) -> dict[str, Callable[[], Any]]:
                     found[f"rate {rate} {margin} {seeds} {pictures} {how}"] = partial(
                         validation.rates, rate, margin, pictures, seeds, suites, how
                     )
+    for rate, margin, clustered in SHARES:
+        for pictures in SHARED:
+            for how in ("gate", "mean"):
+                name = f"share {rate} {margin} {'clustered' if clustered else 'even'} {pictures}"
+                found[f"{name} {how}"] = partial(
+                    validation.shares, rate, margin, clustered, pictures, suites, how
+                )
     for shape in SHAPES[:3]:
         for pictures in PICTURES:
             found[f"power {shape} {pictures}"] = partial(

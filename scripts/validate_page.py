@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qa.stats.validation import bar
+from qa.stats.validation import SHARES_BAR, bar
 
 Figures = dict[str, list[float]]
 
@@ -13,7 +13,7 @@ Figures = dict[str, list[float]]
 def section(result: dict[str, Any]) -> str:
     """The part of docs/validation.md that speaks of simulations."""
     figures = result["figures"]
-    parts = (_grid, _controls, _rates, _power, _family, _drift, _looks, _sets)
+    parts = (_grid, _controls, _rates, _shares, _power, _family, _drift, _looks, _sets)
     return _head(result["suites"]) + "\n".join(filter(None, (part(figures) for part in parts)))
 
 
@@ -103,6 +103,27 @@ def _rates(figures: Figures) -> str:
         "False FAIL / false PASS. Near the ceiling paired counts with half a picture more in each\n"
         "cell replace the mean; values are whole numbers, so no rule reaches 5 % exactly.\n\n"
         + _table(head, rows)
+    )
+
+
+def _shares(figures: Figures) -> str:
+    rows, missed = [], []
+    for name, errors in figures.items():
+        if name.startswith("share ") and name.endswith(" gate"):
+            _, rate, margin, kind, pictures, _ = name.split()
+            plain = figures.get(name.removesuffix("gate") + "mean")
+            rows.append([rate, margin, kind, pictures, _pair(errors), _pair(plain)])
+            missed += [name] if max(errors) > SHARES_BAR else []
+    if not rows:
+        return ""
+    head = ["wrong in the baseline", "margin", "errors", "pictures", "gate", "plain mean"]
+    misses = f"\nCells that miss the bar: {', '.join(missed)}.\n" if missed else ""
+    return (
+        "### Shares of few words\n\n"
+        "False FAIL / false PASS of the share of wrong words, with 12 to 24 words on a picture;\n"
+        f"bar {_percent(SHARES_BAR)}. Clustered: a picture's chances vary as an exponential\n"
+        "number. The rule is `qa.stats.share_interval`; *plain mean* is `mean_interval`, the\n"
+        "negative control.\n\n" + _table(head, rows) + misses
     )
 
 

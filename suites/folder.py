@@ -154,10 +154,15 @@ def _check_text(row: dict[str, Any], where: str) -> None:
 
 
 def _region(region: dict[str, Any]) -> TextRegion:
-    x0, y0, x1, y1 = (int(v) for v in region["box"])
+    box, text = region["box"], region["text"]
+    if not isinstance(text, str):
+        raise TypeError(f"the text {text!r} is none")
+    if not isinstance(box, list) or any(type(v) not in (int, float) for v in box):
+        raise TypeError(f"the box {box!r} is no list of numbers")
+    x0, y0, x1, y1 = (int(v) for v in box)
     if x1 <= x0 or y1 <= y0:
         raise ValueError(f"the box {[x0, y0, x1, y1]} is empty")
-    return TextRegion(str(region["text"]), (x0, y0, x1, y1))
+    return TextRegion(text, (x0, y0, x1, y1))
 
 
 def _sample(

@@ -70,6 +70,13 @@ def reply(level: float, text: str, body: Mapping[str, Any], model: str = MODEL) 
     return {"model": model, "choices": [choice]}
 
 
+def first_word(*rows: tuple[Any, Any], content: Any = "Yes", model: Any = MODEL) -> dict[str, Any]:
+    """An answer with these tokens and log-probabilities, which may be none."""
+    told = [{"token": token, "logprob": logprob} for token, logprob in rows]
+    choice = {"message": {"content": content}, "logprobs": {"content": [{"top_logprobs": told}]}}
+    return {"model": model, "choices": [choice]}
+
+
 def said(yes: float) -> str:
     return "Yes." if yes > 0.5 else "No."
 

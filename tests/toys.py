@@ -244,9 +244,12 @@ class Shades:
         notes = [{"level": level, "least": sample.asks["least"]} for level in levels]
         return Found({"light": light, "shade": shade}, notes)
 
-    def summary(self, notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        levels = [note["level"] for note in notes]
-        return {"pictures": len(levels), "darkest": min(levels, default=None)}
+    def summary(
+        self, notes: Sequence[Mapping[str, Any]], planned: Sequence[tuple[str, int]]
+    ) -> dict[str, Any]:
+        levels = {(note["sample"], note["seed"]): note["level"] for note in notes}
+        darkest = min(levels.values(), default=None) if list(levels) == list(planned) else None
+        return {"pictures": len(levels), "darkest": darkest}
 
 
 class Quarters(torch.nn.Module):

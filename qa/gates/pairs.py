@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from qa import groups
-from qa.metrics.facts import direction
+from qa.metrics.facts import direction, share_of
 from qa.results import Results
-from qa.stats import Interval, mean_interval, rate_interval
+from qa.stats import Interval, mean_interval, rate_interval, share_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,34 @@ def harm_interval(
         first, second = (theirs, ours) if better == "higher" else (ours, theirs)
         return rate_interval(first, second, confidence), harm
     values = groups.means(harm, unit).dropna().sort_index()
-    return mean_interval(values.to_numpy(), confidence), harm
+    return picture_interval(values, share_unit(metric, candidate, baseline), confidence), harm
+
+
+def picture_interval(values: pd.Series, unit: float | None, confidence: float) -> Interval | None:
+    """Interval of a mean over pictures; `unit` as from `share_unit`."""
+    if unit is None:
+        return mean_interval(values.to_numpy(), confidence)
+    return share_interval(values.to_numpy(), unit, confidence)
+
+
+def share_unit(metric: str, *arms: Results) -> float | None:
+    """What one thing weighs in a picture's share of them; None for values that are no such shares.
+
+    1 over how many a picture has on average. A metric says so (`values: share` in its protocol,
+    `of` names the metric that counts them), for a bare table the packaged panels do. Without the
+    counts it is the smallest value above 0 that either arm has, or 1.
+    """
+    known = [arm.record.get("facts", {}).get(metric) for arm in arms]
+    told = [facts.get("protocol", {}) for facts in known if facts]
+    of = share_of(metric) if not told else told[0].get("of")
+    if of is None or (told and told[0].get("values") != "share"):
+        return None
+    for arm in arms:
+        counts = arm.by_picture(str(of)).dropna()
+        if (counts > 0).any():
+            return 1 / float(counts.mean())
+    found = [arm.scores.loc[arm.scores["metric"] == metric, "value"] for arm in arms]
+    return min((float(value) for part in found for value in part if value > 0), default=1.0)
 
 
 def is_rate(metric: str, candidate: Results, baseline: Results) -> bool:

@@ -53,6 +53,10 @@ class Slices:
         found = {tag: compare(metric, part) for tag, part in parts.items()}
         rows = [self._row(metric, tag, parts[tag], found[tag]) for tag in parts]
         together = combined(list(found.values()), case.alpha)
+        short = [tag for tag, one in found.items() if one.harm and one.harm.low is None]
+        if short and not together.why:
+            told = f"too few pictures of {', '.join(short)}, a slice needs two"
+            together = replace(together, why=told)
         return [*rows, self._row(metric, MEAN, case, together)]
 
     def _row(self, metric: str, tag: str, case: Case, found: Compared) -> Row:

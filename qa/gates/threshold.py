@@ -15,7 +15,7 @@ from qa.gates import pairs, sets
 from qa.gates.case import Case
 from qa.gates.margins import number
 from qa.gates.rows import Row, numbers, row
-from qa.stats import CONFIDENCE, Interval, mean_interval
+from qa.stats import CONFIDENCE, Interval
 from qa.stats.decide import Outcome, threshold
 
 SET = "set"
@@ -98,7 +98,8 @@ def _value(metric: str, case: Case) -> tuple[Interval | None, int, str]:
     told = f"{missing} of {len(values)} pictures have no {metric}" if missing else ""
     if not len(values):
         told = f"{metric} applies to no picture"
-    return mean_interval(values.dropna().sort_index().to_numpy(), case.confidence), missing, told
+    known, unit = values.dropna().sort_index(), pairs.share_unit(metric, results)
+    return pairs.picture_interval(known, unit, case.confidence), missing, told
 
 
 def _missed(value: Interval, limit: float, sign: float) -> Interval:

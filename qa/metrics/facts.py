@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -47,6 +47,13 @@ def direction(metric: str) -> Direction | None:
     return found.pop() if len(found) == 1 else None
 
 
+def share_of(metric: str) -> str | None:
+    """The metric that counts what a packaged panel's metric is a share of, or None for others."""
+    targets = (target for target in _targets().values() if target.startswith("suites."))
+    found = (_attribute(target, "shares", {}).get(metric) for target in targets)
+    return next(filter(None, found), None)
+
+
 @cache  # the package's own files do not change while it runs
 def _targets() -> dict[str, str]:
     """Metric name → dotted name of its class, from every packaged `metric/<name>.yaml`."""
@@ -59,11 +66,14 @@ def _targets() -> dict[str, str]:
 
 
 def _better(target: str) -> Direction | Mapping[str, Direction]:
-    module, _, name = target.rpartition(".")
-    better: Direction | Mapping[str, Direction] = getattr(
-        importlib.import_module(module), name
-    ).better
+    better: Direction | Mapping[str, Direction] = _attribute(target, "better")
     return better
+
+
+def _attribute(target: str, *wanted: Any) -> Any:
+    """`getattr` of the class of a dotted name: what is wanted, and what it is otherwise."""
+    module, _, name = target.rpartition(".")
+    return getattr(getattr(importlib.import_module(module), name), *wanted)
 
 
 def _said(better: Direction | Mapping[str, Direction], metric: str) -> Direction | None:

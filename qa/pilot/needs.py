@@ -14,11 +14,12 @@ for less is a coin toss: it is refused, or marked `underpowered` and can then no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from qa import groups
 from qa.errors import UsageError
+from qa.gates.pairs import share_unit
 from qa.gates.use_case import UseCase
 from qa.pilot import harm as shares
 from qa.results import Results
@@ -30,6 +31,7 @@ from qa.stats import (
     pictures_for,
     zero_events_needed,
 )
+from qa.stats.shares import added
 
 SCHEMA = "decoder-qa/plan/1"
 POWERS = (0.8, 0.9)
@@ -186,6 +188,8 @@ def _need(
     parts = shares.components(whole, candidate)
     if parts is None:
         return _blank(head, f"{len(whole)} pictures have all values; two are the least")
+    unit = share_unit(metric, candidate, *([baseline] if baseline else ()))
+    parts = parts if unit is None else replace(parts, added=added(unit))
     return _sized(head, parts, len(harm) - len(whole), size)
 
 

@@ -5,8 +5,9 @@ sees them, because seeds of one picture are not independent (treating them so gi
 passes at a nominal 5 %). Harm is oriented so that positive is worse.
 
     interval, bootstrap, mean   an interval over pictures      rates      shares of pictures
-    families                    several metrics at once        looks      several looks
-    planning                    how many pictures, seeds       decide     from interval to state
+    shares                      shares of a picture's words    families   several metrics at once
+    looks                       several looks                  planning   how many pictures, seeds
+    decide                      from interval to state
     simulation, validation      how often all of this errs, with a known truth
 
 How well the rules keep their error rates: docs/validation.md.
@@ -34,6 +35,7 @@ from qa.stats.planning import (
     pictures_until,
 )
 from qa.stats.rates import clopper_pearson, rate_interval, zero_events_needed
+from qa.stats.shares import share_interval
 
 __all__ = [
     "CONFIDENCE",
@@ -54,6 +56,7 @@ __all__ = [
     "pictures_needed",
     "pictures_until",
     "rate_interval",
+    "share_interval",
     "spending",
     "t_interval",
     "t_quantile",

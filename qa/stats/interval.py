@@ -36,7 +36,7 @@ class Interval:
     """Standard deviation between pictures (n-1)."""
     count: int
     method: str = "t"
-    """How the ends were found: "t", "bootstrap-t" or "paired counts"."""
+    """How the ends were found: "t", "bootstrap-t", "paired counts" or "sparse shares"."""
     p_worse: float | None = None
     """One-sided p-value of "the mean is at most 0". Below α exactly when `low` is above 0."""
 

@@ -11,7 +11,8 @@ true harm m with probability `power` from N pictures on, where
     N = (t(1-α) + t(power))² (sb² + sw²/S) / m²        t of N - 1 degrees of freedom
 
 and solved for m that is the minimum detectable effect. With normal quantiles, as Miller has it, the
-power at N = 24 would be 4 points less than promised.
+power at N = 24 would be 4 points less than promised. For sparse shares (`qa.stats.shares`) the
+variance of the mean is larger by 2 h² / N².
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numpy.typing import ArrayLike
 
 from qa.stats.interval import CONFIDENCE, Interval, t_quantile, z_quantile
 from qa.stats.rates import adjusted
+from qa.stats.shares import METHOD as SHARES
 
 CAP = 1_000_000
 
@@ -40,6 +42,8 @@ class Components:
     pictures: int
     seeds: int
     """Most seeds of a picture."""
+    added: float = 0.0
+    """What pseudo-pictures add to the sum of squares (`qa.stats.shares.added`)."""
 
     @property
     def icc(self) -> float | None:
@@ -55,6 +59,10 @@ class Components:
     def variance(self, seeds: int) -> float:
         """sb² + sw²/S: variance of a picture's mean over S seeds."""
         return self.between + self.within / seeds
+
+    def error(self, pictures: int, seeds: int) -> float:
+        """Standard error of the mean over so many of both: √((sb² + sw²/S) / N + added / N²)."""
+        return math.sqrt(self.variance(seeds) / pictures + self.added / pictures**2)
 
 
 def components(table: ArrayLike) -> Components | None:
@@ -87,7 +95,7 @@ def mde(
 ) -> float:
     """Smallest true harm that so many pictures (at least 2) and seeds find with this power."""
     found = t_quantile(1 - alpha, pictures - 1) + t_quantile(power, pictures - 1)
-    return found * math.sqrt(parts.variance(seeds) / pictures)
+    return found * parts.error(pictures, seeds)
 
 
 def pictures_for(
@@ -100,7 +108,8 @@ def pictures_for(
     if mde(parts, CAP, seeds, alpha, power) > margin:
         return None
     found = z_quantile(1 - alpha) + z_quantile(power)
-    count = max(2, math.ceil(found**2 * parts.variance(seeds) / margin**2))
+    half, square = parts.variance(seeds) / 2, (margin / found) ** 2
+    count = max(2, math.ceil((half + math.sqrt(half**2 + square * parts.added)) / square))
     while mde(parts, count, seeds, alpha, power) > margin:  # t needs a few more than z
         count += 1
     return count
@@ -165,9 +174,17 @@ def _ends(seen: Interval, confidence: float) -> Callable[[int], tuple[float, flo
         centre, error = adjusted(mean * n, square * n + added, n)
         return centre - z * float(error), centre + z * float(error)
 
+    def by_shares(n: int) -> tuple[float, float]:
+        error = (high - low) / 2 / t_quantile((1 + confidence) / 2, count + 1)
+        more = max(0.0, error**2 * (count + 2) * (count + 1) - sd**2 * (count - 1))
+        squares = (sd**2 * (n - 1) + more) / (n + 2) / (n + 1)
+        half = t_quantile((1 + confidence) / 2, n + 1) * math.sqrt(squares)
+        return mean - half, mean + half
+
     def by_scale(n: int) -> tuple[float, float]:
         """Both widths fall as 1/√n; the longer one of skewed values falls faster."""
         scale = math.sqrt(count / n)
         return mean - scale * (mean - low), mean + scale * (high - mean)
 
-    return {"t": by_t, "paired counts": by_counts}.get(seen.method, by_scale)
+    ways = {"t": by_t, "paired counts": by_counts, SHARES: by_shares}
+    return ways.get(seen.method, by_scale)

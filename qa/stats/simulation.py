@@ -8,6 +8,7 @@ Harm of picture p and seed s, with B_p and W_ps of one shape, mean 0 and varianc
     lognormal        a few pictures break badly (σ = 0.9: skewness 4.7)
     zero-inflated    only one picture in ten changes at all: A_p (1 + x_ps) / 0.1 - 1 with normal x
     bounded          passes of two arms, 0 or 1 (`passes`)
+    sparse           shares of few words, most of them 0 (`sparse`)
 
 `p_values` is `mean_interval` for R suites at once: p-values in place of ends, because asking "is
 the lower end above the truth?" is asking "is p below α?". At a true harm of 0 the share of suites
@@ -29,6 +30,7 @@ from qa.stats.bootstrap import p_above, plan, ratios
 from qa.stats.interval import Array, t_above, z_above
 from qa.stats.mean import FEW, SKEWED
 from qa.stats.rates import NEAR, adjusted
+from qa.stats.shares import with_pseudo_pictures
 
 SHAPES = ("normal", "t3", "lognormal", "zero-inflated")
 SIGMA = 0.9
@@ -90,6 +92,23 @@ def passes(
     return baseline, candidate
 
 
+def sparse(
+    rng: np.random.Generator, suites: int, pictures: int, rate: float, harm: float, clustered: bool
+) -> tuple[Array, Array]:
+    """Harm [R,P] of shares of wrong words, and how many words each picture has (12 to 24).
+
+    Both arms get a word wrong with probability `rate`, the candidate another one with `harm`.
+    Clustered, a picture's chances are these times an exponential number of its own: one for what
+    both arms lose there, one for what the candidate adds.
+    """
+    size = suites, pictures
+    words = rng.integers(12, 25, size)
+    shared, own = rng.standard_exponential((2, *size)) if clustered else np.ones((2, *size))
+    both = [rng.binomial(words, np.minimum(1, rate * shared)) for _ in range(2)]
+    more = rng.binomial(words - both[1], np.minimum(1, harm / (1 - rate) * own))
+    return (both[1] + more - both[0]) / words, words.astype(np.float64)
+
+
 def some_seeds(harm: Array, rng: np.random.Generator) -> Array:
     """Means over 1 to S seeds of each picture, drawn anew for each: [R,P] from [R,P,S]."""
     seeds = harm.shape[2]
@@ -139,6 +158,13 @@ def rate_p_values(
         for kept, new in zip(found, p_values(harm[middle], truth, alpha), strict=True):
             kept[middle] = new
     return found
+
+
+def share_p_values(harm: Array, words: Array, truth: float = 0.0, alpha: float = 1.0) -> PValues:
+    """`share_interval` of R suites, both [R,N], for decisions at levels up to `alpha`."""
+    return p_values(
+        with_pseudo_pictures(harm, harm.mean(axis=1), 1 / words.mean(axis=1)), truth, alpha
+    )
 
 
 def _normed(distance: Array, error: Array, above: Callable[[Array], Array]) -> PValues:

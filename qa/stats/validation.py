@@ -23,14 +23,16 @@ from qa.stats.simulation import (
     p_values,
     passes,
     rate_p_values,
+    share_p_values,
     some_seeds,
+    sparse,
     student_p_values,
 )
 
 ALPHA = 0.05
 NUMBERS = 4_000_000
 """Values that are drawn at once: 32 MB for each table that is kept."""
-How = Literal["gate", "per row", "Student", "unbalanced"]
+How = Literal["gate", "per row", "Student", "unbalanced", "mean"]
 
 
 class Errors(NamedTuple):
@@ -40,6 +42,10 @@ class Errors(NamedTuple):
     """At no harm, for the smallest margin; larger ones err less."""
     false_pass: float
     """At a harm of exactly the margin."""
+
+
+SHARES_BAR = 0.07
+"""The same for shares of few words: whole numbers of errors, which no rule can split at 5 %."""
 
 
 def bar(shape: str, pictures: int) -> float | None:
@@ -89,6 +95,24 @@ def rates(
                 tested.append(student_p_values(arms[0].mean(2) - arms[1].mean(2), harm))
             else:
                 tested.append(rate_p_values(*arms, harm, ALPHA))
+        found.append(_errors(tested))
+    return Errors(found[0].false_fail, found[1].false_pass)
+
+
+def shares(
+    rate: float, margin: float, clustered: bool, pictures: int, suites: int, how: How = "gate"
+) -> Errors:
+    """Errors of a share of wrong words (`sparse`); "mean" is a mean like any other."""
+    found = []
+    for harm in (0.0, margin):
+        tested = []
+        name = ("shares", rate, harm, clustered, pictures)
+        for rng, count in _portions(name, suites, pictures * 6):
+            values, words = sparse(rng, count, pictures, rate, harm, clustered)
+            if how == "mean":
+                tested.append(p_values(values, harm, ALPHA))
+            else:
+                tested.append(share_p_values(values, words, harm, ALPHA))
         found.append(_errors(tested))
     return Errors(found[0].false_fail, found[1].false_pass)
 

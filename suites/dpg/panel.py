@@ -9,6 +9,7 @@ and the score as the official script reckons it stand in the summary.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,6 @@ class DPGPanel:
     """One metric, `dpg`. `questions` is a CSV, or null for DPG-Bench's own."""
 
     better: ClassVar[Literal["higher", "lower"]] = "higher"
-    unit: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class DPGPanel:
             METRIC: MetricFacts(
                 name=METRIC,
                 better=self.better,
-                unit=self.unit,
+                unit="",
                 source="Hu et al. (ELLA), arXiv 2403.05135; rule of "
                 + ("ELLA's script" if rule == CASCADE else "Cho et al. (DSG), ICLR 2024"),
                 licence=f"{licence}; {judge.licence}",
@@ -116,25 +116,50 @@ class DPGPanel:
             return f"{error}: {why}", {}
         return mean(counted.values()), counted
 
-    def summary(self, notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def summary(
+        self, notes: Sequence[Mapping[str, Any]], planned: Sequence[tuple[str, int]]
+    ) -> dict[str, Any]:
         """Score, categories and subsets of the run, and who judged it by which questions.
 
-        A prompt's panels are its pictures in order of take and seed. Prompts of which there is no
-        note do not appear.
+        A prompt's panels are its pictures in order of take and seed. A prompt of which a planned
+        picture has no note is dropped, and then the run and that prompt's subset have no score.
         """
+        gaps = _gaps(notes, planned)
         answers: dict[str, list[dict[int, float | None]]] = {}
         for note in sorted(notes, key=lambda note: (note["item"], note["take"], note["seed"])):
-            given = {row["id"]: Answer("", row["yes"]).counted for row in note["answers"]}
-            answers.setdefault(note["item"], []).append(given)
+            if note["item"] not in gaps:
+                given = {row["id"]: Answer("", row["yes"]).counted for row in note["answers"]}
+                answers.setdefault(note["item"], []).append(given)
         known = {name: item for name, item in self._questions.items.items() if name in answers}
         asked = replace(self._questions, items=known)
         names = {item: source(item) for item in answers}
-        return tally(asked, answers, self._rule, self._bugs) | {
-            "subsets": subsets(asked, answers, names, self._rule, self._bugs),
+        found = tally(asked, answers, self._rule, self._bugs)
+        found["subsets"] = subsets(asked, answers, names, self._rule, self._bugs)
+        if gaps:
+            found["score"], found["complete"] = None, False
+            found["why"] = f"pictures of {len(gaps)} prompts are missing"
+            found["dropped"] = dict(sorted((found["dropped"] | gaps).items()))
+            found["subsets"] |= dict.fromkeys(map(source, gaps))
+        return found | {
             "judge": self._judge.label,
             "judge_digest": self._judge.digest,
             "unanswered": sum(row["yes"] is None for note in notes for row in note["answers"]),
         }
+
+
+def _gaps(notes: Sequence[Mapping[str, Any]], planned: Sequence[tuple[str, int]]) -> dict[str, str]:
+    """Items of which planned pictures have no note, and how many of them have none."""
+    there = {(note["sample"], note["seed"]) for note in notes}
+    wanted = Counter(_item(sample) for sample, _ in planned)
+    missing = Counter(_item(sample) for sample, seed in planned if (sample, seed) not in there)
+    return {
+        item: f"{count} of {wanted[item]} pictures are missing" for item, count in missing.items()
+    }
+
+
+def _item(sample: str) -> str:
+    """The item of a sample of `suite=dpg`."""
+    return sample.rpartition("/")[0] or sample
 
 
 def _file(questions: str | None) -> Path:

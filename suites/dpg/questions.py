@@ -21,18 +21,18 @@ The official script treats some of it differently: `suites.dpg.rules.BUGS`.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from qa.errors import QaError, UsageError
+from suites.dpg import table
 
+WANTED = {"item_id", "proposition_id", "dependency", "question_natural_language"}
 NO_NUMBER = "dependencies that are no number"
 NO_PARENT = "parents that do not exist"
 NOT_BEFORE = "parents that do not come before"
@@ -84,8 +84,10 @@ def read(file: Path, bugs: Collection[str] = ()) -> Questions:
     UsageError for a file that is not of this kind, QaError where a bug makes the official script
     stop.
     """
-    data = _bytes(file)
-    rows = list(_rows(data, file))
+    data = table.read(file)
+    rows = list(table.rows(data, file, WANTED, _strange(file)))
+    if not rows:
+        raise UsageError(f"{file} holds no questions.", "It has nothing below its head.")
     if "no_comma" in bugs and not any("," in row["dependency"] for _, row in rows):
         raise QaError(
             f"The official script cannot read {file.name}.",
@@ -103,33 +105,11 @@ def read(file: Path, bugs: Collection[str] = ()) -> Questions:
     return Questions(items, sha256(data).hexdigest(), seen)
 
 
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"Cannot read {file}.", f"{error.strerror or error}.") from error
-
-
-def _rows(data: bytes, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line and cells of each row that holds anything."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is no text in UTF-8.", f"{error}.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-    wanted = {"item_id", "proposition_id", "dependency", "question_natural_language"}
-    absent = sorted(wanted - set(reader.fieldnames))
-    if absent:
-        raise UsageError(
-            f"{file} holds no questions of DPG-Bench or DSG.",
-            f"It has no column {', '.join(absent)}.",
-            "name dpg_bench.csv of ELLA or dsg-1k-anns.csv of DSG",
-        )
-    for row in reader:
-        cells = {name: (row.get(name) or "").strip() for name in reader.fieldnames}
-        if any(cells.values()):
-            yield reader.line_num, cells
+def _strange(file: Path) -> UsageError:
+    return UsageError(
+        f"{file} holds no questions of DPG-Bench or DSG.",
+        fix="name dpg_bench.csv of ELLA or dsg-1k-anns.csv of DSG",
+    )
 
 
 def _collect(

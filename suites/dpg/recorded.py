@@ -12,16 +12,17 @@ what PaLI leaves empty is no yes either.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from qa.errors import UsageError
+from suites.dpg import table
 
 WANTED = {"item_id", "question_id", "answer"}
+PANELS = 1000
+"""More pictures of one item are a mistake in the column `panel`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,10 @@ class System:
     """What one generator's pictures were answered with."""
 
     texts: Mapping[str, tuple[Mapping[int, str], ...]]
-    """Item → its panels in order: question → answer in the judge's words."""
+    """Item → its panels by number: question → answer in the judge's words.
+
+    A number that the file leaves out is a panel without answers: those after it keep theirs.
+    """
     wordings: Collection[tuple[str, int, str]]
     """(item, question, the question as it was asked), where the file says so."""
     subsets: Mapping[str, str]
@@ -75,26 +79,15 @@ def exact(text: str) -> float:
 
 def read(file: Path) -> Recorded:
     """All answers of a CSV; UsageError, with the line, for what cannot be read."""
-    try:
-        data = file.read_bytes()
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {file}.", f"{error}.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-    absent = sorted(WANTED - set(reader.fieldnames))
-    if absent:
-        raise UsageError(
-            f"{file} holds no recorded answers.",
-            f"It has no column {', '.join(absent)}.",
-            "write item_id, question_id, answer; and t2i_model, panel where there are several",
-        )
+    data = table.read(file)
+    strange = UsageError(
+        f"{file} holds no recorded answers.",
+        fix="write item_id, question_id, answer; and t2i_model, panel where there are several",
+    )
     systems: dict[str, _Growing] = {}
-    for row in reader:
-        cells = {name: (row.get(name) or "").strip() for name in reader.fieldnames}
-        if any(cells.values()):
-            growing = systems.setdefault(cells.get("t2i_model", ""), _Growing({}, set(), {}))
-            growing.add(cells, f"{file}, line {reader.line_num}")
+    for line, cells in table.rows(data, file, WANTED, strange):
+        growing = systems.setdefault(cells.get("t2i_model", ""), _Growing({}, set(), {}))
+        growing.add(cells, f"{file}, line {line}")
     if not systems:
         raise UsageError(f"{file} holds no answers.")
     return Recorded({n: g.system() for n, g in systems.items()}, sha256(data).hexdigest())
@@ -115,6 +108,10 @@ class _Growing:
             raise UsageError(
                 f"{where} is no answer.", f"question_id and panel are whole numbers: {error}."
             ) from error
+        if not 0 <= panel < PANELS:
+            raise UsageError(
+                f"{where} is no answer.", f"panel={panel} is none of 0, 1, … {PANELS - 1}."
+            )
         item = row["item_id"]
         answers = self.panels.setdefault(item, {}).setdefault(panel, {})
         if answers.get(question, row["answer"]) != row["answer"]:
@@ -131,7 +128,7 @@ class _Growing:
 
     def system(self) -> System:
         texts = {
-            item: tuple(panels[index] for index in sorted(panels))
+            item: tuple(panels.get(index, {}) for index in range(max(panels) + 1))
             for item, panels in self.panels.items()
         }
         return System(texts, self.wordings, self.subsets)

@@ -14,11 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from qa.errors import QaError
+from qa.errors import QaError, UsageError
 from suites.dpg import questions, recorded
 from suites.dpg.rules import CASCADE, FIXED, RULES, bugs
 from suites.dpg.tally import subsets, tally
@@ -35,6 +35,8 @@ def score(
     ranks: int = 1,
 ) -> dict[str, Any]:
     """What the command prints."""
+    if ranks < 1:
+        raise UsageError(f"--ranks {ranks} cannot work.", "There is at least one process.")
     on = bugs(compat)
     asked, told = questions.read(csv, on), recorded.read(answers)
     name, chosen = told.choose(system)
@@ -42,7 +44,6 @@ def score(
     result = tally(asked, given, rule, on, ranks)
     known = {(item.id, q.id): q.text for item in asked.items.values() for q in item.questions}
     reworded = [1 for item, q, text in chosen.wordings if known.get((item, q), text) != text]
-    said = [text for panels in chosen.texts.values() for each in panels for text in each.values()]
     return result | {
         "subsets": subsets(asked, given, chosen.subsets, rule, on),
         "system": name,
@@ -53,12 +54,23 @@ def score(
             "remarks": dict(asked.remarks),
             "other_wording": len(reworded),
         },
-        "answers": {
-            "answers": len(said),
-            "yes": int(sum(map(recorded.exact, said))),
-            "neither": sum(text.strip().lower() not in ("yes", "no") for text in said),
-            "sha256": told.sha256,
-        },
+        "answers": {**_counts(chosen, known), "sha256": told.sha256},
+    }
+
+
+def _counts(chosen: recorded.System, known: Collection[tuple[str, int]]) -> dict[str, int]:
+    """How many answers there are, and of what kind."""
+    said = [
+        ((item, question), text)
+        for item, panels in chosen.texts.items()
+        for panel in panels
+        for question, text in panel.items()
+    ]
+    return {
+        "answers": len(said),
+        "without_question": sum(asked not in known for asked, _ in said),
+        "yes": int(sum(recorded.exact(text) for _, text in said)),
+        "neither": sum(text.strip().lower() not in ("yes", "no") for _, text in said),
     }
 
 
@@ -82,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.questions, given.answers, given.rule, given.compat, given.system, given.ranks
         )
     except QaError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     print(json.dumps(found, indent=2, allow_nan=False))
     return INVALID if given.complete and not found["complete"] else 0

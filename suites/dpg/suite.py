@@ -14,6 +14,7 @@ from pathlib import Path
 from qa import assets
 from qa.errors import UsageError
 from qa.types import Sample
+from suites import prompted
 from suites.dpg.questions import read
 
 PROMPTS = "dpg-prompts"
@@ -31,26 +32,20 @@ class DPG:
     def __init__(
         self, prompts: str | None = None, pictures: int = 4, name: str | None = None
     ) -> None:
-        if pictures < 1:
-            raise UsageError(f"suite.pictures={pictures} asks for nothing.", "", "suite.pictures=4")
+        self._pictures = prompted.checked(pictures)
         place = Path(prompts) if prompts is not None else assets.resolve(PROMPTS)
         self._prompts = _from_folder(place) if place.is_dir() else _from_csv(place)
-        self._pictures = pictures
         self.name = name or ("dpg" if prompts is None else f"dpg-{place.stem}")
 
     def samples(self) -> Sequence[Sample]:
         """All samples, sorted by id."""
         return [
-            Sample(
-                f"{item}/{take}",
-                prompt=prompt,
-                tags=(source(item),),
-                asks={ASKS: item},
-                group=item,
-                take=take,
-            )
+            sample
             for item, prompt in sorted(self._prompts.items())
-            for take in range(self._pictures)
+            for sample in prompted.takes(
+                Sample(item, prompt=prompt, tags=(source(item),), asks={ASKS: item}),
+                self._pictures,
+            )
         ]
 
 

@@ -37,15 +37,21 @@ RESULT_KEYS = ("filename", "tag", "prompt", "correct", "reason", "metadata", "de
 ASKED = ("tag", "include", "exclude", "prompt")
 """Keys of a row that say what was asked for; tools put others beside them."""
 PANEL = "geneval"
+TAKE_DIGITS = 4
 LONGEST = 80
 """Characters of a prompt that a message shows."""
 _DIGITS = re.compile(r"[0-9]+")
 _SAMPLE = re.compile(r"([0-9]{5,})/([0-9]{4,})")
 
 
+def prompt_id(number: int) -> str:
+    """The folder of a prompt: its line of the prompt file, from 0."""
+    return f"{number:05d}"
+
+
 def sample_id(number: int, take: int) -> str:
-    """Sample of a picture: line of the prompt file and number of the picture, both from 0."""
-    return f"{number:05d}/{take:04d}"
+    """Sample of a picture: its prompt, and the number of the picture from 0."""
+    return f"{prompt_id(number)}/{take:0{TAKE_DIGITS}d}"
 
 
 def files(folder: Path) -> dict[str, list[Path]]:
@@ -82,7 +88,7 @@ def problems(
     for number, row in enumerate(rows):
         why = _check_metadata(folder, folders.get(number, []), number, row)
         if why:
-            silent[f"{number:05d}"] = why
+            silent[prompt_id(number)] = why
     return {
         name: why
         for name in samples

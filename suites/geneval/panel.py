@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qa.errors import UsageError
 from qa.types import Found, MetricFacts, Sample
-from suites.geneval.detector import COLOURS, ColourClassifier, Detections, Detector
+from suites.geneval.detector import ColourClassifier, Detections, Detector
 from suites.geneval.prompts import PROMPT_FILE, row_of
-from suites.geneval.rules import DEFAULTS, Judgement, Options, check_row, judge
-from suites.geneval.score import Result, scores
+from suites.geneval.rows import check_row
+from suites.geneval.rules import DEFAULTS, Judgement, Options, judge
+from suites.geneval.score import Result, scores, withheld
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,11 +94,18 @@ class GenEvalPanel:
         ]
         return Found({"geneval": [float(judgement.correct) for judgement in judged]}, notes)
 
-    def summary(self, notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """GenEval's scores (`suites.geneval.score`), and what they were made with."""
-        results = [Result(note["tag"], note["prompt"], note["correct"]) for note in notes]
+    def summary(
+        self, notes: Sequence[Mapping[str, Any]], planned: Sequence[tuple[str, int]]
+    ) -> dict[str, Any]:
+        """GenEval's scores (`suites.geneval.score`), and what they were made with.
+
+        Without one of the planned pictures there are counts, and `why` there is no score.
+        """
+        found = scores(Result(note["tag"], note["prompt"], note["correct"]) for note in notes)
+        judged = {(note["sample"], note["seed"]) for note in notes}
+        lost = [picture for picture in planned if picture not in judged]
         return {
-            **scores(results),
+            **(withheld(found, len(lost), f"{lost[0][0]}, seed {lost[0][1]}") if lost else found),
             "prompt_files": sorted({note[PROMPT_FILE] for note in notes}),
             "detector": self.detector.label,
             "colours": self.colours.label,
@@ -117,14 +125,9 @@ class GenEvalPanel:
         """ValueError, with the reason, for a row that nothing could answer."""
         if not row:
             raise ValueError("it asks for nothing")
-        check_row(row)
-        if not isinstance(row.get("prompt"), str):
-            raise ValueError("its row has no prompt")
-        for clause in (*row["include"], *row.get("exclude", ())):
-            if clause["class"] not in self.detector.classes:
-                raise ValueError(f"{self.detector.label} knows no {clause['class']}")
-            if clause.get("color", COLOURS[0]) not in COLOURS:
-                raise ValueError(f"{clause['color']} is none of {', '.join(COLOURS)}")
+        check_row(row, self.detector.classes)
+        if "prompt" not in row:
+            raise ValueError("prompt is missing")
 
 
 def _chosen(found: Detections, places: Sequence[int]) -> Detections:

@@ -19,7 +19,7 @@ from typing import Any
 from qa import assets
 from qa.errors import UsageError
 from qa.files import sha256
-from suites.geneval.rules import check_row
+from suites.geneval.rows import check_row
 
 ASSETS = {
     "official": "evaluation_metadata.jsonl",
@@ -100,7 +100,7 @@ def _row(line: str, where: str) -> dict[str, Any]:
         row = json.loads(line)
         check_row(row)
         if not isinstance(row.get("prompt"), str):
-            raise ValueError("it has no prompt")
+            raise ValueError("prompt is missing")
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{where} is no row of GenEval prompts.",

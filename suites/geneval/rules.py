@@ -40,19 +40,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qa.errors import QaError, UsageError
 from suites.geneval.detector import COLOURS
+from suites.geneval.rows import RELATIONS, Boxes, Line, line_of
 from suites.geneval.score import Result, scores
 
-Boxes = NDArray[np.floating]
-"""[k,5]: x1, y1, x2, y2, score"""
 ColoursOf = Callable[[str, Sequence[int]], Sequence[str]]
 """(class, places in its boxes) → the colour of each; asked only where a colour decides."""
-RELATIONS = ("left of", "right of", "above", "below")
 TOUCHING = 1e-3
 """Pixels left of an offset below which there is no relation."""
+FORM = (
+    '{"metadata": {…}, "detections": {class: [[x1,y1,x2,y2,score], …]}, '
+    '"colors": {class: [colour, …]}}'
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def judge(
     colours: ColoursOf,
     options: Options = DEFAULTS,
 ) -> Judgement:
-    """Judge a picture by a row of the prompt file (`check_row`); boxes in any order."""
+    """Judge a picture by a row of the prompt file (`suites.geneval.rows`); boxes in any order."""
     counting = row["tag"] == "counting"
     threshold = options.counting_threshold if counting else options.threshold
     kept = {cls: _kept(found, threshold, options) for cls, found in boxes.items()}
@@ -142,22 +143,6 @@ def iou(a: Boxes, b: Boxes) -> float:
     shared = _area(np.concatenate([both[:, :2].max(axis=0), both[:, 2:].min(axis=0)]))
     union = _area(both[0]) + _area(both[1]) - shared
     return shared / union if union else 0.0
-
-
-def check_row(row: Any) -> None:
-    """ValueError, with the reason, for what is no row of a prompt file."""
-    if not isinstance(row, dict) or not isinstance(row.get("tag"), str):
-        raise ValueError("a row is an object with a tag")
-    if not isinstance(row.get("include"), list) or not isinstance(row.get("exclude", []), list):
-        raise ValueError("include is a list of clauses, and so is exclude")
-    for place, clause in enumerate(row["include"]):
-        _check_clause(clause)
-        if not isinstance(clause.get("color", ""), str):
-            raise ValueError(f"{clause['color']!r} is no colour")
-        if "position" in clause:
-            _check_position(clause["position"], place)
-    for clause in row.get("exclude", []):
-        _check_clause(clause)
 
 
 def _kept(found: Boxes, threshold: float, options: Options) -> list[int]:
@@ -204,21 +189,6 @@ def _area(box: Boxes) -> float:
     return max(x2 - x1 + 1, 0) * max(y2 - y1 + 1, 0)
 
 
-def _check_clause(clause: Any) -> None:
-    if not isinstance(clause, dict) or not isinstance(clause.get("class"), str):
-        raise ValueError("a clause is an object with a class")
-    count = clause.get("count")
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"the count of {clause['class']} is {count!r}, not a whole number from 1")
-
-
-def _check_position(position: Any, place: int) -> None:
-    if not isinstance(position, list) or len(position) != 2 or position[0] not in RELATIONS:
-        raise ValueError(f"a position is [one of {', '.join(RELATIONS)}; place of the target]")
-    if position[1] not in range(place):
-        raise ValueError(f"a position's target is an earlier clause, not {position[1]!r}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge a file of detections; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -230,59 +200,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QaError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    results = [Result(row["tag"], row.get("prompt", ""), made.correct) for row, made in judged]
+    summary = scores(results)
     for _, judgement in judged:
         print(json.dumps({"correct": judgement.correct, "reason": judgement.reason}))
-    results = [Result(row["tag"], row.get("prompt", ""), made.correct) for row, made in judged]
-    print(json.dumps(scores(results)))
+    print(json.dumps(summary))
     return 0
 
 
 def _judged(file: Path) -> Iterator[tuple[dict[str, Any], Judgement]]:
+    """Row and judgement of every line; UsageError, naming line and field, for the first misfit."""
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read {file}.", f"{error}.", "check the path") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    written = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not written:
+        raise UsageError(f"{file} holds no line to judge.", "", f"write {FORM}")
+    for number, line in written:
         try:
-            row, boxes, colours = _parsed(json.loads(line))
-            yield row, judge(row, boxes, colours)
+            yield _judge_line(line_of(json.loads(line)))
         except (ValueError, RecursionError) as error:
+            why = str(error).removesuffix(".")
             raise UsageError(
-                f"{file}, line {number} cannot be judged.",
-                f"{str(error).removesuffix('.')}.",
-                'write {"metadata": {…}, "detections": {class: [[x1,y1,x2,y2,score], …]}, '
-                '"colors": {class: [colour, …]}}',
+                f"{file}, line {number} cannot be judged: {why}.", "", f"write {FORM}"
             ) from error
 
 
-def _parsed(line: Any) -> tuple[dict[str, Any], dict[str, Boxes], ColoursOf]:
-    """A line's row, boxes and colours; ValueError, with the reason, for what does not fit."""
-    if not isinstance(line, dict) or not isinstance(line.get("detections"), dict):
-        raise ValueError("it is no object with metadata and detections")
-    row, colours = line.get("metadata"), line.get("colors") or {}
-    check_row(row)
-    boxes = {cls: _boxes(cls, found) for cls, found in line["detections"].items()}
-
+def _judge_line(line: Line) -> tuple[dict[str, Any], Judgement]:
     def colours_of(cls: str, places: Sequence[int]) -> list[str]:
-        if not isinstance(colours, dict) or len(colours.get(cls, ())) != len(boxes[cls]):
-            raise ValueError(f"colors has no colour for each of the {len(boxes[cls])} {cls}")
-        return [colours[cls][place] for place in places]
+        if cls not in line.colours:
+            raise ValueError(f"colors has nothing for {cls!r}, whose colour decides")
+        return [line.colours[cls][place] for place in places]
 
-    return row, boxes, colours_of
-
-
-def _boxes(cls: str, found: Any) -> Boxes:
-    if not isinstance(found, list) or any(not isinstance(b, list) or len(b) != 5 for b in found):
-        raise ValueError(f"the detections of {cls} are no list of [x1, y1, x2, y2, score]")
-    try:
-        boxes = np.array(found, np.float64).reshape(-1, 5)
-    except (TypeError, ValueError):
-        boxes = np.array([np.nan])
-    if not np.isfinite(boxes).all():
-        raise ValueError(f"the detections of {cls} hold something that is no finite number")
-    return boxes
+    return line.row, judge(line.row, line.boxes, colours_of)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ A prompt counts as correct as soon as one of its pictures is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -46,4 +46,21 @@ def scores(results: Iterable[Result]) -> dict[str, Any]:
         "images": len(found),
         "prompts": len(by_prompt),
         "images_of_tags": {tag: len(correct) for tag, correct in by_tag.items() if correct},
+    }
+
+
+def withheld(found: Mapping[str, Any], lost: int, first: str) -> dict[str, Any]:
+    """`scores` of a run that lacks `lost` pictures: its counts, None for every share, and why.
+
+    The pictures that are hard to draw, or to look at, are the ones that get lost: a score of the
+    others would be too good, and comparable with none.
+    """
+    count = found["images"] + lost
+    return {
+        **found,
+        "overall": None,
+        "tags": dict.fromkeys(found["tags"]),
+        "correct_images": None,
+        "correct_prompts": None,
+        "why": f"{lost} of {count} pictures were not judged, the first is {first}",
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from qa.errors import UsageError
 from qa.types import Sample
+from suites import prompted
 from suites.geneval import layout
 from suites.geneval.prompts import CUSTOM, Prompts, read
 
@@ -36,15 +37,14 @@ class GenEval:
         folder: str | None = None,
         missing: str = "fail",
     ) -> None:
-        if pictures < 1:
-            raise UsageError(f"suite.pictures={pictures} asks for nothing.", "", "suite.pictures=4")
         if missing not in MISSING:
             raise UsageError(
                 f"suite.missing={missing} is unknown.",
                 "",
                 f"suite.missing={' or suite.missing='.join(MISSING)}",
             )
-        self._prompts, self._pictures = read(prompts, path), pictures
+        self._pictures = prompted.checked(pictures)
+        self._prompts = read(prompts, path)
         self._folder, self._missing = None if folder is None else Path(folder), missing
         self.name = _name(self._prompts)
 
@@ -54,16 +54,18 @@ class GenEval:
         UsageError for a folder that holds pictures of other prompts.
         """
         wanted = [
-            Sample(
-                layout.sample_id(number, take),
-                prompt=row["prompt"],
-                tags=(row["tag"],),
-                asks=self._prompts.asks(row),
-                group=f"{number:05d}",
-                take=take,
-            )
+            sample
             for number, row in enumerate(self._prompts.rows)
-            for take in range(self._pictures)
+            for sample in prompted.takes(
+                Sample(
+                    layout.prompt_id(number),
+                    prompt=row["prompt"],
+                    tags=(row["tag"],),
+                    asks=self._prompts.asks(row),
+                ),
+                self._pictures,
+                layout.TAKE_DIGITS,
+            )
         ]
         if self._folder is None:
             return wanted

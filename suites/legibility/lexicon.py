@@ -2,11 +2,14 @@
 
 A generative decoder that repairs text by guessing writes words, not noise. So a wrong reading that
 is a word is told apart from one that is none; a word that is missing here counts as none.
+
+Inflections are made by rule (stop: stops, stopped, stopping), of every word that is long enough:
+`abouts` passes for a word, as it might with a reader in a hurry.
 """
 
 from __future__ import annotations
 
-WORDS = frozenset(
+DRAWN = frozenset(
     """
     able about above accept account across action active actual address admire adult advice affair
     afford afraid after again against agency agent agree ahead airport alarm album alive allow
@@ -102,4 +105,58 @@ WORDS = frozenset(
     wrong yard year yellow yesterday yield young youth zero
     """.split()
 )
+"""What pages are drawn from: another word here makes other pages. Lower case, no punctuation."""
+
+_COMMON = frozenset(
+    """
+    a i am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we
+    act add age ago aid aim air all and any are arm art ask ate bad bag ban bar bat bay bed bee bet
+    big bin bit bow box boy bug bus but buy bye can cap car cat cop cow cry cue cup cut dad day did
+    die dig dim dip dog dot dry due ear eat egg ego end era eve eye fan far fat fee few fig fit fix
+    fly fog for fox fun fur gap gas get god got gum gun gut guy gym had ham has hat hay hen her hey
+    hid him hip his hit hop hot how hub hug hut ice ill ink inn ion its jam jar jaw jet job jog joy
+    key kid kit lab lap law lay led leg let lid lie lip log lot low mad man map mat may men met mid
+    mix mob mom mud mug net new nod nor not now nut oak odd off oil old one opt orb ore our out owe
+    owl own pad pan par pat pay pea pen per pet pie pig pin pit pod pop pot put ran rat raw ray red
+    rib rid rim rip rob rod rot row rub rug run sad sat saw say sea see set sew sex she shy sin sip
+    sir sit six ski sky son spa spy sum sun tag tan tap tar tax tea ten the tie tin tip toe ton too
+    top toy try tub two use van vet via vow war was wax way web wed wet who why wig win wit won yes
+    yet you zip zoo
+    avenue building caution copyright entrance hear invoice miss read reserve restaurant sale
+    sentence spell warn
+    """.split()
+)
+_MORE = frozenset(
+    """
+    been began begun brought came cant children chose chosen couldnt didnt doesnt doing done dont
+    drawn drawings drew driven drove eaten email ever fallen felt flew flown forgot given goes going
+    gotten grown hadnt hasnt havent hers him himself internet isnt itself kinds knew known laid lay
+    led lie made men met mine myself online ours ourselves phone possible ran ridden risen rose
+    sang sat saw says seen sent shant shown slept sold spent spoke spoken stood sung swam taken
+    taught theirs them themselves they thousand threw thrown til told took types upon video wasnt
+    website went were werent what whose women won wont wore worn wouldnt written wrote your yours
+    yourself million billion another because during into these thirteen fourteen sixteen seventeen
+    eighteen nineteen sixty seventy eighty ninety tuesday wednesday thursday saturday february april
+    november december september anything bought everyone everything important life lives nobody
+    quantity really someone something sometimes
+    """.split()
+)
+
+
+def _inflected(word: str) -> set[str]:
+    """-s, -ed and -ing of a noun or verb, by the plain rules of spelling."""
+    vowels, last = "aeiou", word[-1]
+    if last == "y" and word[-2] not in vowels:
+        return {f"{word[:-1]}ies", f"{word[:-1]}ied", f"{word}ing"}
+    if last == "e":
+        return {f"{word}s", f"{word}d", f"{word[:-1]}ing"}
+    found = {f"{word}es" if word.endswith(("s", "x", "z", "ch", "sh")) else f"{word}s"}
+    double = last not in f"{vowels}wxy" and word[-2] in vowels and word[-3] not in vowels
+    stems = (word, word + last) if double else (word,)
+    return found | {stem + ending for stem in stems for ending in ("ed", "ing")}
+
+
+WORDS = DRAWN | _COMMON | _MORE | {
+    form for word in DRAWN | _COMMON if len(word) > 2 for form in _inflected(word)
+}  # fmt: skip
 """In lower case, without punctuation."""

@@ -33,7 +33,7 @@ from qa.drawings.canvas import (
     Pen,
 )
 from qa.types import TextRegion
-from suites.legibility.lexicon import WORDS
+from suites.legibility.lexicon import DRAWN
 from suites.legibility.words import ALIKE
 
 STREAM = "suites.legibility/1"  # change it whenever a page of some number changes
@@ -49,7 +49,7 @@ _LOOK_ALIKE = frozenset("".join(ALIKE))
 _DIGITS = "".join(c for c in "23456789" if c not in _LOOK_ALIKE)
 _UPPER = "".join(c for c in "ABDEFGHKLMNPQRTUY" if c not in _LOOK_ALIKE) + _DIGITS
 _LOWER = "".join(c for c in "abdefghkmnpqrtuy" if c not in _LOOK_ALIKE) + _DIGITS
-_VOCABULARY = tuple(sorted(w for w in WORDS if 4 <= len(w) <= 8 and "rn" not in w))
+_VOCABULARY = tuple(sorted(w for w in DRAWN if 4 <= len(w) <= 8 and "rn" not in w))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Of every picture, with W words that count:
     exact_words       read exactly, case included / W
     cer               (S + D + I) over all of them / their characters
     invented_words    with a second witness: both read the same other text / W
+    counted_words     W: how many errors a share can show
 
 A word that the reader misses on the clean reference says nothing about a decoder and does not
 count. What the reader adds on its own (a blurred 8 read as 6) remains: compare with a run of a
@@ -50,7 +51,12 @@ class Legibility:
         "exact_words": "higher",
         "cer": "lower",
         "invented_words": "lower",
+        "counted_words": "higher",
     }
+    shares: ClassVar[Mapping[str, str]] = {
+        name: "counted_words" for name in better if name != "counted_words"
+    }
+    """Metric → the one that counts what it is a share of."""
 
     def __init__(
         self,
@@ -115,7 +121,9 @@ class Legibility:
             [{"words": words} for words in notes],
         )
 
-    def summary(self, notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def summary(
+        self, notes: Sequence[Mapping[str, Any]], planned: Sequence[tuple[str, int]]
+    ) -> dict[str, Any]:
         """Numbers over all words: `suites.legibility.summary`."""
         return tables.summary(notes, self._scale)
 
@@ -161,6 +169,7 @@ class Legibility:
             "cer": sum(edits(*pair).distance for pair in pairs) / sum(len(e) for e, _ in pairs),
             "invented_words": sum(word.get("invented", False) for word in counted) / len(counted),
         }
+        found["counted_words"] = float(len(counted))
         return {name: found[name] for name in self.facts}
 
     def _facts(self, name: str) -> MetricFacts:
@@ -172,11 +181,12 @@ class Legibility:
         return MetricFacts(
             name=name,
             better=self.better[name],
-            unit="",
+            unit="" if name in self.shares else "words",
             source="own definition: suites.legibility.panel; distances by rapidfuzz",
             licence=", ".join(licences),
             protocol={
                 "version": 1,
+                **({"values": "share", "of": self.shares[name]} if name in self.shares else {}),
                 **told,
                 "boxes": "known, no detector",
                 "padding": f"{PADDING} of the box's height, at least {LEAST} pixels",

@@ -22,7 +22,7 @@ class Legibility:
     name = "legibility"
 
     def __init__(
-        self, pages: int = 4, caps: Sequence[int] = CAPS, size: int = 256, words: int = 24
+        self, pages: int = 16, caps: Sequence[int] = CAPS, size: int = 256, words: int = 24
     ) -> None:
         if pages < 1 or words < 1 or not caps or min(caps) < CAPS[0] or size < 10 * max(caps):
             raise UsageError(

@@ -10,7 +10,8 @@ seeds. Shares are of these words, but S, D and I of their characters:
 
 `left_out` counts the words that do not count, so that nobody mistakes a hard page for a good one.
 Groups: `by_output_cap` and `by_input_cap` (cap heights in pixels of the picture, and of what the
-encoder saw), `by_kind` (word, random, number; mixed where a text holds letters and digits).
+encoder saw), `by_kind` (word, random, number; mixed where a text holds letters and digits, sign
+where it holds neither).
 """
 
 from __future__ import annotations

@@ -73,20 +73,23 @@ class TokBench:
         regions = tuple(
             TextRegion(str(word["rec"]), box(word["bbox"])) for word in row["annotations"]
         )
-        words = [
-            {"kind": kind(str(word["rec"])), "ratio": word.get("ratio")}
-            for word in row["annotations"]
-        ]
+        words = [{"kind": kind(region.text)} for region in regions]
         problem = None if file.is_file() else f"{name}: the file does not exist"
         digest = None if problem else sha256(file)
         return Sample(name, file, digest, None, regions, problem=problem, asks={"words": words})
 
 
 def box(given: Sequence[Any]) -> tuple[int, int, int, int]:
-    """Two or four corners → (x0, y0, x1, y1), cut to whole pixels, end exclusive."""
+    """Two or four corners → (x0, y0, x1, y1), cut to whole pixels, end exclusive.
+
+    ValueError for one without a pixel.
+    """
     corners = given if isinstance(given[0], Sequence) else [given[:2], given[2:4]]
     xs, ys = ([int(corner[axis]) for corner in corners] for axis in (0, 1))
-    return min(xs), min(ys), max(xs), max(ys)
+    found = min(xs), min(ys), max(xs), max(ys)
+    if found[0] == found[2] or found[1] == found[3]:
+        raise ValueError(f"the box {list(given)} is empty")
+    return found
 
 
 def scores(log: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -121,18 +124,27 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def _scores_in(file: Path) -> dict[str, dict[str, Any]]:
+    """`scores` of a file; UsageError where it is not there or no log."""
+    fix = "name a log that TokBench wrote"
+    try:
+        return scores(read_json(file))
+    except QaError as error:
+        raise UsageError(error.what, error.why, fix) from error
+    except (AttributeError, KeyError, TypeError) as error:
+        why = f"{type(error).__name__}: {error}."
+        raise UsageError(f"{file} is not a log of TokBench.", why, fix) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; 2 for a file that is no log."""
+    """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m suites.legibility.tokbench")
     parser.add_argument("logs", nargs="+", type=Path)
     options = parser.parse_args(arguments)
     try:
-        found = {file.stem: scores(read_json(file)) for file in options.logs}
-    except (AttributeError, KeyError, TypeError) as error:
-        print(f"not a log of TokBench: {error!r}", file=sys.stderr)
-        return 2
+        found = {file.stem: _scores_in(file) for file in options.logs}
     except QaError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     print(json.dumps(found, indent=1))
     return 0

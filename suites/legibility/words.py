@@ -24,6 +24,7 @@ real; and plausible if it is a word of the lexicon or, where a number was expect
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -52,8 +53,8 @@ class Edits:
 
 
 def bare(text: str) -> str:
-    """The text without its spaces."""
-    return "".join(text.split())
+    """The text without its spaces, composed (NFC): one é, whether it was written as one or two."""
+    return "".join(unicodedata.normalize("NFC", text).split())
 
 
 def edits(expected: str, read: str) -> Edits:
@@ -107,13 +108,13 @@ def plausible(expected: str, read: str) -> bool:
     return re.sub(r"[^\w]", "", read).casefold() in WORDS
 
 
-def kind(text: str) -> Literal["word", "number", "mixed"]:
-    """What a text looks like: letters, digits, or both."""
+def kind(text: str) -> Literal["word", "number", "mixed", "sign"]:
+    """What a text looks like: letters, digits, both, or neither."""
     digits = any(c.isdigit() for c in text)
     letters = any(c.isalpha() for c in text)
-    if digits and not letters:
-        return "number"
-    return "word" if letters and not digits else "mixed"
+    if digits:
+        return "mixed" if letters else "number"
+    return "word" if letters else "sign"
 
 
 def _folded(text: str) -> str:

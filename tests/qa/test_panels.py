@@ -185,7 +185,8 @@ def test_a_broken_panel_costs_its_own_values_only(workdir, asking):
     assert set(lost["sample"]) == {"p01/0"}
     assert set(lost["why"]) == {"RuntimeError: the panel broke"}
     assert run.scores[run.scores["metric"] == "psnr"]["value"].notna().all()
-    assert run.folder.panels()["shades"]["missing"] == 2
+    told = run.folder.panels()["shades"]
+    assert (told["missing"], told["darkest"]) == (2, None), "the panel knows what was planned"
     assert not panels.notes_file(run.folder, "shades", "p01/0").exists()
     rows = {row["metric"]: row for row in run.verdict["metrics"]}
     assert (rows["light"]["count"], rows["light"]["missing"]) == (5, 1), "the whole group"
@@ -199,7 +200,8 @@ def test_a_failed_decode_leaves_no_note_and_is_missing(workdir, asking):
     assert run.verdict["state"] == "INVALID"
     rows = {row["metric"]: row for row in run.verdict["metrics"]}
     assert rows["shade"]["missing"] == 1, "it does not say that the metric does not apply"
-    assert run.folder.panels()["shades"]["missing"] == 2
+    told = run.folder.panels()["shades"]
+    assert (told["missing"], told["darkest"]) == (2, None)
 
 
 def test_a_suite_that_asks_for_nothing_is_refused_at_once(workdir, toy):
@@ -267,7 +269,7 @@ def test_a_value_that_is_no_number_is_said():
 
 
 def test_a_summary_that_fails_is_said_and_loses_nothing(workdir, asking, monkeypatch):
-    monkeypatch.setattr("toys.Shades.summary", lambda self, notes: 1 / 0)
+    monkeypatch.setattr("toys.Shades.summary", lambda self, notes, planned: 1 / 0)
     run = evaluate(*asking())
     why = "ZeroDivisionError: division by zero"
     assert run.folder.panels() == {"shades": {"why": why, "missing": 0}}

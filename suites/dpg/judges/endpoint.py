@@ -16,8 +16,9 @@ that falls back to another model would otherwise change the numbers silently.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,12 @@ READINGS: Mapping[str, Mapping[str, Any]] = {
     "logprobs": {"max_tokens": 1, "logprobs": True, "top_logprobs": 20},
     "text": {"max_tokens": 16},
 }
+KEPT = 500
+"""Characters of an answer that are kept."""
+
+
+class Garbled(ValueError):
+    """An answer that is not as the protocol says; the message says in what."""
 
 
 class Endpoint:
@@ -85,12 +92,19 @@ class Endpoint:
         self._cache = Cache(place, settings)
 
     def check(self, items: Collection[str]) -> None:
-        """Asks the server one question, so that a wrong model is met before the first decode."""
+        """Asks the server one question, so that a wrong one is met before the first decode."""
         import torch
 
         if self._server is not None:
             grey = torch.full((3, 64, 64), 128, dtype=torch.uint8)
-            self._asked(data_url(grey), "Is this a picture?")
+            try:
+                self._asked(data_url(grey), "Is this a picture?")
+            except Garbled as error:
+                raise UsageError(
+                    f"The judge's server does not speak OpenAI's protocol: {error}.",
+                    "Its answer to a first question cannot be read.",
+                    "metric.dpg.judge.url=http://HOST:8000/v1",
+                ) from error
         elif self._cache.empty:
             raise UsageError(
                 f"Nobody answers for {self.label}.",
@@ -113,18 +127,23 @@ class Endpoint:
     def _one(self, name: str, seen: str, question: str) -> Answer:
         """The server's answer, kept if it is one."""
         answer = Answer("", None, "it is not among the kept answers, and there is no server")
-        try:
-            for _ in range(self._again + 1 if self._server else 0):
+        for _ in range(self._again + 1 if self._server else 0):
+            try:
                 answer = self._asked(seen, question)
-                if answer.yes is not None:
-                    self._cache.add(name, question, answer)
-                    break
-        except QaError as error:
-            return Answer("", None, said(error))
+            except Garbled as error:
+                answer = Answer("", None, str(error))
+            except QaError as error:
+                return Answer("", None, said(error))
+            if answer.yes is not None:
+                self._cache.add(name, question, answer)
+                break
         return answer
 
     def _asked(self, seen: str, question: str) -> Answer:
-        """What the server says now; QaError where it does not answer, or not as it should."""
+        """What the server says now; QaError where it does not answer, Garbled if not as it should.
+
+        Whatever of it leaves this function went through `clean`.
+        """
         assert self._server is not None
         content = [
             {"type": "image_url", "image_url": {"url": seen}},
@@ -138,20 +157,35 @@ class Endpoint:
             "chat/completions", {key: value for key, value in body.items() if value is not None}
         )
         try:
-            return self._read(reply["model"], reply["choices"][0])
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            why = f"the server's answer is not understood ({type(error).__name__}: {error})"
-            return Answer("", None, why)
+            served, choice = reply["model"], reply["choices"][0]
+            if served != self._served:
+                raise self._stranger(served)
+            text = choice["message"].get("content")
+            text = "" if text is None else text
+            answer = self._read(text, choice)
+            if answer.yes is None:  # the reason quotes the text, and may cut it within the key
+                answer = self._read(self._server.clean(text), choice)
+            return replace(answer, said=self._server.clean(answer.said)[:KEPT])
+        except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            why = self._server.clean(f"{type(error).__name__}: {error}")[:KEPT]
+            raise Garbled(f"the server's answer is not understood ({why})") from error
 
-    def _read(self, served: str, choice: Mapping[str, Any]) -> Answer:
-        if served != self._served:
-            raise UsageError(
-                f"Another model answers: {served}.",
-                f"Asked for was {self._model}, to be served as {self._served}.",
-                f"metric.dpg.judge.model={served}; or, if it is the same under another name, "
-                f"metric.dpg.judge.served={served}",
-            )
-        text = str(choice["message"].get("content") or "")
+    def _stranger(self, served: object) -> QaError:
+        """What to raise where another model answers."""
+        assert self._server is not None
+        if not isinstance(served, str):
+            raise TypeError(f"model is {type(served).__name__}, no text")
+        name = self._server.clean(served)[:200]
+        return UsageError(
+            f"Another model answers: {name}.",
+            f"Asked for was {self._model}, to be served as {self._served}.",
+            f"metric.dpg.judge.model={name}; or, if it is the same under another name, "
+            f"metric.dpg.judge.served={name}",
+        )
+
+    def _read(self, text: object, choice: Mapping[str, Any]) -> Answer:
+        if not isinstance(text, str):
+            raise TypeError(f"content is {type(text).__name__}, no text")
         if self._reading == "text":
             return spoken(text)
         tokens = (choice.get("logprobs") or {}).get("content")
@@ -161,8 +195,16 @@ class Endpoint:
                 "They say how sure the first word of an answer is.",
                 "metric.dpg.judge.reading=text",
             )
-        first = tokens[0]["top_logprobs"]
-        return weighed(text, ((row["token"], math.exp(row["logprob"])) for row in first))
+        return weighed(text, _first(tokens[0]["top_logprobs"]))
+
+
+def _first(rows: Any) -> Iterator[tuple[str, float]]:
+    """Tokens and probabilities of the first word; ValueError for what is no probability."""
+    for row in rows:
+        share = math.exp(min(row["logprob"], 1.0))  # more would overflow, and is none either
+        if not share <= 1 + 1e-6:  # NaN too; rounding may leave a little more than 1
+            raise ValueError(f"{row['logprob']} is no log-probability")
+        yield row["token"], share
 
 
 def _named(model: str | None) -> str:

@@ -1,27 +1,35 @@
 """Requests to a judge's server: bounded, timed, repeated where that may help.
 
-A refused or broken connection, a timeout, an answer that is no JSON, and the states 408, 425, 429
-and 5xx are tried again after 1, 2, 4 … times `pause` seconds (or as long as the server asks for),
-at most `LONGEST`. Any other 4xx is an error at once. A server that had all its attempts is down:
-until it answers once more, each request has one attempt, so that a long run ends soon.
+A refused or broken connection, a timeout, an answer that is no JSON or longer than `LARGEST`, and
+the states 408, 425, 429 and 5xx are tried again after 1, 2, 4 … times `pause` seconds (or as long
+as the server asks for), at most `LONGEST`. Any other 4xx is an error at once, and so is a 3xx: the
+key goes to nobody else. A server that had all its attempts is down: until it answers once more,
+each request has one attempt, so that a long run ends soon.
+
+Servers repeat what they were sent, the key too. Nothing of theirs may be kept or shown before it
+went through `Transport.clean`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from qa.errors import QaError, UsageError
+from suites.dpg.judges.secrets import hidden
 
 if TYPE_CHECKING:
-    from requests import Response
+    from requests import PreparedRequest, Response
 
 AGAIN = (408, 425, 429)
 LONGEST = 60.0
 """Seconds between two attempts."""
+LARGEST = 2**20
+"""Bytes of an answer; one to one question has about a thousand."""
 
 
 class Transport:
@@ -31,22 +39,20 @@ class Transport:
         self, url: str, key: str, concurrency: int, timeout: float, retries: int, pause: float
     ) -> None:
         """`key` names the environment variable that holds the server's key, if it wants one."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                f"{url!r} is no address of a server.", "", "give it as http://HOST:8000/v1"
-            )
         if concurrency < 1 or timeout <= 0 or retries < 0 or pause < 0:
             raise UsageError(
                 f"concurrency={concurrency}, timeout={timeout}, retries={retries}, pause={pause} "
                 "cannot work.",
                 "At least one request at a time, a timeout above 0, and nothing negative.",
             )
-        self._url, self._key = url.rstrip("/"), key
-        self._name = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self._url, self._key = _address(url), key
         self._timeout, self._retries, self._pause = timeout, retries, pause
         self._turn = BoundedSemaphore(concurrency)
         self._down = False
+
+    def clean(self, text: str) -> str:
+        """What the server sent, without the key in it, and such that it can be written."""
+        return hidden(text, self._secret()).encode("utf-8", "replace").decode()
 
     def post(self, path: str, body: Any) -> Any:
         """The server's answer to JSON at `url`/`path`; QaError if it gives none, or refuses."""
@@ -61,7 +67,7 @@ class Transport:
             wait = min(LONGEST, max(asked_for, self._pause * 2**attempt))
         self._down = True
         raise QaError(
-            f"The judge at {self._name} does not answer.",
+            f"The judge at {self._url} does not answer.",
             f"After {attempts} attempts: {why}.",
             "look after the server, then run the same command again: answers are kept",
         )
@@ -70,38 +76,107 @@ class Transport:
         """Why to try again (or ""), after how many seconds at least, and what was answered."""
         import requests
 
-        key = os.environ.get(self._key, "") if self._key else ""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        secret = self._secret()
         try:
-            with self._turn:
-                response = requests.post(
-                    f"{self._url}/{path}", json=body, headers=headers, timeout=self._timeout
-                )
+            with (
+                self._turn,
+                requests.post(
+                    f"{self._url}/{path}", json=body, timeout=self._timeout, stream=True,
+                    auth=lambda request: _signed(request, secret), allow_redirects=False,
+                ) as response,
+            ):  # fmt: skip
+                data = _bounded(response)
         except requests.Timeout:
             return f"no answer within {self._timeout:g} s", 0.0, None
         except requests.RequestException as error:
             # Without its text, which holds addresses in memory and is another one each time.
             return type(error).__name__, 0.0, None
-        if response.status_code in AGAIN or response.status_code >= 500:
-            return f"status {response.status_code} {_short(response)}", _pause(response), None
-        if response.status_code >= 400:
-            raise QaError(
-                f"The judge at {self._name} refuses with status {response.status_code}.",
-                _short(response),
-                f"check the model's name, what reading= asks for, and the key in "
-                f"{self._key or 'a variable named by key='}",
-            )
+        status = response.status_code
+        if status in AGAIN or status >= 500:
+            return f"status {status} {self._short(data)}", _pause(response), None
+        if status >= 300:
+            self._refused(response, data)
+        if len(data) > LARGEST:
+            return f"its answer is longer than {LARGEST} bytes", 0.0, None
         try:
-            return "", 0.0, response.json()
-        except requests.JSONDecodeError:
-            return f"its answer is no JSON: {_short(response)}", 0.0, None
+            return "", 0.0, json.loads(data)
+        except (ValueError, RecursionError):
+            return f"its answer is no JSON: {self._short(data)}", 0.0, None
+
+    def _refused(self, response: Response, data: bytes) -> None:
+        """QaError for a state that stays."""
+        if response.status_code < 400:
+            place = self._short(response.headers.get("Location", "").encode())
+            raise QaError(
+                f"The judge at {self._url} sends elsewhere, to {place or 'no address'}.",
+                f"Its status is {response.status_code}; the key is not taken along.",
+                "metric.dpg.judge.url=URL of the server itself",
+            )
+        raise QaError(
+            f"The judge at {self._url} refuses with status {response.status_code}.",
+            self._short(data),
+            f"check the model's name, what reading= asks for, and the key in "
+            f"{self._key or 'a variable named by key='}",
+        )
+
+    def _secret(self) -> str:
+        key = os.environ.get(self._key, "").strip() if self._key else ""
+        if not all("!" <= letter <= "~" for letter in key):
+            raise UsageError(
+                f"The environment variable {self._key} holds no key.",
+                "A key is one word of visible ASCII characters.",
+                f"export {self._key}=KEY",
+            )
+        return key
+
+    def _short(self, data: bytes) -> str:
+        return " ".join(self.clean(data.decode("utf-8", "replace")).split())[:200]
 
 
-def _short(response: Response) -> str:
-    return " ".join(response.text.split())[:200]
+def _address(url: str) -> str:
+    """The address as it may be shown and kept; UsageError for one that is none."""
+    if "@" in url:
+        raise UsageError(
+            "The judge's url holds a name or a password.",
+            "A url is kept with the run.",
+            "put the secret into an environment variable: export JUDGE_KEY=… and "
+            "metric.dpg.judge.key=JUDGE_KEY",
+        )
+    if not _usable(url):
+        raise UsageError(
+            f"{url!r} is no address of a server.", "", "give it as http://HOST:8000/v1"
+        )
+    return url.rstrip("/")
+
+
+def _usable(url: str) -> bool:
+    try:
+        parts: SplitResult = urlsplit(url)
+        number = parts.port
+    except ValueError:
+        return False
+    plain = parts.scheme in ("http", "https") and bool(parts.hostname) and number != 0
+    return plain and not parts.query and not parts.fragment
+
+
+def _signed(request: PreparedRequest, secret: str) -> PreparedRequest:
+    """As `auth`, also without a key: requests would otherwise take one from a .netrc file."""
+    if secret:
+        request.headers["Authorization"] = f"Bearer {secret}"
+    return request
+
+
+def _bounded(response: Response) -> bytes:
+    """The body, or a little more than `LARGEST` of it."""
+    data = b""
+    for part in response.iter_content(2**16):
+        data += part
+        if len(data) > LARGEST:
+            break
+    return data
 
 
 def _pause(response: Response) -> float:
     """Seconds that the server asks to wait; a date, which it may be as well, is not read."""
     text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 0.0
+    return float(text) if text.isdecimal() else 0.0

@@ -143,3 +143,6 @@ def test_one_picture_gives_no_interval():
     assert found["psnr[a]"]["state"] == "INCONCLUSIVE"
     assert found[f"psnr[{MEAN}]"]["low"] is None
     assert found[f"psnr[{MEAN}]"]["state"] == "INCONCLUSIVE"
+    assert found[f"psnr[{MEAN}]"]["why"] == (
+        "no interval: too few pictures of a, a slice needs two"
+    )

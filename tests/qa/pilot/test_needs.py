@@ -208,3 +208,18 @@ def test_one_picture_is_no_gate():
     with pytest.raises(UsageError, match="1 picture gives no interval"):
         need(size=Size(pictures=1))
     assert need(size=Size(pictures=2)).smallest == pytest.approx(least(8, 2))
+
+
+def test_a_pilot_without_a_lost_word_still_needs_words():
+    """Negative control: of another metric two pictures without any difference are enough."""
+    share = {"protocol": {"values": "share", "of": "words"}, "better": "lower"}
+    found = {}
+    for name, facts in (("share", share), ("other", {"better": "lower"})):
+        known = {"facts": {"lost": facts}}
+        tables = [arm(np.zeros((24, 1)), "lost"), arm(np.full((24, 1), 20.0), "words")]
+        both = Results("arm", pd.concat([table.scores for table in tables]), known, {})
+        base = Results("base", both.scores, known, {})
+        (found[name],) = plan(both, base, of({"lost": Margin(0.0025)})).needs
+    assert (found["other"].smallest, found["other"].needed[1][0]) == (0, 2)
+    assert found["share"].underpowered
+    assert 2050 < found["share"].needed[1][0] * 20 < 2200

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import threading
 from collections import Counter
 
 import pytest
-from judge_server import MODEL, Act, always, answers_of, first_times, right, serving, values
+from judge_server import (
+    MODEL,
+    Act,
+    always,
+    answers_of,
+    first_times,
+    first_word,
+    right,
+    serving,
+    values,
+)
 
 from qa.errors import QaError, UsageError
+from suites.dpg.judges.transport import LARGEST
 
 
 @pytest.mark.parametrize(
@@ -85,19 +97,77 @@ def test_an_answer_that_is_none_is_asked_for_again(judge, content, why):
         assert values(answers_of(made, 40)) == [1.0]  # it was not kept
 
 
-@pytest.mark.parametrize(
-    "body",
-    [{}, {"model": MODEL}, {"model": MODEL, "choices": []}, [], "text",
-     {"model": MODEL, "choices": [{"message": None}]},
-     {"model": MODEL, "choices": [
-         {"message": {}, "logprobs": {"content": [{"top_logprobs": [{"token": "Yes"}]}]}}]}],
-)  # fmt: skip
+GARBLED = [
+    {}, {"model": MODEL}, {"model": MODEL, "choices": []}, [], None, "text", 5,
+    {"model": MODEL, "choices": [{"message": None}]},
+    {"model": 5, "choices": [{}]},
+    {"model": MODEL, "choices": [
+        {"message": {}, "logprobs": {"content": [{"top_logprobs": [{"token": "Yes"}]}]}}]},
+    first_word(("Yes", -0.1), content=[]), first_word(("Yes", -0.1), content=5),
+    first_word(("Yes", float("nan"))), first_word(("Yes", 0.5)), first_word(("Yes", 800)),
+    first_word(("Yes", -(10**400))), first_word(("Yes", "-0.1")), first_word((5, -0.1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", GARBLED)
 def test_json_that_is_no_answer(judge, body):
     with serving(always(Act(body=json.dumps(body)))) as server:
         (found,) = answers_of(judge(server.url, again=1), 40)
+        assert len(server.bodies) == 2
+        with pytest.raises(UsageError, match="does not speak OpenAI's protocol"):
+            judge(server.url).check(["item"])
     assert found.yes is None
     assert "not understood" in found.why
-    assert len(server.bodies) == 2
+
+
+def test_what_json_allows_and_is_an_answer(judge):
+    certain = first_word(("Yes", 0), ("No", -math.inf), ("no", -9999.0), content=None)
+    with serving(always(Act(body=json.dumps(certain)))) as server:
+        judge(server.url).check(["item"])
+        assert values(answers_of(judge(server.url), 40)) == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [("[" * 100_000, "no JSON"), (" " * LARGEST + "{}", f"longer than {LARGEST} bytes")],
+    ids=["deep", "long"],
+)
+def test_an_answer_that_nobody_could_read_loses_only_itself(judge, body, why):
+    def plan(number, text, sent):
+        return Act(body=body) if "than 45?" in text else None
+
+    with serving(plan) as server:
+        found = answers_of(judge(server.url, retries=1), 40, 45, 60)
+        first_too = judge(server.url, template="{question} brighter than 45?", retries=0)
+        with pytest.raises(QaError, match="does not answer"):
+            first_too.check(["item"])
+    assert values(found) == [*right(40), None, *right(60)]
+    assert why in found[1].why
+    assert len(found[1].why) < 500
+
+
+def test_what_is_kept_of_an_answer_is_short(judge, tmp_path):
+    body = {"model": MODEL, "choices": [{"message": {"content": "Yes, \ud800" + "so " * 10_000}}]}
+    with serving(always(Act(body=json.dumps(body)))) as server:
+        (found,) = answers_of(judge(server.url, reading="text"), 40)
+    assert found.yes == 1
+    assert found.said.startswith("Yes, ?so")
+    assert len(found.said) == 500
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nobody_is_followed(judge, monkeypatch, status):
+    monkeypatch.setenv("OPENAI_API_KEY", "open-sesame")
+    with serving() as other:
+        moved = Act(status=status, headers={"Location": f"{other.url}/chat/completions"})
+        with serving(always(moved)) as server:
+            made = judge(server.url)
+            (found,) = answers_of(made, 40)
+            with pytest.raises(QaError, match="sends elsewhere"):
+                made.check(["item"])
+    assert found.yes is None
+    assert f"{other.url}/chat/completions" in found.why
+    assert other.bodies == []
 
 
 def test_a_shy_model_is_not_read(judge):

@@ -228,6 +228,15 @@ def test_recorded_answers_are_replayed(tmp_path):
         Replay()
 
 
+def test_a_take_without_recorded_answers_gets_nobody_elses(tmp_path):
+    """Panels 0 and 2 were recorded: take 1 has no answers, take 2 its own."""
+    rows = [row | {"panel": 2 * row["panel"]} for row in toy_answers(panels=[[0, 1], [1, 1]])]
+    judge = Replay(str(answers_file(tmp_path, rows)))
+    found = [judge.ask(grey(0), Asked("toy", take, 0, QUESTIONS)) for take in range(3)]
+    assert [[each.yes for each in take] for take in found] == [[0, 1], [None, None], [1, 1]]
+    assert found[1][0].why == "it was not recorded"
+
+
 def test_pictures_are_reduced_within_their_limit():
     picture = drawing(60, 90)
     assert shrunk(picture, 60 * 90) is picture

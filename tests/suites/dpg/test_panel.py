@@ -1,13 +1,11 @@
-"""The panel, and runs with it from prompts and pictures to a score."""
+"""The panel: values, notes and their summary."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-import torch
 from dpg_toys import (
-    KINDS,
     PANELS,
     answers_file,
     grey,
@@ -16,11 +14,8 @@ from dpg_toys import (
     toy_answers,
     toy_item,
 )
-from judge_server import Act, serving
 
-from qa import images
 from qa.errors import UsageError
-from qa.run import evaluate
 from qa.types import NOT_APPLICABLE, Sample
 from suites.dpg.judges.replay import Replay
 from suites.dpg.panel import DPGPanel
@@ -55,6 +50,10 @@ def look(panel, samples):
     return values, notes
 
 
+def planned(*notes):
+    return [(note["sample"], note["seed"]) for note in notes]
+
+
 @pytest.mark.parametrize(
     ("rule", "panels"),
     [("ella_cascade", [0.2, 0.4, 1.0, 0.2]), ("dsg_raw", [0.4, 0.4, 1.0, 0.2])],
@@ -64,7 +63,7 @@ def test_the_toy(made, rule, panels):
     panel.check(takes())
     values, notes = look(panel, takes())
     assert values == pytest.approx(panels)
-    summary = panel.summary(notes)
+    summary = panel.summary(notes, planned(*notes))
     assert summary["score"] == pytest.approx(sum(panels) / 4)
     assert summary["L2"]["entity - whole"] == sum(each[0] for each in PANELS) / 4
     assert (summary["items"], summary["panels"], summary["unanswered"]) == (1, 4, 0)
@@ -80,8 +79,31 @@ def test_a_missing_answer_is_a_missing_value(made):
     values, notes = look(panel, takes())
     assert values[:3] == pytest.approx([0.2, 0.4, 1.0])
     assert values[3] == "no answer to 1 of 5 questions (5): it was not recorded"
-    assert panel.summary(notes)["unanswered"] == 1
-    assert panel.summary(notes)["score"] is None
+    assert panel.summary(notes, planned(*notes))["unanswered"] == 1
+    assert panel.summary(notes, planned(*notes))["score"] is None
+
+
+@pytest.mark.parametrize("compat", ["fixed", "official_bugs"])
+def test_missing_pictures_take_the_score_away(made, compat):
+    """What is left is better than the whole: such a run has no score, and no complete summary."""
+    panels = [[0] * 5, *[[1] * 5] * 3]
+    rows = toy_item("x") + toy_item("a1") + toy_item("b1")
+    rows = [row | {"dependency": "0"} for row in rows[:-1]] + [rows[-1] | {"dependency": "1, 2"}]
+    answers = toy_answers("x") + toy_answers("a1", panels) + toy_answers("b1", panels)
+    panel = made(answers, rows, compat=compat)
+    _, notes = look(panel, takes("a1") + takes("b1"))
+    whole = panel.summary(notes, planned(*notes))
+    assert (whole["score"], whole["complete"]) == (pytest.approx(0.75), True)
+    assert "why" not in whole
+    for lost, why in ((notes[:1], "1 of 4"), (notes[:3], "3 of 4"), (notes[:4], "4 of 4")):
+        left = [note for note in notes if note not in lost]
+        found = panel.summary(left, planned(*notes))
+        assert (found["score"], found["complete"], found["items"]) == (None, False, 1)
+        assert found["why"] == "pictures of 1 prompts are missing"
+        assert found["dropped"] == {"a1": f"{why} pictures are missing"}
+        assert found["subsets"] == {"a": None, "b": pytest.approx(0.75)}
+    nothing = panel.summary([], planned(*notes))
+    assert (nothing["score"], nothing["complete"], nothing["items"]) == (None, False, 0)
 
 
 def test_what_the_official_script_drops_is_no_part_of_its_population(made):
@@ -90,7 +112,7 @@ def test_what_the_official_script_drops_is_no_part_of_its_population(made):
     values, notes = look(panel, takes("a") + takes("b"))
     assert all(value.startswith(NOT_APPLICABLE) for value in values[:4])
     assert values[4:] == pytest.approx([0.2, 0.4, 1.0, 0.2])
-    assert panel.summary(notes)["score"] == pytest.approx(0.45)
+    assert panel.summary(notes, planned(*notes))["score"] == pytest.approx(0.45)
     fixed, _ = look(made(answers, rows), takes("a"))
     assert fixed == pytest.approx([0.2, 0.4, 1.0, 0.2])
 
@@ -102,7 +124,7 @@ def test_an_item_of_which_the_official_script_knows_nothing(made):
     panel.check(takes("a") + takes())
     values, notes = look(panel, takes("a", 1) + takes())
     assert values[0].startswith(NOT_APPLICABLE)
-    assert panel.summary(notes)["items"] == 1
+    assert panel.summary(notes, planned(*notes))["items"] == 1
 
 
 def test_samples_that_are_no_items(made):
@@ -134,119 +156,3 @@ def test_without_the_official_csv_nothing_is_decoded(monkeypatch, tmp_path):
         DPGPanel(Replay(str(answers_file(tmp_path, toy_answers()))))
     assert type(error.value) is UsageError  # an unavailable metric would let the run go on
     assert "metric.dpg.questions=CSV" in error.value.fix
-
-
-LEVELS = {"a": (20, 60, 120, 200), "b": (10, 90, 91, 140)}
-THRESHOLDS = (15, 50, 100, 150)
-CHAIN = {1: "0", 2: "1", 3: "2", 4: "0"}
-
-
-def truth(level):
-    """Question k is yes where the picture is brighter than its threshold; 3 needs 2 needs 1."""
-    given = [level > threshold for threshold in THRESHOLDS]
-    chain = [given[0], given[0] and given[1], all(given[:3]), given[3]]
-    return sum(chain) / 4
-
-
-@pytest.fixture
-def bench(workdir):
-    """Two prompts, a grid of four pictures each, and the questions on them."""
-    for folder in ("prompts", "grids"):
-        (workdir / folder).mkdir()
-    rows = []
-    for item, levels in LEVELS.items():
-        (workdir / "prompts" / f"{item}.txt").write_text(f"a prompt {item}")
-        tiles = [grey(level) for level in levels]
-        whole = torch.cat([torch.cat(tiles[:2], 2), torch.cat(tiles[2:], 2)], 1)
-        (workdir / "grids" / f"{item}.png").write_bytes(images.encode_png(whole))
-        rows += [
-            question(item, k, CHAIN[k], KINDS[k - 1],
-                     question_natural_language=f"Is it brighter than {THRESHOLDS[k - 1]}?")
-            for k in CHAIN
-        ]  # fmt: skip
-    csv = questions_file(workdir, rows)
-
-    def run(*more, url=None):
-        judge = [] if url is None else [
-            f"metric.dpg.judge.url={url}", "metric.dpg.judge.model=tiny-judge",
-            f"metric.dpg.questions={csv}", "metric.dpg.judge.pause=0",
-        ]  # fmt: skip
-        return evaluate(
-            "suite=dpg", f"suite.prompts={workdir / 'prompts'}", "decoder=grids",
-            f"decoder.path={workdir / 'grids'}", "tracking=none", "report=null", *judge, *more,
-        )  # fmt: skip
-
-    return run
-
-
-def scores(done):
-    table = done.folder.scores()
-    return dict(zip(table["sample"], table["value"], strict=True))
-
-
-def test_a_run_from_grids_with_a_served_judge(bench):
-    with serving() as server:
-        done = bench(url=server.url)
-    expected = {f"{item}/{k}": truth(v) for item, row in LEVELS.items() for k, v in enumerate(row)}
-    assert scores(done) == pytest.approx(expected)
-    summary = json.loads((done.folder.path / "panels.json").read_text())["dpg"]
-    assert summary["score"] == pytest.approx(sum(expected.values()) / 8)
-    assert summary["items"] == 2
-    assert summary["complete"]
-    assert summary["subsets"].keys() == {"a", "b"}
-    assert summary["judge"] == "tiny-judge"
-    assert done.verdict["state"] == "MEASURED"
-    # one look at each question of each picture, and one to try the server
-    assert len(server.bodies) == 2 * 4 * 4 + 1
-
-
-def test_a_judge_that_breaks_down_loses_nothing(bench):
-    """Half of the answers are had; the same command asks for the other half only."""
-    with serving(lambda number, text, body: None if number < 17 else Act(status=500)) as server:
-        first = bench("metric.dpg.judge.retries=0", url=server.url)
-    (metric,) = first.verdict["metrics"]
-    lost = [value for value in scores(first).values() if value != value]
-    assert 0 < len(lost) < 8
-    assert "status 500" in metric["why"]
-    with serving() as server:
-        done = bench("metric.dpg.judge.retries=0", url=server.url)
-    assert len(server.bodies) == 32 - 16 + 1
-    expected = {f"{item}/{k}": truth(v) for item, row in LEVELS.items() for k, v in enumerate(row)}
-    assert scores(done) == pytest.approx(expected)
-
-
-def test_a_wrong_model_stops_the_run_before_it_starts(bench, workdir):
-    with (
-        serving(model="another") as server,
-        pytest.raises(UsageError, match="Another model answers: another"),
-    ):
-        bench(url=server.url)
-    assert not (workdir / "runs").exists()
-
-
-def test_a_missing_picture_fails_the_run(bench, workdir):
-    (workdir / "grids" / "b.png").unlink()
-    with serving() as server:
-        done = bench(url=server.url)
-    assert done.verdict["state"] == "INVALID"
-    assert {row["sample"] for row in done.verdict["failures"]} == {f"b/{k}" for k in range(4)}
-    assert "found nothing" in done.verdict["failures"][0]["why"]
-
-
-def test_a_judge_that_does_not_answer_passes_no_gate(bench):
-    with serving() as server:
-        before = bench("out=before", url=server.url)
-        same = bench("out=same", f"baseline={before.folder.path}", url=server.url)
-    assert same.verdict["state"] in ("PASS", "INCONCLUSIVE")
-    with serving(lambda number, text, body: None if number == 0 else Act(status=500)) as server:
-        after = bench(
-            "out=after", f"baseline={before.folder.path}", "metric.dpg.judge.retries=0",
-            "metric.dpg.judge.cache=empty", url=server.url,
-        )  # fmt: skip
-    assert after.verdict["state"] == "INVALID"
-
-
-def test_without_a_judge_it_says_how_to_name_one(bench):
-    with pytest.raises(UsageError, match="DPG-Bench has no judge") as error:
-        bench()
-    assert "metric.dpg.judge.url=" in error.value.fix

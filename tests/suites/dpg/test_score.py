@@ -66,6 +66,52 @@ def test_errors_and_exit_codes(toy, tmp_path, capsys):
     assert main([*given, "--complete"]) == 5
 
 
+@pytest.mark.parametrize("ranks", ["0", "-3"])
+def test_processes_that_cannot_be(toy, ranks, capsys):
+    assert main(["--questions", str(toy[0]), "--answers", str(toy[1]), "--ranks", ranks]) == 2
+    assert f"--ranks {ranks} cannot work" in capsys.readouterr().err
+
+
+def test_files_that_are_no_whole_csv(toy, tmp_path, capsys):
+    """A quote that stays open would swallow the rows after it."""
+    for place, name in enumerate(("--questions", "--answers")):
+        whole = toy[place].read_text().splitlines()
+        for fault, line in (
+            ([*whole[:3], '"open,1', *whole[3:]], 4), ([*whole, "x" * 131_073], len(whole) + 1),
+            ([*whole[:2], '"a"b,1', *whole[2:]], 3),
+        ):  # fmt: skip
+            broken = tmp_path / "broken.csv"
+            broken.write_text("\n".join(fault))
+            given = {"--questions": str(toy[0]), "--answers": str(toy[1]), name: str(broken)}
+            assert main([each for pair in given.items() for each in pair]) == 2
+            assert f"begins in line {line} " in capsys.readouterr().err
+    assert main(["--questions", str(toy[0]), "--answers", str(toy[1])]) == 0
+
+
+def test_a_head_alone_asks_nothing(toy, tmp_path, capsys):
+    empty = questions_file(tmp_path, [])
+    assert main(["--questions", str(empty), "--answers", str(toy[1])]) == 2
+    assert "holds no questions" in capsys.readouterr().err
+
+
+def test_a_panel_that_is_left_out_is_missing(tmp_path, toy, capsys):
+    """Panels 0, 1 and 3: nobody takes the place of 2."""
+    rows = [row for row in toy_answers() if row["panel"] != 2]
+    answers = answers_file(tmp_path, rows)
+    (system,) = recorded.read(answers).systems.values()
+    assert [bool(panel) for panel in system.texts["toy"]] == [True, True, False, True]
+    found = score(toy[0], answers)
+    assert found["dropped"] == {"toy": "no answer to 5 of 5 questions (1, 2, 3, 4, 5)"}
+    assert main(["--questions", str(toy[0]), "--answers", str(answers), "--complete"]) == 5
+
+
+def test_answers_without_a_question_are_counted(tmp_path, toy):
+    more = [toy_answers()[0] | {"question_id": 9}, *toy_answers("other")[:2]]
+    assert score(*toy)["answers"]["without_question"] == 0
+    answers = answers_file(tmp_path, toy_answers() + more)
+    assert score(toy[0], answers)["answers"]["without_question"] == 3
+
+
 def test_each_official_bug_on_the_command_line(tmp_path):
     """first_row drops the first item, last_panel changes categories, overwrite_rows an item."""
     rows = [*toy_item("a"), *toy_item("b")[:2], question("c", 1), *toy_item("b")[2:]]
@@ -108,6 +154,8 @@ def test_files_that_hold_no_answers(tmp_path):
     rows = toy_answers()
     for fault, why in (
         ({"question_id": "one"}, "line 2 is no answer"),
+        ({"panel": -1}, "line 2 is no answer"),
+        ({"panel": 10**9}, "line 2 is no answer"),
         ({"panel": 0, "question_id": 2, "answer": "maybe"}, "line 3 contradicts"),
     ):
         with pytest.raises(UsageError, match=why):

@@ -72,7 +72,10 @@ def test_a_picture_that_is_missing_fails_the_run(go, made):
     run = go("decoder=draws", "decoder.breaks=00003/0002")
     assert (run.exit_code, run.verdict["state"]) == (5, "INVALID")
     assert [row["sample"] for row in run.verdict["failures"]] == ["00003/0002"]
-    assert run.folder.panels()["geneval"]["missing"] == 1
+    summary = run.folder.panels()["geneval"]
+    assert (summary["missing"], summary["images"]) == (1, 4 * len(made) - 1)
+    assert (summary["overall"], set(summary["tags"].values())) == (None, {None})
+    assert summary["why"] == "1 of 44 pictures were not judged, the first is 00003/0002, seed 0"
     with pytest.raises(QaError, match=r"1 pictures of .* are missing.*00003/0002"):
         layout.write(run.folder, Path("out"))
 
@@ -132,7 +135,9 @@ def test_a_folder_with_a_gap_fails_unless_it_is_allowed(go):
     with pytest.warns(RuntimeWarning, match="1 of 44 pictures are left out"):
         allowed = go("suite.folder=out", "suite.missing=allow", suite="geneval_folder")
     assert allowed.exit_code == 0
-    assert allowed.folder.panels()["geneval"]["images"] == 43
+    summary = allowed.folder.panels()["geneval"]
+    assert (summary["images"], summary["missing"], "why" in summary) == (43, 0, False)
+    assert summary["overall"] is not None
     whole = values(run)
     assert values(allowed) == {key: whole[key] for key in whole if key[0] != "00004/0001"}
 

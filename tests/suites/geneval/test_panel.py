@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from geneval_oracle import (
-    CLASSES,
     Oracle,
     Palette,
     is_faulty,
@@ -49,16 +48,20 @@ def look(judge, asked, faults):
     return values, notes
 
 
+def planned_of(notes):
+    return [(note["sample"], note["seed"]) for note in notes]
+
+
 def check_planted(made, asked):
     """1.0 without faults; with them just what they take away."""
     judge = panel(made)
     values, notes = look(judge, asked, faults=False)
     assert set(values) == {1.0}
-    assert judge.summary(notes)["overall"] == 1.0
+    assert judge.summary(notes, planned_of(notes))["overall"] == 1.0
     values, notes = look(judge, asked, faults=True)
     wrong = [is_faulty(int(sample.group), sample.take) for sample in asked]
     assert values == [float(not fault) for fault in wrong]
-    summary, expected = judge.summary(notes), planted(made)
+    summary, expected = judge.summary(notes, planned_of(notes)), planted(made)
     assert summary["tags"] == expected
     assert summary["overall"] == fmean(expected.values())
     assert summary["correct_images"] == wrong.count(False) / len(wrong)
@@ -71,6 +74,28 @@ def test_553_prompts_score_what_was_planted(tmp_path):
     made = rows()
     assert len(made) == 553
     check_planted(made, samples(made, tmp_path))
+
+
+def test_a_run_without_some_of_its_pictures_has_no_score(tmp_path):
+    """Wrong ones are lost: what is left would score too well."""
+    made = rows({"counting": 2, "position": 1})
+    asked = samples(made, tmp_path)
+    judge = panel(made)
+    _, notes = look(judge, asked, faults=True)
+    planned = planned_of(notes)
+    whole = judge.summary(notes, planned)
+    assert "why" not in whole
+    for lost in ([3], [0, 1]):
+        rest = [note for place, note in enumerate(notes) if place not in lost]
+        assert judge.summary(rest, planned_of(rest))["overall"] > whole["overall"]
+        found = judge.summary(rest, planned)
+        assert found["overall"] is found["correct_images"] is found["correct_prompts"] is None
+        assert set(found["tags"].values()) == {None}
+        assert found["images"] == sum(found["images_of_tags"].values()) == 12 - len(lost)
+        assert found["why"] == (
+            f"{len(lost)} of 12 pictures were not judged, the first is {asked[lost[0]].id}, seed 0"
+        )
+    assert judge.summary([], planned)["why"].startswith("12 of 12")
 
 
 @NEEDS_FILES
@@ -128,17 +153,19 @@ def test_it_checks_rows_and_networks_before_anything_else(tmp_path):
     assert (judge.detector.checked, judge.colours.oracle.checked) == (1, 1)
 
 
+DOG = {"class": "dog", "count": 1}
+
+
 @pytest.mark.parametrize(
     ("asks", "said"),
     [
         ({}, "asks for nothing"),
-        ({"tag": "x", "include": [{"class": "dog"}]}, "the count of dog"),
-        ({"tag": "x", "include": []}, "no prompt"),
-        ({"tag": "x", "include": [{"class": "unicorn", "count": 1}], "prompt": ""}, "no unicorn"),
-        ({"tag": "x", "include": [], "exclude": [{"class": "elf", "count": 1}], "prompt": ""},
-         "no elf"),
-        ({"tag": "x", "include": [{"class": CLASSES[0], "count": 1, "color": "mauve"}],
-          "prompt": ""}, "mauve is none of"),
+        ({"tag": "Counting", "include": [DOG], "prompt": ""}, "tag is 'Counting'"),
+        ({"tag": "counting", "include": [{"class": "dog"}], "prompt": ""}, r"include\[0\].count"),
+        ({"tag": "counting", "include": [DOG]}, "prompt is missing"),
+        ({"tag": "counting", "include": [{"class": "unicorn", "count": 1}], "prompt": ""},
+         "'unicorn', not one of the 80 known classes"),
+        ({"tag": "counting", "include": [DOG | {"color": "mauve"}], "prompt": ""}, "'mauve'"),
     ],
 )  # fmt: skip
 def test_what_it_cannot_judge_is_refused(asks, said):

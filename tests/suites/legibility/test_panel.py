@@ -58,7 +58,8 @@ def judge(reader, *pictures, second=None, asked=None, **settings):
 def test_a_perfect_picture_is_read_right():
     panel, found = judge(Levels(RIGHT), REFERENCE, REFERENCE)
     assert found.values == {
-        "wrong_words": [0, 0], "unreadable_words": [0, 0], "exact_words": [1, 1], "cer": [0, 0]
+        "wrong_words": [0, 0], "unreadable_words": [0, 0], "exact_words": [1, 1], "cer": [0, 0],
+        "counted_words": [4, 4],
     }  # fmt: skip
     assert set(panel.facts) == set(found.values)
     for name, facts in panel.facts.items():
@@ -106,6 +107,7 @@ def test_only_words_that_are_read_right_on_the_reference_count():
     reader = Levels(weak)
     _, found = judge(reader, picture(20, 11, 12, 13))
     assert found.values["wrong_words"] == [pytest.approx(1 / 3)]
+    assert found.values["counted_words"] == [3]
     left = found.notes[0]["words"][1]
     assert (left["state"], left["clean"]) == (LEFT_OUT, "1988")
     assert "read" not in left
@@ -209,6 +211,14 @@ def test_facts_tell_settings_apart():
     assert fingerprint(Legibility(Levels(RIGHT), scale=4).facts["cer"]) == fingerprint(
         panels[0].facts["cer"]
     ), "the scale only names groups"
+
+
+def test_shares_say_so_and_of_what():
+    panel = Legibility(Levels(RIGHT), Levels(RIGHT, "second"))
+    told = {name: facts.protocol.get("of") for name, facts in panel.facts.items()}
+    assert told.pop("counted_words") is None
+    assert set(told.values()) == {"counted_words"}
+    assert {panel.facts[name].protocol["values"] for name in told} == {"share"}
 
 
 def test_the_configuration_says_what_the_class_does():

@@ -82,8 +82,9 @@ def test_the_command_prints_the_numbers(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["mine"]["m"]["256"]["ned"]["all"] == 1
     log.write_text("[1]")
     assert main([str(log)]) == 2
-    assert "not a log" in capsys.readouterr().err
-    assert main([str(tmp_path / "none.json")]) == 1
+    assert "is not a log" in capsys.readouterr().err
+    assert main([str(tmp_path / "none.json")]) == 2
+    assert capsys.readouterr().err.startswith("error: Cannot read")
 
 
 def annotated(folder: Path, *pictures: dict) -> Path:
@@ -112,9 +113,7 @@ def test_annotations_are_a_suite(tmp_path):
     assert there.problem is None
     assert [region.text for region in there.regions] == ["Tiredness", "1998"]
     assert [region.box for region in there.regions] == [(38, 4, 60, 15), (3, 2, 22, 15)]
-    assert there.asks["words"] == [
-        {"kind": "word", "ratio": 0.1}, {"kind": "number", "ratio": 0.02}
-    ]  # fmt: skip
+    assert there.asks["words"] == [{"kind": "word"}, {"kind": "number"}]
 
 
 def test_boxes_may_be_two_corners_or_four():
@@ -128,3 +127,6 @@ def test_what_is_no_annotation_file_is_said(tmp_path):
     broken = annotated(tmp_path, {"file_name": "a.png", "annotations": [{"bbox": [1, 2, 3, 4]}]})
     with pytest.raises(UsageError, match="no annotation file of TokBench"):
         TokBench(broken, tmp_path).samples()
+    thin = {"file_name": "a.png", "annotations": [{"rec": "x", "bbox": [1.2, 2, 1.9, 4]}]}
+    with pytest.raises(UsageError, match=r"the box \[1\.2, 2, 1\.9, 4\] is empty"):
+        TokBench(annotated(tmp_path, thin), tmp_path).samples()

@@ -115,5 +115,26 @@ def test_what_nobody_would_doubt(expected, read, found):
 def test_kinds_and_spaces():
     kinds = {"harbor": "word", "Don't": "word", "12.50": "number", "14:05": "number", "A5": "mixed"}
     assert {text: kind(text) for text in kinds} == kinds
-    assert kind("&") == "mixed"
+    assert [kind(text) for text in ("&", "€", "")] == ["sign"] * 3
     assert bare(" a b\tc\n") == "abc"
+
+
+def test_composed_and_decomposed_letters_are_the_same_text():
+    composed, decomposed = (
+        "Caf\N{LATIN SMALL LETTER E WITH ACUTE}",
+        "Cafe\N{COMBINING ACUTE ACCENT}",
+    )
+    assert composed != decomposed
+    assert bare(decomposed) == composed
+    assert state(decomposed, composed, 0.99, 0.5, 0.9) == "correct"
+    assert state(decomposed, "Cafe", 0.99, 0.5, 0.9) == "wrong", "the accent still counts"
+
+
+def test_short_and_inflected_words_are_words():
+    told = (
+        "a I the and of to is one two not words letters reading stops stopped stopping carries "
+        "carried making boxes Don't days"
+    )
+    assert not [word for word in told.split() if not plausible("zzzz", word)]
+    for nonsense in ("thw", "qold", "rnake", "stopd", "carrys", "xx", "lt", "ol"):
+        assert not plausible("zzzz", nonsense)

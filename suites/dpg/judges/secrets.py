@@ -1,0 +1,31 @@
+"""Taking a secret out of a text, in every spelling in which a server may send it back."""
+
+from __future__ import annotations
+
+import base64
+import html
+from urllib.parse import quote
+
+HIDDEN = "[key]"
+
+
+def hidden(text: str, secret: str) -> str:
+    """The text with `HIDDEN` in place of the secret: as it is, quoted, or in base64."""
+    if not secret:
+        return text
+    for spelling in sorted(_spellings(secret), key=len, reverse=True):
+        text = text.replace(spelling, HIDDEN)
+    return text
+
+
+def _spellings(secret: str) -> set[str]:
+    escaped = secret.replace("\\", "\\\\").replace('"', '\\"')
+    found = {escaped, escaped.replace("/", "\\/"), html.escape(secret)}
+    found |= {quote(secret), quote(secret, "")}
+    for before in range(3):
+        # Base64 of "Bearer KEY" or "user:KEY": a letter holds six bits, and those that the key
+        # shares with its neighbours are not known.
+        coded = base64.b64encode(bytes(before) + secret.encode()).decode()
+        known = coded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
+        found |= {known, known.replace("+", "-").replace("/", "_")}
+    return {secret} | {each for each in found if len(each) > 3}

@@ -32,8 +32,9 @@ from qa import images, seeds
 from qa.errors import QaError, UsageError
 from qa.files import sha256
 from qa.numerics import pick_device
+from qa.roles import Decoder
 from qa.traits import check_knobs, remark, tokens, traits
-from qa.types import Decoder, DecodeRequest, Knobs
+from qa.types import DecodeRequest, Knobs
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 FIX = "point decoder.upsampler.source at a folder that holds it, in safetensors"

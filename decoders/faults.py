@@ -19,8 +19,9 @@ from decoders.frame import NO_KNOBS, settings_digest
 from decoders.spaces import space as find_space
 from qa import images
 from qa.errors import UsageError
+from qa.roles import Decoder
 from qa.traits import check_knobs, remark, traits
-from qa.types import Decoder, DecodeRequest, Knobs
+from qa.types import DecodeRequest, Knobs
 
 
 class Flat:

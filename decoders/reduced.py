@@ -14,7 +14,8 @@ from torch.nn.functional import pad
 
 from decoders.frame import settings_digest
 from qa.errors import UsageError
-from qa.types import Latent, LatentSource, Sample
+from qa.roles import LatentSource
+from qa.types import Latent, Sample
 
 
 class Reduced:

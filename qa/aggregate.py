@@ -11,8 +11,9 @@ from typing import Any
 
 from qa.features import stored
 from qa.groups import units
+from qa.roles import SetMetric
 from qa.store import RunFolder, UnitResult
-from qa.types import FeatureSet, ReferenceMoments, SetMetric
+from qa.types import FeatureSet, ReferenceMoments
 
 
 def set_rows(

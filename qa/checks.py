@@ -14,9 +14,10 @@ from qa import assets
 from qa.assets import Status
 from qa.errors import AssetMissing, UsageError
 from qa.metrics.licences import refused
+from qa.roles import Decoder, LatentSource
 from qa.traits import check_knobs as ask_about_knobs
 from qa.traits import traits
-from qa.types import Decoder, Knobs, LatentSource, MetricFacts, Sample
+from qa.types import Knobs, MetricFacts, Sample
 
 
 def check_assets(nodes: Sequence[Any], decoder: str) -> None:

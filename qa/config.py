@@ -210,7 +210,7 @@ def build(node: Any, what: str) -> Any:
 
 
 def complete(part: Any, attributes: Sequence[str]) -> Any:
-    """The part, if it has all that its role asks for (qa.types)."""
+    """The part, if it has all that its role asks for (qa.roles)."""
     absent = [name for name in attributes if not hasattr(part, name)]
     if absent:
         raise UsageError(

@@ -36,10 +36,11 @@ from qa.panels import AnyMetric, facts_of
 from qa.plan import Plan, code_digest, look_at, make_plan
 from qa.record import versions
 from qa.results import load
+from qa.roles import Decoder, Gate, LatentSource, Panel, Tracker
 from qa.scoring import Scorer, built
 from qa.seeds import check_pins
 from qa.store import RunFolder, file_name
-from qa.types import Decoder, Gate, Knobs, LatentSource, MetricFacts, Panel, Sample, Tracker
+from qa.types import Knobs, MetricFacts, Sample
 from qa.worker import Worker
 
 Report = Callable[[RunFolder, RunFolder | None], Path]

@@ -29,8 +29,8 @@ from qa.gates.regression import Regression, drift
 from qa.gates.rows import Row
 from qa.gates.use_case import UseCase
 from qa.results import Results
+from qa.roles import Gate
 from qa.stats import CONFIDENCE, Interval, mean_interval
-from qa.types import Gate
 
 SCHEMA = "decoder-qa/verdict/2"
 EXIT_CODES = {

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from qa.errors import QaError, UsageError, said
 from qa.files import canonical, digest, read_json, write_json
+from qa.roles import LatentMetric, Metric, Panel, SetMetric
 from qa.store import RunFolder, UnitResult, file_name
-from qa.types import Found, LatentMetric, Metric, MetricFacts, Panel, Sample, SetMetric
+from qa.types import Found, MetricFacts, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qa import seeds
+from qa.roles import Decoder, LatentSource
 from qa.seeds import content
 from qa.traits import remark, size_of, traits
-from qa.types import Decoder, DecodeRequest, Knobs, LatentSource, LatentSpace, Sample
+from qa.types import DecodeRequest, Knobs, LatentSpace, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor

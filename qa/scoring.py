@@ -19,19 +19,10 @@ from qa.files import digest
 from qa.metrics.engine import Engine, Measured
 from qa.metrics.facts import fingerprint
 from qa.panels import AnyMetric, Values
+from qa.roles import LatentMetric, LatentSource, Metric, Panel, SetMetric
 from qa.seeds import content
 from qa.store import RunFolder, UnitResult
-from qa.types import (
-    NOT_APPLICABLE,
-    LatentMetric,
-    LatentSource,
-    Metric,
-    Panel,
-    Sample,
-    Score,
-    SetMetric,
-    Unit,
-)
+from qa.types import NOT_APPLICABLE, Sample, Score, Unit
 
 if TYPE_CHECKING:
     from torch import Tensor

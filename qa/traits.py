@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from qa.types import Decoder, DecodeRequest, Knobs
+from qa.roles import Decoder
+from qa.types import DecodeRequest, Knobs
 
 
 @dataclass(frozen=True)

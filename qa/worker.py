@@ -22,11 +22,12 @@ from qa import images, stages
 from qa.errors import QaError, said
 from qa.panels import Values
 from qa.requests import note, requests
+from qa.roles import Decoder, LatentSource
 from qa.scoring import Scorer
 from qa.seeds import content
 from qa.store import RunFolder, UnitResult
 from qa.traits import tokens
-from qa.types import Decoded, Decoder, DecodeRequest, Knobs, LatentSource, Unit
+from qa.types import Decoded, DecodeRequest, Knobs, Unit
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from qa import images
-from qa.types import Metric
+from qa.roles import Metric
 
 NOISE = (4.0, 12.0, 36.0)
 """Standard deviations in levels, mild to severe."""

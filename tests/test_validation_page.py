@@ -51,6 +51,17 @@ def test_every_cell_with_a_bar_keeps_it(script):
     assert counted == (4 + 4 + 3) * (16 + 1)
 
 
+def test_shares_of_few_words_keep_their_bar_and_a_plain_mean_does_not(script):
+    from qa.stats.validation import SHARES_BAR
+
+    gates = script("validate_gates")
+    figures = json.loads(gates.RESULT.read_text())["figures"]
+    cells = {name: errors for name, errors in figures.items() if name.startswith("share ")}
+    kept = [name for name in cells if name.endswith(" gate") and max(cells[name]) <= SHARES_BAR]
+    assert len(kept) == len(gates.SHARES) * len(gates.SHARED) == len(cells) / 2
+    assert cells["share 0.0 0.0025 even 24 mean"][1] > 0.3
+
+
 def test_an_experiment_gives_the_same_figures_again(script):
     """The smallest, from scratch, on another number of workers."""
     gates = script("validate_gates")

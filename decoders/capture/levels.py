@@ -13,7 +13,8 @@ from qa import images, seeds
 from qa.errors import UsageError
 from qa.files import digest
 from qa.requests import corrupt
-from qa.types import Latent, LatentSource
+from qa.roles import LatentSource
+from qa.types import Latent
 
 
 class Levels:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qa.baseline import Approved
     from qa.gates.use_case import UseCase
     from qa.results import Results
-    from qa.types import Gate
+    from qa.roles import Gate
 
 
 def arguments(commands: Any) -> None:

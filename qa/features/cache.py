@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from qa import assets, images
 from qa.errors import QaError
 from qa.files import atomic, digest
-from qa.types import Features
+from qa.roles import Features
 
 if TYPE_CHECKING:
     import numpy as np

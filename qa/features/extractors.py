@@ -29,7 +29,7 @@ from qa.features.views import Views
 from qa.features.weights import Source, is_torchscript, load_torchscript, locate, read_state
 from qa.images import to_unit
 from qa.numerics import pick_device
-from qa.types import Features
+from qa.roles import Features
 
 if TYPE_CHECKING:
     from torch import Tensor

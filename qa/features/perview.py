@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PerView:
-    """Features of a picture: one row for each of its views. See `qa.types.Features`."""
+    """Features of a picture: one row for each of its views. See `qa.roles.Features`."""
 
     def __init__(
         self,

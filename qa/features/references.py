@@ -19,8 +19,9 @@ from qa.errors import UsageError
 from qa.features.cache import Cache, folder_for
 from qa.files import digest, sha256
 from qa.numerics import pick_device
+from qa.roles import Features
 from qa.sets.frechet import Moments
-from qa.types import Features, FeatureSet, ReferenceMoments
+from qa.types import FeatureSet, ReferenceMoments
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from qa.errors import said
 from qa.features.cache import Cache, compute
-from qa.types import Features, Metric
+from qa.roles import Features, Metric
 
 if TYPE_CHECKING:
     import numpy as np

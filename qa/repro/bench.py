@@ -19,10 +19,11 @@ from qa.files import digest, read_json, write_json
 from qa.job import Job, knobs_of, prepare
 from qa.repro.options import edited
 from qa.repro.trace import Trace, traced
+from qa.roles import LatentSource
 from qa.scoring import Scorer
 from qa.seeds import PINS, STREAM_VERSION
 from qa.store import RunFolder
-from qa.types import Latent, LatentSource, Sample, Unit
+from qa.types import Latent, Sample, Unit
 from qa.worker import Worker
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from qa.executors.local import LocalExecutor
 from qa.files import read_json, write_json
 from qa.repro.bench import Bench, inputs, opened
 from qa.repro.options import ROOT
-from qa.types import Decoder, DecodeRequest, Unit
+from qa.roles import Decoder
+from qa.types import DecodeRequest, Unit
 from qa.worker import Worker
 
 

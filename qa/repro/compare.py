@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from qa import images
-from qa.types import Metric
+from qa.roles import Metric
 
 if TYPE_CHECKING:
     from torch import Tensor

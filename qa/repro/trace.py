@@ -17,8 +17,9 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qa import images, stages
+from qa.roles import Decoder
 from qa.seeds import content
-from qa.types import Decoder, DecodeRequest, Unit
+from qa.types import DecodeRequest, Unit
 from qa.worker import Shot, Worker
 
 if TYPE_CHECKING:

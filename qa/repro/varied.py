@@ -22,7 +22,7 @@ from qa.repro.measures import moved
 from qa.repro.options import CHANNELS_LAST, Variation, edited
 from qa.repro.rows import Row, invalid
 from qa.repro.trace import Run, Trace, networks, traced
-from qa.types import Decoder
+from qa.roles import Decoder
 
 if TYPE_CHECKING:
     import torch

@@ -19,7 +19,7 @@ def loaded_by(statement: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["qa", "qa.types", "qa.judge", "qa.cli", "qa.tracking", "qa.assets", "qa.config",
+    ["qa", "qa.types", "qa.roles", "qa.judge", "qa.cli", "qa.tracking", "qa.assets", "qa.config",
      "qa.run", "suites.folder", "suites.mini", "reports.html", "reports.terminal"],
 )  # fmt: skip
 def test_light_modules_import_nothing_heavy(module):

@@ -79,3 +79,13 @@ def test_it_is_judged_without_a_baseline():
 def test_limits_that_are_not_understood_are_refused(limits):
     with pytest.raises(UsageError):
         Threshold(limits)
+
+
+@pytest.mark.parametrize(("values", "state"), [("share", "INCONCLUSIVE"), ("other", "PASS")])
+def test_few_words_without_an_error_show_no_low_rate(values, state):
+    """The other metric is the negative control: its interval has no width."""
+    facts = {"lost": {"better": "lower", "protocol": {"values": values, "of": "words"}}}
+    run = scored({"lost": [[0.0]] * 24, "words": [[20.0]] * 24}, record={"facts": facts})
+    gate = Threshold({"lost": {"at_most": 0.0025, "why": "the contract"}})
+    (found,) = gate(case(run, None, better={"lost": "lower"}))
+    assert found["state"] == state

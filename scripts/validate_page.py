@@ -113,17 +113,18 @@ def _shares(figures: Figures) -> str:
             _, rate, margin, kind, pictures, _ = name.split()
             plain = figures.get(name.removesuffix("gate") + "mean")
             rows.append([rate, margin, kind, pictures, _pair(errors), _pair(plain)])
-            missed += [name] if max(errors) > SHARES_BAR else []
+            missed += [name] if max(errors) > SHARES_BAR[kind] else []
     if not rows:
         return ""
     head = ["wrong in the baseline", "margin", "errors", "pictures", "gate", "plain mean"]
+    even, clustered = (_percent(SHARES_BAR[kind]) for kind in ("even", "clustered"))
     misses = f"\nCells that miss the bar: {', '.join(missed)}.\n" if missed else ""
     return (
         "### Shares of few words\n\n"
         "False FAIL / false PASS of the share of wrong words, with 12 to 24 words on a picture;\n"
-        f"bar {_percent(SHARES_BAR)}. Clustered: a picture's chances vary as an exponential\n"
-        "number. The rule is `qa.stats.share_interval`; *plain mean* is `mean_interval`, the\n"
-        "negative control.\n\n" + _table(head, rows) + misses
+        f"bar {even}, and {clustered} for clustered errors: there a picture's chances vary\n"
+        "as an exponential number. The rule is `qa.stats.share_interval`; *plain mean* is\n"
+        "`mean_interval`, the negative control.\n\n" + _table(head, rows) + misses
     )
 
 

@@ -263,7 +263,16 @@ def _gates(config: Config) -> tuple[Gate, ...]:
     nodes = config.group("gate")
     if not nodes:
         raise UsageError("No gate was asked for.", "", "gate=[regression], or leave gate= away")
-    return tuple(complete(build(node, f"gate {name}"), GATE) for name, node in nodes.items())
+    gates = tuple(complete(build(node, f"gate {name}"), GATE) for name, node in nodes.items())
+    names = [gate.name for gate in gates]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"Two gates are called {twice[0]}.",
+            "A verdict's rows, and waivers, name a gate by it.",
+            "leave one of them out of gate=[…], or give its class another name",
+        )
+    return gates
 
 
 def _baseline(tree: Any, suite: str, environment: str) -> Approved | None:

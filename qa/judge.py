@@ -30,7 +30,7 @@ from qa.gates.rows import Row
 from qa.gates.use_case import UseCase
 from qa.results import Results
 from qa.roles import Gate
-from qa.stats import CONFIDENCE, Interval, mean_interval
+from qa.stats import CONFIDENCE, Interval
 
 SCHEMA = "decoder-qa/verdict/2"
 EXIT_CODES = {
@@ -38,7 +38,6 @@ EXIT_CODES = {
     "FAIL": 3, "INCONCLUSIVE": 4, "INVALID": 5,
 }  # fmt: skip
 DECIDED = ("FAIL", "PASS", "PASS-DRIFT", "IMPROVED")
-per_picture = pairs.per_picture
 
 
 @dataclass(frozen=True)
@@ -274,7 +273,7 @@ def _metric(name: str, case: Case) -> dict[str, Any]:
 
 def _mean_row(name: str, results: Results, confidence: float) -> dict[str, Any]:
     values = results.by_group(name).sort_index()
-    interval = mean_interval(values.dropna().to_numpy(), confidence)
+    interval = pairs.picture_interval(values.dropna(), pairs.share_unit(name, results), confidence)
     why = results.record.get("unavailable", {}).get(name, "") or _first_why(name, results)
     return {**_ends(interval), "missing": int(values.isna().sum()), "why": why}
 

@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from qa import panels as looks
 from qa.config import build, complete
 from qa.errors import Unavailable, said
 from qa.features import stored as shelf
 from qa.files import digest
 from qa.metrics.engine import Engine, Measured
 from qa.metrics.facts import fingerprint
-from qa.panels import AnyMetric, Values
+from qa.panels import AnyMetric, Values, asked, facts_of, look, noted, write_notes
 from qa.roles import LatentMetric, LatentSource, Metric, Panel, SetMetric
 from qa.seeds import content
 from qa.store import RunFolder, UnitResult
@@ -84,7 +83,7 @@ class Scorer:
         }
         features = [metric.features for metric in set_metrics(metrics).values()]
         self._engine = Engine(on_pictures, features, device, cache)
-        facts = looks.facts_of(metrics, self._panels)
+        facts = facts_of(metrics, self._panels)
         self._fingerprints = {
             n: fingerprint(known) for n, known in facts.items() if known.of != "set"
         }
@@ -99,9 +98,9 @@ class Scorer:
 
         That is its protocol, and for a metric of a panel what the sample asks for.
         """
-        asked = looks.asked(sample) if self._seen else ""
+        questions = asked(sample) if self._seen else ""
         return {
-            name: digest([mark, asked])[:16] if name in self._seen else mark
+            name: digest([mark, questions])[:16] if name in self._seen else mark
             for name, mark in self._fingerprints.items()
         }
 
@@ -123,7 +122,7 @@ class Scorer:
         }
         lacking = names - {row.metric for row in self.kept(unit, stored)} - told
         for name, panel in self._panels.items():  # one look gives all of its values and the notes
-            if lacking & set(panel.facts) or not looks.noted(self._folder, name, sample, alive):
+            if lacking & set(panel.facts) or not noted(self._folder, name, sample, alive):
                 lacking |= set(panel.facts)
         return lacking | (ids - there)
 
@@ -211,9 +210,11 @@ class Scorer:
         """Values of the panels' metrics by seed, or why there are none; writes their notes."""
         found: dict[str, Values | str] = {}
         for name, panel in self._panels.items():
-            if pictures and wanted & set(panel.facts):
-                values, notes = looks.look(panel, unit.sample, pictures, reference)
-                looks.write_notes(self._folder, name, unit.sample.id, notes)
+            if not pictures:  # notes of pictures that were there once say nothing of this run
+                write_notes(self._folder, name, unit.sample.id, None)
+            elif wanted & set(panel.facts):
+                values, notes = look(panel, unit.sample, pictures, reference)
+                write_notes(self._folder, name, unit.sample.id, notes)
                 found |= values
         return found
 

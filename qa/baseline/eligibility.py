@@ -209,15 +209,21 @@ def _invalid(verdict: Mapping[str, Any], standing: Standing, today: date) -> Ref
 
 
 def charges(verdict: Mapping[str, Any], waivers: Sequence[Waiver], today: date) -> dict[str, float]:
-    """Harm that promoting the run accepts, by metric: small losses, and waived ones.
+    """Harm that promoting the run accepts, by metric: losses that nobody had to waive, and waived.
 
-    The same once only, whether regression or equivalence (which has no PASS-DRIFT) let it pass.
+    A loss counts whatever let it through: a margin, equivalence (which has no PASS-DRIFT), or a
+    correction for many metrics that left it INCONCLUSIVE. The same once only.
     """
     found: dict[str, float] = {}
     for row in verdict["gates"]:
-        drifted = row["state"] == "PASS-DRIFT" or (row["state"] == "PASS" and _worse(row))
-        taken = drifted or (
-            row["state"] in {"FAIL", "INCONCLUSIVE"} and _waiver(row, waivers, today) is not None
+        let_through = row["state"] in {"PASS", "INCONCLUSIVE"} and _worse(row)
+        taken = (
+            row["state"] == "PASS-DRIFT"
+            or let_through
+            or (
+                row["state"] in {"FAIL", "INCONCLUSIVE"}
+                and _waiver(row, waivers, today) is not None
+            )
         )
         harm = float(row["estimate"] or 0.0)
         if row["gate"] in CHARGED and taken and harm > 0:

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from qa import groups
 from qa.errors import UsageError
 from qa.gates import pairs, sets
 from qa.gates.case import Case
 from qa.gates.margins import number
 from qa.gates.rows import Row, numbers, row
+from qa.results import Results
 from qa.stats import CONFIDENCE, Interval
 from qa.stats.decide import Outcome, threshold
 
@@ -98,8 +100,16 @@ def _value(metric: str, case: Case) -> tuple[Interval | None, int, str]:
     told = f"{missing} of {len(values)} pictures have no {metric}" if missing else ""
     if not len(values):
         told = f"{metric} applies to no picture"
-    known, unit = values.dropna().sort_index(), pairs.share_unit(metric, results)
+    known, unit = values.dropna().sort_index(), _unit(metric, results)
     return pairs.picture_interval(known, unit, case.confidence), missing, told
+
+
+def _unit(metric: str, results: Results) -> float | None:
+    """What one word weighs in a share, or one picture in a rate; None for other values."""
+    if not pairs.is_rate(metric, results, results):
+        return pairs.share_unit(metric, results)
+    takes = groups.rows(pairs.table(results, metric), groups.units(results.samples, results.groups))
+    return 1 / int(takes.shape[1])
 
 
 def _missed(value: Interval, limit: float, sign: float) -> Interval:

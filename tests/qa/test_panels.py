@@ -204,6 +204,19 @@ def test_a_failed_decode_leaves_no_note_and_is_missing(workdir, asking):
     assert (told["missing"], told["darkest"]) == (2, None)
 
 
+def test_notes_do_not_outlive_their_pictures(workdir, asking, monkeypatch):
+    job = prepare(compose(asking()))
+    measure(job)
+    before = conclude(job)
+    sample = before.folder.samples()[0]["id"]
+    for seed in (0, 1):
+        before.folder.picture_file(sample, seed).write_bytes(b"damaged")
+    again = prepare(compose(asking()))
+    monkeypatch.setattr(again.decoder, "decode", lambda requests: 1 / 0)
+    measure(again)
+    assert panels.read_notes(conclude(again).folder, "shades", sample) == []
+
+
 def test_a_suite_that_asks_for_nothing_is_refused_at_once(workdir, toy):
     with pytest.raises(UsageError, match=r"shades cannot score this suite.*'p00' asks for no"):
         prepare(compose(toy("Sampler", "metric=[shades]")))

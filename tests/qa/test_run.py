@@ -372,6 +372,7 @@ def test_gates_of_ones_own_and_limits_can_be_chosen(workdir, toy):
     "overrides",
     [["policy=strict"], ["gate=[]"], ["gate=[threshold]"], ["looks=[8,4]"], ["extend=4"],
      ["gate=[reproducibility]", "gate.reproducibility.level=R12"],
+     ["+gate.again._target_=qa.gates.regression.Regression"],
      ["use_case.primary=[psnr,lips]"], ["use_case.catastrophe.rate=2"]],
 )  # fmt: skip
 def test_rules_that_cannot_work_are_said_before_decoding(workdir, toy, overrides):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from urllib.parse import quote
 
 HIDDEN = "[key]"
@@ -15,7 +16,14 @@ def hidden(text: str, secret: str) -> str:
         return text
     for spelling in sorted(_spellings(secret), key=len, reverse=True):
         text = text.replace(spelling, HIDDEN)
-    return text
+    return re.sub("".join(map(_letter, secret)), HIDDEN, text)
+
+
+def _letter(letter: str) -> str:
+    """A pattern of a character as it is or as a number: JSON's u002B, %2B, HTML's &#43;."""
+    code = ord(letter)
+    numbers = rf"\\u{code:04x}|%{code:02x}|&\#x0*{code:x};|&\#0*{code};"
+    return rf"(?:\\?{re.escape(letter)}|(?i:{numbers}))"
 
 
 def _spellings(secret: str) -> set[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,12 @@ class Transport:
                 f"concurrency={concurrency}, timeout={timeout}, retries={retries}, pause={pause} "
                 "cannot work.",
                 "At least one request at a time, a timeout above 0, and nothing negative.",
+            )
+        if key and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", key):
+            raise UsageError(  # without the value: it may be the key itself
+                "key is not the name of an environment variable.",
+                "A configuration is kept with the run, so it must not hold the key.",
+                "export JUDGE_KEY=… and metric.dpg.judge.key=JUDGE_KEY",
             )
         self._url, self._key = _address(url), key
         self._timeout, self._retries, self._pause = timeout, retries, pause
@@ -143,8 +150,10 @@ def _address(url: str) -> str:
             "metric.dpg.judge.key=JUDGE_KEY",
         )
     if not _usable(url):
-        raise UsageError(
-            f"{url!r} is no address of a server.", "", "give it as http://HOST:8000/v1"
+        raise UsageError(  # without the value: it may hold a secret
+            "The judge's url is no address of a server.",
+            "It has a host and a path, and no query.",
+            "give it as http://HOST:8000/v1",
         )
     return url.rstrip("/")
 

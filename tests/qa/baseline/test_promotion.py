@@ -147,6 +147,14 @@ def test_what_equivalence_let_pass_is_charged_if_it_is_worse(place, low, drift):
     assert entry()[1]["drift"] == drift
 
 
+@pytest.mark.parametrize(("low", "drift"), [(0.05, {"psnr": 0.1}), (-0.05, {})])
+def test_a_loss_that_a_correction_left_open_is_charged(place, low, drift):
+    """Under `release` a nearly spent budget would else never be spent."""
+    promote(make_run(place / "first", (30.0,) * 3))
+    step(place, "second", 29.9, "INCONCLUSIVE", 0.1, row={"low": low})
+    assert entry()[1]["drift"] == drift
+
+
 def test_a_new_anchor_takes_the_drift_back(place):
     promote(make_run(place / "first", (30.0,) * 3))
     step(place, "second", 29.9, "PASS-DRIFT", 0.1)

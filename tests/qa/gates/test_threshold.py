@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from arms import arm, around, case, scored
+from scipy.stats import binom
 
 from qa.errors import UsageError
 from qa.gates.threshold import Threshold
@@ -34,6 +35,27 @@ def test_the_whole_interval_must_be_on_the_right_side(limit, state):
     assert found["low"] < found["estimate"] < found["high"]
     assert (found["limit"], found["margin"]) == (limit[way], 0)
     assert (found["candidate"], found["margin_why"]) == (pytest.approx(30), "the contract")
+
+
+def passes_at_the_limit(count, limit):
+    """How often a rate that lies at its limit PASSes, exactly, over all numbers of successes."""
+    found = 0.0
+    for good in range(count + 1):
+        values = {"shown": [[1.0]] * good + [[0.0]] * (count - good)}
+        asked = Threshold({"shown": {"at_least": limit}})
+        (only,) = asked(case(scored(values, record=RATE), None, {}))
+        found += binom.pmf(good, count, limit) * (only["state"] == "PASS")
+    return found
+
+
+RATE = {"facts": {"shown": {"better": "higher", "protocol": {"values": "rate"}}}}
+
+
+@pytest.mark.parametrize("limit", [0.8, 0.9, 0.95])
+def test_a_few_successes_show_no_high_rate(limit, monkeypatch):
+    assert max(passes_at_the_limit(count, limit) for count in (5, 10, 30, 60)) <= 0.05
+    monkeypatch.setattr("qa.gates.threshold._unit", lambda *_: None)
+    assert passes_at_the_limit(5, limit) > 0.3, "the plain mean has no width where nothing failed"
 
 
 def test_what_was_not_measured_or_is_missing_is_invalid():

@@ -100,3 +100,19 @@ def test_a_key_like_a_word_changes_no_answer(judge, monkeypatch):
         assert values(answers_of(judge(server.url), 40, 60)) == right(40, 60)
         found = answers_of(judge(server.url, reading="text"), 40, 60)
     assert values(found) == [1, 0]
+
+
+@pytest.mark.parametrize("key", ["sk-abc+d/e==", 'a&b<c>d"e', "plain"])
+def test_a_key_is_found_letter_by_letter(key):
+    for form in ("\\u{:04X}", "\\u{:04x}", "%{:02X}", "&#{};", "&#x{:x};"):
+        odd = "".join(c if c.isalnum() else form.format(ord(c)) for c in key)
+        whole = "".join(form.format(ord(c)) for c in key)
+        assert hidden(f"<{odd}> {whole} other", key) == f"<{HIDDEN}> {HIDDEN} other"
+
+
+def test_a_key_in_place_of_its_name_is_refused_and_not_repeated(judge):
+    for wrong, why in (({"key": "sk-abc"}, "not the name of an environment variable"),
+                       ({}, "no address of a server")):  # fmt: skip
+        with pytest.raises(UsageError, match=why) as refused:
+            judge("http://127.0.0.1:1/v1?api-key=sk-abc", **wrong)
+        assert "sk-abc" not in str(refused.value)

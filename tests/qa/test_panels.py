@@ -211,7 +211,7 @@ def test_notes_do_not_outlive_their_pictures(workdir, asking, monkeypatch):
     sample = before.folder.samples()[0]["id"]
     for seed in (0, 1):
         before.folder.picture_file(sample, seed).write_bytes(b"damaged")
-    again = prepare(compose(asking()))
+    again = prepare(compose(asking("metric=[shades,psnr]")))
     monkeypatch.setattr(again.decoder, "decode", lambda requests: 1 / 0)
     measure(again)
     assert panels.read_notes(conclude(again).folder, "shades", sample) == []

@@ -111,3 +111,15 @@ def test_few_words_without_an_error_show_no_low_rate(values, state):
     gate = Threshold({"lost": {"at_most": 0.0025, "why": "the contract"}})
     (found,) = gate(case(run, None, better={"lost": "lower"}))
     assert found["state"] == state
+
+
+@pytest.mark.parametrize(("values", "wide"), [("share", True), ("level", False)])
+def test_a_share_is_shown_with_the_interval_that_limits_are_judged_by(values, wide):
+    """No lost word on four pages is no proof of none; a level that never varies has no width."""
+    facts = {"lost": {"better": "lower", "protocol": {"values": values, "of": "counted_words"}}}
+    arm = scored({"lost": [[0.0]] * 4, "counted_words": [[20.0]] * 4}, record={"facts": facts})
+    found = judge(arm, None, {}, gates=[Threshold({"lost": {"at_most": 0.001}})])
+    (shown,) = (entry for entry in found["metrics"] if entry["metric"] == "lost")
+    assert shown["mean"] == 0
+    assert (shown["high"] > 0) == wide
+    assert found["gates"][0]["state"] == ("INCONCLUSIVE" if wide else "PASS")

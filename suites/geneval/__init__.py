@@ -5,4 +5,6 @@ Alignment", 2023, arXiv 2310.11513; prompts and rules of github.com/djghosh13/ge
 
     prompts.py ─► suite.py ─► pictures ─► panel.py: detector.py ─► rules.py ─► score.py
                              layout.py: the original's folders and files
+
+The same about drawn figures, without networks: figures.py (suite), shapes.py (detector, colours).
 """

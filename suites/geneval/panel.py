@@ -71,7 +71,7 @@ class GenEvalPanel:
                 raise UsageError(
                     f"GenEval cannot judge sample {sample.id}.",
                     f"{str(error).removesuffix('.')}.",
-                    "suite=geneval, or leave metric=geneval away",
+                    "suite=geneval or suite=figures, each with its own metric, or none of them",
                 ) from error
         self.detector.check()
         self.colours.check()

@@ -1,6 +1,11 @@
 """From right and wrong pictures to GenEval's numbers."""
 
-from suites.geneval.score import TAGS, Result, scores
+import math
+
+import pytest
+
+from qa.stats import t_interval
+from suites.geneval.score import TAGS, Result, scores, withheld
 
 
 def results(**tags):
@@ -41,3 +46,31 @@ def test_nothing_has_no_score():
     found = scores([])
     assert found["overall"] is found["correct_images"] is found["correct_prompts"] is None
     assert found["images"] == 0
+
+
+def test_intervals_are_over_prompts():
+    """Pictures of a prompt that fail together tell no more than one of them, nearly."""
+    together = scores(results(counting=[1, 1, 0, 0] * 10))["intervals"]["counting"]
+    mixed = scores(results(counting=[1, 0, 0, 1] * 10))["intervals"]["counting"]
+    assert together["low"] < mixed["low"] < 0.5 < mixed["high"] < together["high"]
+    plain = t_interval([1, 0] * 10)
+    assert together["high"] - together["low"] == pytest.approx(plain.high - plain.low, rel=0.1)
+
+
+def test_without_a_mistake_there_is_still_an_interval_and_it_ends_at_one():
+    few, many = (scores(results(colors=[1] * count))["intervals"]["colors"] for count in (8, 80))
+    assert 0 < few["low"] < many["low"] < 1 == few["high"] == many["high"]
+    none = scores(results(colors=[0] * 8))["intervals"]["colors"]
+    assert none == {"low": 0, "high": pytest.approx(1 - few["low"])}
+
+
+def test_the_overall_interval_is_put_together_from_the_tags():
+    found = scores(results(counting=[1, 0, 1, 1] * 9, colors=[0, 0, 0, 1] * 7))
+    ends = found["intervals"]
+    half = math.hypot(*(found["tags"][tag] - ends[tag]["low"] for tag in found["tags"])) / 2
+    assert ends["overall"]["low"] == pytest.approx(found["overall"] - half)
+    assert ends["overall"]["low"] < found["overall"] < ends["overall"]["high"]
+    alone = scores(results(counting=[1, 0]))["intervals"]
+    assert alone == {key: {"low": None, "high": None} for key in ("overall", "counting")}
+    assert scores([])["intervals"] == {}
+    assert withheld(found, 1, "x")["intervals"] == {}

@@ -9,6 +9,9 @@
     source   what made it, in words, if known
     licence  terms of the weights that made it, if known
 
+A folder may hold several of these, one for each step at which a diffusion model was stopped, as
+`qa latents` writes them: `step24/`, `step26/`, `x0/` (the end). `capture` says which is meant.
+
 Other entries are kept but not looked at here; `qa latents` adds `identity` (a digest of all that
 shaped the latent, by which a stopped capture continues), `seed`, and for a diffusion model `step`
 and `steps`. Files whose names begin as `qa.files.PARTIAL` does are being written and not read.
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -37,6 +41,8 @@ from qa.types import Latent, LatentSpace, Sample
 
 SUFFIX = ".safetensors"
 TENSOR = "latent"
+END = "x0"
+STEP = re.compile(r"step([1-9]\d*)")
 FLOATS = ("F16", "BF16", "F32", "F64")
 NO_FACTS: Mapping[str, str] = MappingProxyType({})
 
@@ -61,12 +67,16 @@ class StoredLatents:
     that changes afterwards is refused when it is used. Raises UsageError for an empty folder, for
     files that disagree on their space and for headers that do not fit it.
 
+    Of a folder of steps, `capture` is the step, or None for the end; `captures` are the steps that
+    there are, rising. UsageError for a step that is not there.
+
     `licence` holds the terms that its files name (`licence` in their metadata), sorted and joined;
     "" where none does.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str, capture: int | None = None) -> None:
+        self.captures = _captures(Path(path))
+        self.path = _captured(Path(path), self.captures, capture)
         self._headers = _headers(self.path)
         names = {header.space: header for header in self._headers.values()}
         if len(names) > 1:
@@ -154,6 +164,26 @@ def write(
     words = {"prompt": prompt, "source": source, "licence": licence}
     said |= {key: text for key, text in words.items() if text is not None}
     write_bytes(path, to_bytes({TENSOR: latent.detach().to("cpu").contiguous()}, said))
+
+
+def _captures(folder: Path) -> tuple[int, ...]:
+    """Steps that a folder has folders of, rising."""
+    names = [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
+    return tuple(sorted(int(found[1]) for found in map(STEP.fullmatch, names) if found))
+
+
+def _captured(folder: Path, captures: tuple[int, ...], capture: int | None) -> Path:
+    """The folder of one step; the folder itself where it has no steps."""
+    if capture is None:
+        return folder / END if (folder / END).is_dir() else folder
+    if capture not in captures:
+        there = f"steps {', '.join(map(str, captures))}" if captures else "no steps"
+        raise UsageError(
+            f"{folder} has no latents of step {capture}.",
+            f"It holds {there}.",
+            "knobs.capture=STEP, or leave it away for the end",
+        )
+    return folder / f"step{capture}"
 
 
 def _headers(folder: Path) -> dict[str, Header]:

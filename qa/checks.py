@@ -13,11 +13,30 @@ from typing import Any
 from qa import assets
 from qa.assets import Status
 from qa.errors import AssetMissing, UsageError
+from qa.gates.case import POLICIES
 from qa.metrics.licences import refused
 from qa.roles import Decoder, LatentSource
 from qa.traits import check_knobs as ask_about_knobs
 from qa.traits import traits
 from qa.types import Knobs, MetricFacts, Sample
+
+
+def check_request(tree: Any) -> None:
+    """UsageError for counts and choices that cannot work."""
+    if not tree.metric:
+        raise UsageError("No metric was asked for.", "", "metric=[psnr], or leave metric= away")
+    if tree.seeds < 1 or (tree.limit is not None and tree.limit < 1):
+        raise UsageError("seeds and limit must be at least 1.")
+    if tree.policy not in POLICIES:
+        raise UsageError(
+            f"There is no policy {tree.policy!r}.", "", f"policy={' or policy='.join(POLICIES)}"
+        )
+    if tree.looks is not None and (tree.limit, tree.half) != (None, None):
+        raise UsageError(
+            "A limited or halved run has no looks.",
+            "Both leave pictures out, and only looks choose them by chance.",
+            "leave limit= and half= away",
+        )
 
 
 def check_assets(nodes: Sequence[Any], decoder: str) -> None:
@@ -38,17 +57,24 @@ def check_assets(nodes: Sequence[Any], decoder: str) -> None:
         raise AssetMissing("\n  ".join(lines), "", fetch)
 
 
-def check_knobs(knobs: Knobs, decoder: Decoder) -> None:
+def check_knobs(knobs: Knobs, decoder: Decoder, latents: LatentSource | None = None) -> None:
     """Refuse a turn of the dial that would change nothing, or that the decoder cannot make."""
-    read = {*decoder.knobs, *(() if decoder.space is None else ("sigma",))}
+    read = knobs_read(decoder, latents)
     for name, value in asdict(knobs).items():
         if value != getattr(Knobs(), name) and name not in read:
             raise UsageError(
                 f"knobs.{name}={value} changes nothing.",
-                f"This decoder reads {', '.join(sorted(read)) or 'no knob'}.",
+                f"This decoder and its latents read {', '.join(sorted(read)) or 'no knob'}.",
                 f"leave knobs.{name} away",
             )
     ask_about_knobs(decoder, knobs)
+
+
+def knobs_read(decoder: Decoder, latents: LatentSource | None) -> frozenset[str]:
+    """The knobs that change pictures: the decoder's own, sigma, and capture of latents by steps."""
+    sigma = set() if decoder.space is None else {"sigma"}
+    capture = {"capture"} if getattr(latents, "captures", ()) else set()
+    return decoder.knobs | sigma | capture
 
 
 def check_spaces(latents: LatentSource | None, decoder: Decoder) -> None:

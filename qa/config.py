@@ -6,7 +6,8 @@ where a `_target_` becomes an object. Configurations name code to run: treat the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +31,7 @@ class UseCase:
     catastrophe: dict[str, Any] | None = None
     cost: dict[str, Any] = field(default_factory=dict)
     drift: dict[str, Any] | None = None
+    dial: dict[str, Any] | None = None
 
 
 @dataclass
@@ -48,9 +50,12 @@ class RunSchema:
     tracking: dict[str, Any] = MISSING
     report: str | None = None
     knobs: Knobs = field(default_factory=Knobs)
+    dial: str | None = None
+    dials: str = "dials"
     numerics: Numerics = field(default_factory=Numerics)
     seeds: int = 4
     limit: int | None = None
+    half: str | None = None
     policy: str = "pr"
     looks: list[int] | None = None
     extend: int | None = None
@@ -121,14 +126,15 @@ def compose(
 
 def of_suite(overrides: Sequence[str]) -> list[str]:
     """The overrides that choose or change a suite, and where configurations are looked for."""
-    return [word for word in overrides if _is_of_suite(word) or _key(word).startswith("hydra.")]
+    return [word for word in overrides if _is_of_suite(word) or key_of(word).startswith("hydra.")]
 
 
 def _is_of_suite(word: str) -> bool:
-    return _key(word).split(".")[0] == "suite"
+    return key_of(word).split(".")[0] == "suite"
 
 
-def _key(word: str) -> str:
+def key_of(word: str) -> str:
+    """The key that a word of the command line sets."""
     return word.lstrip("+~").partition("=")[0]
 
 
@@ -177,6 +183,20 @@ def _schema(kind: type) -> DictConfig:
     for name in {"knobs", "numerics"} & set(schema):
         OmegaConf.set_readonly(schema[name], None)
     return schema
+
+
+def edited(config: Config, changes: Mapping[str, Any]) -> Config:
+    """The configuration with other values; UsageError where a key or a type does not fit."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    tree = copy.deepcopy(config.tree)
+    for key, value in changes.items():
+        try:
+            OmegaConf.update(tree, key, value, merge=False)
+        except OmegaConfBaseException as error:
+            why = str(error).splitlines()[0].removesuffix(".") + "."
+            raise UsageError(f"{key}={value} does not fit.", why) from error
+    return replace(config, tree=tree)
 
 
 def build(node: Any, what: str) -> Any:

@@ -20,6 +20,7 @@ from qa.checks import (
     check_knobs,
     check_licences,
     check_metrics,
+    check_request,
     check_samples,
     check_spaces,
     encodes,
@@ -29,7 +30,6 @@ from qa.environment import class_of, decides
 from qa.errors import QaError, UsageError
 from qa.executors import Executor
 from qa.features.cache import folder_for
-from qa.gates.case import POLICIES
 from qa.gates.use_case import UseCase
 from qa.gates.use_case import from_config as use_case
 from qa.panels import AnyMetric, facts_of
@@ -39,6 +39,7 @@ from qa.results import load
 from qa.roles import Decoder, Gate, LatentSource, Panel, Tracker
 from qa.scoring import Scorer, built
 from qa.seeds import check_pins
+from qa.setting import Setting, applied, chosen
 from qa.store import RunFolder, file_name
 from qa.types import Knobs, MetricFacts, Sample
 from qa.worker import Worker
@@ -75,6 +76,8 @@ class Job:
     gates: tuple[Gate, ...]
     report: Report | None
     tracker: Tracker
+    setting: Setting | None = None
+    """The setting of the dial that the run was told to take."""
 
     @property
     def facts(self) -> dict[str, MetricFacts]:
@@ -102,8 +105,10 @@ def prepare(config: Config) -> Job:
 
 
 def _prepare(config: Config) -> Job:
+    setting = chosen(config)
+    config = config if setting is None else applied(config, setting)
     tree = config.tree
-    _check(tree)
+    check_request(tree)
     settings: numerics.Numerics = _typed(tree.numerics)
     knobs = knobs_of(config)
     tree.device = numerics.pick_device(tree.device)
@@ -117,58 +122,44 @@ def _prepare(config: Config) -> Job:
     look = look_at(tree.looks, tree.extend, len(samples), tree.policy)
     with numerics.applied(settings):
         resolved = numerics.describe(settings, tree.device)
-        baseline = _baseline(tree, suite.name, class_of(decides(resolved)))
+        baseline = _baseline(tree, suite_name(suite.name, tree.half), class_of(decides(resolved)))
         metrics, panels, unavailable = built(config.group("metric"))
         facts = facts_of(metrics, panels)
         judged = {*facts, *unavailable, *(baseline.results.metrics if baseline else ())}
         use.measured(judged).checked()
         latents, decoder = _system(config)
         encoder = _encoder(config, latents, metrics)
-    check_knobs(knobs, decoder)
+    if setting is not None:
+        setting.check(decoder.digest)
+    check_knobs(knobs, decoder, latents)
     check_samples(samples, latents, decoder)
     check_metrics(facts, samples, decoder, encoder)
     check_licences(facts, tree.license_profile)
     for panel in panels.values():
         panel.check(samples)
     plan = make_plan(
-        samples,
-        seeds=tree.seeds,
-        knobs=knobs,
-        limit=tree.limit,
-        look=look,
-        inputs={
-            "decoder": decoder.digest,
-            "latents": None if latents is None else latents.digest,
-            "code": code_digest([config.group("decoder"), _source(config)]),
-            "numerics": resolved,
-            "versions": {name: v for name, v in versions().items() if name in SHAPING},
-        },
-    )
-    name = run_name(suite.name, config, plan)
-    folder = RunFolder(Path(tree.out) if tree.out else Path(tree.runs) / name)
+        samples, seeds=tree.seeds, knobs=knobs, limit=tree.limit, half=tree.half, look=look,
+        inputs=inputs_of(config, decoder, latents, resolved),
+    )  # fmt: skip
+    name = suite_name(suite.name, tree.half)
     return Job(
-        config, suite.name, plan, decoder, latents, encoder, metrics, panels, unavailable,
-        build(config.group("executor"), "executor"), folder, settings, resolved, baseline, use,
-        gates, report, tracker,
+        config, name, plan, decoder, latents, encoder, metrics, panels, unavailable,
+        build(config.group("executor"), "executor"), folder_of(name, config, plan), settings,
+        resolved, baseline, use, gates, report, tracker, setting,
     )  # fmt: skip
 
 
-def _check(tree: Any) -> None:
-    """UsageError for counts and choices that cannot work."""
-    if not tree.metric:
-        raise UsageError("No metric was asked for.", "", "metric=[psnr], or leave metric= away")
-    if tree.seeds < 1 or (tree.limit is not None and tree.limit < 1):
-        raise UsageError("seeds and limit must be at least 1.")
-    if tree.policy not in POLICIES:
-        raise UsageError(
-            f"There is no policy {tree.policy!r}.", "", f"policy={' or policy='.join(POLICIES)}"
-        )
-    if tree.looks is not None and tree.limit is not None:
-        raise UsageError(
-            "A limited run has no looks.",
-            "Both leave pictures out, and only looks choose them by chance.",
-            "leave limit= away",
-        )
+def inputs_of(
+    config: Config, decoder: Decoder, latents: LatentSource | None, resolved: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What all pictures of a run are made from beside samples, seeds and the dial."""
+    return {
+        "decoder": decoder.digest,
+        "latents": None if latents is None else latents.digest,
+        "code": code_digest([config.group("decoder"), source(config)]),
+        "numerics": resolved,
+        "versions": {name: v for name, v in versions().items() if name in SHAPING},
+    }
 
 
 def cost(job: Job) -> dict[str, Any]:
@@ -208,6 +199,17 @@ def _timed_before(job: Job) -> tuple[float, int]:
     return seconds, measured
 
 
+def suite_name(suite: str, half: str | None) -> str:
+    """Name of a suite, or of a half of it, which is another suite and has other baselines."""
+    return suite if half is None else f"{suite}-{half}"
+
+
+def folder_of(suite: str, config: Config, plan: Plan) -> RunFolder:
+    """Where a run goes."""
+    tree = config.tree
+    return RunFolder(Path(tree.out or Path(tree.runs) / run_name(suite, config, plan)))
+
+
 def run_name(suite: str, config: Config, plan: Plan) -> str:
     """Name of a run: equal plans have equal names, so a stopped run is found again."""
     return file_name(f"{suite}-{config.choices['decoder']}-{plan.digest[:8]}")
@@ -229,7 +231,7 @@ def _typed(node: Any) -> Any:
 
 def _system(config: Config) -> tuple[LatentSource | None, Decoder]:
     """Latent source and decoder, which fit together."""
-    node = _source(config)
+    node = source(config)
     check_assets([node, config.group("decoder")], config.choices["decoder"])
     latents = None if node is None else complete(build(node, "latents"), LATENT_SOURCE)
     decoder: Decoder = complete(build(config.group("decoder"), "decoder"), DECODER)
@@ -253,7 +255,7 @@ def _encoder(
     return encoder if encoder.space == latents.space and encodes(encoder) else None
 
 
-def _source(config: Config) -> Any:
+def source(config: Config) -> Any:
     """Configuration of the latent source: `latents=`, or else the decoder's own encoder."""
     return config.group("latents") or config.group("encoder")
 

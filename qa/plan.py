@@ -18,6 +18,7 @@ from typing import Any
 
 from qa.errors import UsageError
 from qa.files import digest, sha256
+from qa.halves import half_of
 from qa.panels import asked
 from qa.stats import z_quantile
 from qa.stats.looks import Scheme, crossing, spending
@@ -146,14 +147,18 @@ def make_plan(
     knobs: Knobs,
     inputs: Mapping[str, Any],
     limit: int | None = None,
+    half: str | None = None,
     look: Look | None = None,
 ) -> Plan:
     """Units for `samples` (sorted by id), each with seed indices 0..seeds-1.
 
     `inputs` holds what all units share: digests of decoder, latent source and code, numerics.
+    `half` is one of what `limit` leaves.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     kept = ordered if limit is None else ordered[:limit]
+    limited = len(kept) < len(ordered)
+    kept = kept if half is None else half_of(kept, half)
     shared = {"knobs": asdict(knobs), **inputs}
     mark = digest(shared)
     units = [Unit(_unit_id(sample, seeds, mark), sample, tuple(range(seeds))) for sample in kept]
@@ -165,7 +170,7 @@ def make_plan(
         units=tuple(unit for unit in units if unit.sample.id in now),
         seeds=seeds,
         suite_digest=digest([_identity(sample) for sample in kept]),
-        limited=len(kept) < len(ordered),
+        limited=limited,
         asks_digest=digest([asked(sample) for sample in kept]),
         shared=shared,
         look=look,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class LatentSource(Protocol):
     """Turns a sample's picture into a latent: an encoder, a folder, or a diffusion model.
 
-    It may have `scale`, the picture's pixels per pixel that it encodes (1 for a plain encoder), and
-    `licence`, the terms of what it makes.
+    It may have `scale`, the picture's pixels per pixel that it encodes (1 for a plain encoder),
+    `licence`, the terms of what it makes, and `captures`, the steps that `knobs.capture` may name.
     """
 
     space: LatentSpace

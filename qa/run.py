@@ -165,10 +165,12 @@ def record(
         "seeds": job.plan.seeds,
         "pictures": len(job.plan.units),
         "limited": job.plan.limited,
+        "half": job.config.tree.half,
         "look": None if look is None else {**asdict(look), "history": list(looked)},
         "policy": job.config.tree.policy,
         "space": None if space is None else str(space),
         "knobs": asdict(knobs_of(job.config)),
+        "dial": None if job.setting is None else job.setting.told(),
         "licence": job.decoder.licence,
         "notes": _notes(job),
         "facts": {

@@ -21,7 +21,7 @@ from qa.gates.margins import Margin, number
 
 MOST = 6
 """Primary metrics: more would cost so much power that good decoders no longer pass together."""
-KEYS = ("description", "primary", "margins", "breakage", "catastrophe", "cost", "drift")
+KEYS = ("description", "primary", "margins", "breakage", "catastrophe", "cost", "drift", "dial")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,17 @@ class Level:
 
     value: float
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Trade:
+    """What `qa dial` may give up for what."""
+
+    fidelity: tuple[str, ...]
+    """Metrics whose margins every setting must keep, beside those of primary metrics; the first one
+    that was measured spans the front."""
+    plausibility: tuple[str, ...]
+    """The first of them that a run measured decides between settings that keep all limits."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class UseCase:
     """How many margins small losses may add up to, between a baseline and its anchor."""
     digest: str = ""
     """Of all its numbers as configured, whatever was measured of them; "" if changed by hand."""
+    dial: Trade | None = None
+    """For `qa dial`; a verdict does not ask for it."""
 
     @property
     def secondary(self) -> tuple[str, ...]:
@@ -147,7 +160,7 @@ def from_config(content: Any, name: str | None = None) -> UseCase:
         _costs(_part(content, "cost")),
         1.0 if drift is None else _level("drift", drift, "budget").value,
     )
-    return replace(found, digest=_digest(found))
+    return replace(found, digest=_digest(found), dial=_dial(content.get("dial"), margins))
 
 
 def _digest(use: UseCase) -> str:
@@ -159,6 +172,7 @@ def _digest(use: UseCase) -> str:
         return part
 
     content = numbers(asdict(replace(use, name=None, primary=tuple(sorted(use.primary)))))
+    del content["dial"]  # it finds a setting and judges no run
     return digest(content)
 
 
@@ -178,15 +192,38 @@ def _part(content: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _primary(given: Any, margins: Mapping[str, Margin]) -> tuple[str, ...]:
     """The list as it stands; all metrics with a margin where it is left out."""
-    if given is None:
-        return tuple(margins)
+    return tuple(margins) if given is None else _names("primary", given)
+
+
+def _names(key: str, given: Any) -> tuple[str, ...]:
     if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
         raise UsageError(
-            f"primary is not understood: {given}.",
+            f"{key} is not understood: {given}.",
             "It is a list of metrics.",
-            "e.g. use_case.primary=[psnr,ssim]",
+            f"e.g. use_case.{key}=[psnr,ssim]",
         )
     return tuple(map(str, given))
+
+
+def _dial(given: Any, margins: Mapping[str, Margin]) -> Trade | None:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or set(given) != {"fidelity", "plausibility"}:
+        raise UsageError(
+            f"dial is not understood: {given}.",
+            "It has fidelity and plausibility, a list of metrics each.",
+            "see conf/use_case/document.yaml",
+        )
+    found = Trade(*(_names(f"dial.{key}", given[key]) for key in ("fidelity", "plausibility")))
+    without = [metric for metric in found.fidelity if metric not in margins]
+    if without or not found.fidelity or not found.plausibility:
+        told = f"{without[0]} limits the dial and has no margin" if without else "a list is empty"
+        raise UsageError(
+            f"dial cannot work: {told}.",
+            "Its limits are the margins of the metrics in fidelity.",
+            f"add use_case.margins.{without[0]}: {{margin: …, why: …}}" if without else "",
+        )
+    return found
 
 
 def _level(name: str, entry: Any, key: str) -> Level:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from qa.errors import UsageError
@@ -63,6 +64,8 @@ def _written(pilot: Pilot, weak: set[str]) -> dict[str, Any]:
         found["catastrophe"] = {"rate": use.catastrophe.value, "why": use.catastrophe.why}
     if use.cost:
         found["cost"] = {name: _entry(margin, "") for name, margin in use.cost.items()}
+    if use.dial:
+        found["dial"] = {key: list(names) for key, names in asdict(use.dial).items()}
     return {**found, "drift": {"budget": use.budget}}
 
 

@@ -12,12 +12,11 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa.config import Config
+from qa.config import Config, edited
 from qa.environment import class_of, decides
 from qa.errors import UsageError
 from qa.files import digest, read_json, write_json
 from qa.job import Job, knobs_of, prepare
-from qa.repro.options import edited
 from qa.repro.trace import Trace, traced
 from qa.roles import LatentSource
 from qa.scoring import Scorer

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from qa.config import Config, Root, RunSchema
+from qa.config import Config, Root, RunSchema, edited
 from qa.errors import UsageError
 
 LEVELS = ("R0", "R1", "R2", "R3", "R4", "R5", "R6", "R7")
@@ -122,15 +120,3 @@ def _variation(word: str) -> Variation:
             "vary=[channels_last,threads:1,sdpa:math,decoder.dtype:bfloat16]",
         )
     return Variation(word, {key: yaml.safe_load(value) if found else True})
-
-
-def edited(config: Config, changes: Mapping[str, Any]) -> Config:
-    """The configuration with other values; UsageError where a key or a type does not fit."""
-    tree = copy.deepcopy(config.tree)
-    for key, value in changes.items():
-        try:
-            OmegaConf.update(tree, key, value, merge=False)
-        except OmegaConfBaseException as error:
-            why = str(error).splitlines()[0].removesuffix(".") + "."
-            raise UsageError(f"{key}={value} does not fit.", why) from error
-    return replace(config, tree=tree)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qa import numerics
+from qa.config import edited
 from qa.errors import QaError, said
 from qa.job import prepare
 from qa.numerics import Numerics
@@ -19,7 +20,7 @@ from qa.repro.bench import Bench
 from qa.repro.compare import Difference, difference, worst
 from qa.repro.divergence import Divergence, first, located
 from qa.repro.measures import moved
-from qa.repro.options import CHANNELS_LAST, Variation, edited
+from qa.repro.options import CHANNELS_LAST, Variation
 from qa.repro.rows import Row, invalid
 from qa.repro.trace import Run, Trace, networks, traced
 from qa.roles import Decoder

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qa.config import compose
+from qa.config import compose, edited
 from qa.errors import UsageError
-from qa.repro.options import ROOT, asked, check, edited, variations
+from qa.repro.options import ROOT, asked, check, variations
 
 
 def config(*overrides):

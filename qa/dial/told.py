@@ -1,0 +1,263 @@
+"""What a dial found, as dial.json has it and as a commented file that `qa run dial=` takes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qa.dial.choice import (
+    CONFIRMED,
+    EXIT_CODES,
+    PLAUSIBILITY,
+    Confirmation,
+    front,
+    none_feasible,
+)
+from qa.dial.judged import Tried, run_of
+from qa.dial.settings import turned_from_own
+from qa.gates.rows import Row
+from qa.metrics.facts import fingerprint
+from qa.setting import SCHEMA as SETTING
+from qa.stats import CONFIDENCE
+
+if TYPE_CHECKING:
+    from qa.dial.find import Opened
+
+SCHEMA = "decoder-qa/dial/1"
+Document = Mapping[str, Any]
+
+
+def document(
+    ready: Opened,
+    found: Sequence[Tried],
+    picked: Tried | None,
+    confirmation: Confirmation | None,
+) -> dict[str, Any]:
+    """The contents of dial.json (docs/formats.md); nothing is written yet."""
+    config, job, terms = ready.config, ready.job, ready.terms
+    state = none_feasible(found) if confirmation is None else confirmation.state
+    reference, best = found[0], front(found, terms)
+    return {
+        "schema": SCHEMA,
+        "state": state,
+        "exit_code": EXIT_CODES[state],
+        "summary": _summary(picked, confirmation),
+        "decoder": config.choices["decoder"],
+        "suite": job.suite,
+        "use_case": config.choices["use_case"],
+        "seeds": job.plan.seeds,
+        "confidence": CONFIDENCE,
+        "pictures": {"selection": ready.half, "confirmation": len(job.plan.units) - ready.half},
+        "search": _search(ready),
+        "reference": reference.name,
+        "fidelity": [_limit(row) for row in reference.limits if row["role"]],
+        "plausibility": terms.plausibility,
+        "metrics": _metrics(ready),
+        "settings": [_setting(tried, best) for tried in found],
+        "picked": None if picked is None else picked.name,
+        "why": _why(found, picked, ready),
+        "confirmation": None if confirmation is None else _confirmation(confirmation),
+        "written": None,
+        "kept": None,
+        "pins": _pins(ready),
+        "notes": _notes(ready),
+        "command": config.words(),
+    }
+
+
+def _search(ready: Opened) -> dict[str, Any]:
+    tree = ready.config.tree
+    return {
+        "method": tree.search,
+        "trials": tree.trials if tree.search == "optuna" else None,
+        "lists": {name: list(values) for name, values in ready.lists.items()},
+        "possible": len(ready.grid),
+    }
+
+
+def _limit(row: Row) -> dict[str, Any]:
+    known = {key: row[key] for key in ("metric", "margin", "unit", "better")}
+    return known | {"relative": row["margin_relative"], "why": row["margin_why"]}
+
+
+def _metrics(ready: Opened) -> dict[str, Any]:
+    return {
+        name: {
+            "unit": known.unit, "better": known.better, "of": known.of,
+            "fingerprint": fingerprint(known),
+        }
+        for name, known in sorted(ready.job.facts.items())
+    }  # fmt: skip
+
+
+def _setting(tried: Tried, best: set[str]) -> dict[str, Any]:
+    return {
+        "name": tried.name,
+        "knobs": {} if tried.knobs is None else turned_from_own(tried.knobs),
+        "outside": tried.knobs is None,
+        "run": run_of(tried.results),
+        "metrics": tried.values,
+        "feasible": tried.feasible,
+        "why": tried.why_not,
+        "front": tried.name in best,
+        "seconds": tried.seconds(),
+    }
+
+
+def _confirmation(found: Confirmation) -> dict[str, Any]:
+    return {
+        "state": found.state,
+        "summary": _confirmed(found),
+        "pictures": found.pictures,
+        "needs": found.needs,
+        "runs": {"reference": found.reference, "picked": found.picked},
+        "rows": [_row(row) for row in found.rows],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    keys = ("low", "high", "margin", "state", "why", "needs", "unit", "better")
+    return {
+        "metric": row["metric"],
+        "role": "plausibility" if row["gate"] == PLAUSIBILITY else "fidelity",
+        "harm": row["estimate"],
+        **{key: row[key] for key in keys},
+        "reference": row["baseline"],
+        "picked": row["candidate"],
+    }
+
+
+def _pins(ready: Opened) -> dict[str, Any]:
+    """What the setting holds for."""
+    job, facts = ready.job, _metrics(ready)
+    wanted = sorted({ready.terms.plausibility, *ready.terms.use.primary})
+    return {
+        "decoder_digest": job.decoder.digest,
+        "latents_digest": None if job.latents is None else job.latents.digest,
+        "suite": job.suite,
+        "suite_digest": job.plan.suite_digest,
+        "seeds": job.plan.seeds,
+        "use_case_digest": job.use_case.digest,
+        "metrics": {name: facts[name]["fingerprint"] for name in wanted},
+    }
+
+
+def _notes(ready: Opened) -> list[str]:
+    job = ready.job
+    notes = [f"{name} could not be measured: {why}" for name, why in job.unavailable.items()]
+    if job.plan.limited:
+        notes.append("limit= left pictures of the suite out.")
+    asked = job.use_case.dial
+    assert asked is not None
+    absent = [metric for metric in asked.fidelity if metric not in ready.terms.use.primary]
+    if absent:
+        notes.append(
+            f"{', '.join(absent)} would be limits of {job.use_case.name} and were not measured."
+        )
+    return notes
+
+
+def _why(found: Sequence[Tried], picked: Tried | None, ready: Opened) -> str:
+    settings = [tried for tried in found if tried.knobs is not None]
+    able = sum(tried.feasible for tried in settings)
+    if picked is None:
+        return f"None of {len(settings)} settings keeps every limit."
+    metric = ready.terms.plausibility
+    return (
+        f"Of {len(settings)} settings {able} keep every limit; {picked.name} has the best {metric} "
+        f"of these, {picked.values[metric]['mean']:.4g}."
+    )
+
+
+def _summary(picked: Tried | None, confirmation: Confirmation | None) -> str:
+    if picked is None or confirmation is None:
+        return "No setting keeps every limit, so none was picked and none is written."
+    told = _confirmed(confirmation)
+    return f"{picked.name}: {told[0].lower()}{told[1:]}"
+
+
+def _confirmed(found: Confirmation) -> str:
+    where = f"on {found.pictures} other pictures"
+    if found.state == CONFIRMED:
+        return f"Keeps every limit {where}."
+    row = next(row for row in found.rows if row["state"] == found.state)
+    needs = f" {found.needs} pictures in this half would settle it." if found.needs else ""
+    return f"Not confirmed {where}: {row['metric']} is {row['state']}, {row['why']}.{needs}"
+
+
+def setting(document: Document) -> str:
+    """The file of a confirmed setting: equal findings give equal bytes."""
+    import yaml
+
+    chosen = next(row for row in document["settings"] if row["name"] == document["picked"])
+    content = {
+        "schema": SETTING,
+        "decoder": document["decoder"],
+        "use_case": document["use_case"],
+        "knobs": chosen["knobs"],
+        "pins": document["pins"],
+    }
+    lines = [f"# {line}".rstrip() for line in _comment(document, chosen)]
+    text = yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True)
+    return "\n".join(lines) + "\n" + text
+
+
+def _comment(document: Document, chosen: Document) -> Iterator[str]:
+    halves, seeds = document["pictures"], document["seeds"]
+    yield from _wrapped(
+        f"{chosen['name']}: {document['decoder']} for the use case {document['use_case']}. Written "
+        "by `qa dial`: do not edit, dial again. `qa run dial=…` takes it, for this decoder alone."
+    )
+    yield f"  {shlex.join(['qa', 'dial', *document['command']])}"
+    yield ""
+    yield from _wrapped(
+        f"Tried {_tried(document)} on {halves['selection']} pictures x {seeds} seeds of "
+        f"{document['suite']}, all with the same latents and noise. {document['why']} Harm is "
+        f"against {document['reference']}, positive = worse, with 90 % intervals:"
+    )
+    for row in document["settings"]:
+        marks = [row["name"] == document["picked"] and "picked", row["front"] and "front"]
+        told = "; ".join(filter(None, [*marks, row["why"]]))
+        yield f"  {row['name']}: {_figures(document, row)}{told and f' ({told})'}"
+    yield ""
+    yield f"Confirmed on the {halves['confirmation']} pictures that the choice did not see. Harm:"
+    for row in document["confirmation"]["rows"]:
+        limit = "no limit" if row["margin"] is None else f"limit {row['margin']:.4g}"
+        yield f"  {row['metric']}: {_interval(row, 'harm', 'low', 'high')}, {limit}: {row['state']}"
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, 98, break_long_words=False)
+
+
+def _tried(document: Document) -> str:
+    lists = [
+        f"{name} {', '.join('own' if value is None else f'{value:g}' for value in values)}"
+        for name, values in document["search"]["lists"].items()
+        if values != [None]
+    ]
+    count = sum(not row["outside"] for row in document["settings"])
+    return f"{count} settings ({'; '.join(lists)})"
+
+
+def _figures(document: Document, row: Document) -> str:
+    """Harm in the first fidelity metric, and the plausibility."""
+    first, metric = document["fidelity"][0]["metric"], document["plausibility"]
+    harm = _interval(row["metrics"][first], "harm", "harm_low", "harm_high")
+    return (
+        f"{first} harm {harm}, {metric} {_interval(row['metrics'][metric], 'mean', 'low', 'high')}"
+    )
+
+
+def _interval(row: Document, middle: str, low: str, high: str) -> str:
+    if row[middle] is None:
+        return "not known"
+    ends = "" if row[low] is None else f" [{_number(row[low])}, {_number(row[high])}]"
+    return f"{_number(row[middle])}{ends}"
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 9) + 0.0:.4g}"  # what rounding left over is 0

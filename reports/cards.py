@@ -12,6 +12,7 @@ from urllib.parse import quote
 from qa.store import RunFolder
 from reports.harm import Cell, Pick
 from reports.pictures import WINDOW, Array, Box, Inlined, Inliner, error, heat, read, worst_window
+from reports.spread import Spread
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture with its caption. `kind`: reference, candidate, baseline or error."""
+    """One picture with its caption. `kind`: reference, candidate, baseline, error, spread."""
 
     kind: str
     title: str
@@ -80,6 +81,8 @@ class Album:
     """(sample, seed) → why there is no picture."""
     home: Path
     """The folder that the page lies in: links start there."""
+    spreads: Mapping[str, Spread]
+    """Sample → where its seeds differ, if that is to be shown."""
 
     def links(self, sample: str) -> tuple[Link, ...]:
         """The sample's picture files that exist: the reference, then every seed."""
@@ -89,7 +92,7 @@ class Album:
         return tuple(link for link in found if link.file.is_file())
 
     def card(self, pick: Pick, sample: Mapping[str, Any], cell: Cell | None) -> Card:
-        """Reference, candidate, baseline and error map of the seed with the worst value."""
+        """Reference, candidate, baseline and error map of the worst seed; spread of all seeds."""
         seed = self._seed(pick.sample, cell)
         reference = read(self.run.reference_file(pick.sample))
         candidate = read(self.run.picture_file(pick.sample, seed))
@@ -101,6 +104,7 @@ class Album:
             self._figure("candidate", f"Candidate, seed {seed}", pick.sample, candidate, box, seed),
             self._figure("baseline", f"Baseline, seed {seed}", pick.sample, theirs, box),
             self._error(pick.sample, levels, box),
+            self._spread(pick.sample, box, candidate),
         ]
         return Card(
             pick,
@@ -147,6 +151,17 @@ class Album:
             return None
         alt = f"Absolute error map of {sample}: mean {levels.mean():.1f}, largest {levels.max()}"
         return Figure("error", "Absolute error", inlined, alt, None, _frame(box, levels))
+
+    def _spread(self, sample: str, box: Box | None, candidate: Array | None) -> Figure | None:
+        spread = self.spreads.get(sample)
+        inlined = None if spread is None else self.inliner.put(spread.colours)
+        if spread is None or inlined is None:
+            return None
+        part = f" of {self.seeds}" if spread.seeds < self.seeds else ""
+        said = f"mean {spread.mean:.1f}, largest {spread.largest:.0f} levels"
+        title = f"Spread over {spread.seeds}{part} seeds: {said}"
+        frame = None if candidate is None else _frame(box, candidate)
+        return Figure("spread", title, inlined, f"{title}: {sample}", None, frame)
 
     def _crop(
         self, box: Box | None, reference: Array | None, candidate: Array | None

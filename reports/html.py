@@ -2,28 +2,24 @@
 
     run folder ──► verdict, record, samples, scores, pictures ──► Page ──► report.html
 
-The page needs no network: style and script are inlined and allowed by their SHA-256 in a content
-security policy that forbids everything else. Everything printed is escaped, and characters that
-would reorder or hide text are shown as <U+XXXX>. Equal run folders give equal bytes.
+The page needs no network, and what it prints cannot act (`reports.page`). Equal run folders give
+equal bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from qa import cost as costs
 from qa import files, outcomes, tables
 from qa.store import RunFolder
-from reports import cards, harm, panels, wording
+from reports import cards, harm, page, panels, spread, wording
 from reports.forest import forest
 from reports.pictures import FULL, RAMP, THUMBNAIL, WINDOW, Inlined, Inliner, read
 from reports.slices import split
@@ -31,7 +27,6 @@ from reports.slices import split
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPLATES = Path(__file__).parent / "templates"
 MAX_PICTURES = 60
 """Pictures inside the file; all others are links into the run folder."""
 MAX_CARDS = 5
@@ -78,14 +73,16 @@ def render(run: RunFolder, baseline: RunFolder | None = None, home: Path | None 
     cells = _cells(run, baseline, verdict, columns)
     rows = harm.table(sorted(samples), cells, columns)
     picked = harm.picks(verdict["gates"], rows, columns, MAX_CARDS)
-    inliner = Inliner(MAX_PICTURES)
     seeds = int(record.get("seeds") or verdict["candidate"].get("seeds") or 0)
-    album = cards.Album(run, baseline, inliner, seeds, _whys(verdict), home or run.path)
+    spreads = spread.spreads(run, (pick.sample for pick in picked), seeds)
+    album = cards.Album(
+        run, baseline, Inliner(MAX_PICTURES), seeds, _whys(verdict), home or run.path,
+        spreads if spread.drawn(spreads) else {},
+    )  # fmt: skip
     shown = [
         album.card(pick, samples[pick.sample], cells.get((pick.sample, pick.metric)))
         for pick in picked
     ]
-    style, script = (_partial(name) for name in ("report.css", "report.js"))
     template = _environment().get_template("report.html.j2")
     return template.render(
         verdict=verdict,
@@ -103,13 +100,9 @@ def render(run: RunFolder, baseline: RunFolder | None = None, home: Path | None 
         failures=verdict["failures"][:MAX_FAILURES],
         cost=_cost(run),
         command=shlex.join(map(str, record.get("command") or ())),
-        ramp=RAMP,
-        full=FULL,
-        window=WINDOW,
+        spread_said=spread.sentence(spreads, seeds),
         with_baseline=baseline is not None,
-        style=Markup(style),  # our own files, not data
-        script=Markup(script),
-        policy=_policy(style, script),
+        **page.frame("report.js", "report.css"),
     )
 
 
@@ -185,23 +178,6 @@ def _whys(verdict: Mapping[str, Any]) -> dict[tuple[str, int], str]:
     return {(row["sample"], row["seed"]): row.get("why") or "" for row in verdict["failures"]}
 
 
-def _partial(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8").strip()
-
-
-def _policy(style: str, script: str) -> str:
-    """Only these two texts and data: pictures; no network, no frames, no forms."""
-    style_hash, script_hash = (
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        for text in (style, script)
-    )
-    return (
-        "default-src 'none'; img-src data:; "
-        f"style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
 def _digits(verdict: Mapping[str, Any]) -> dict[str, int]:
     """Digits after the point for each metric's values."""
     digits = {row["metric"]: wording.metric_digits(row) for row in verdict["metrics"]}
@@ -211,32 +187,14 @@ def _digits(verdict: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printed,
-    )
-    environment.filters.update(
-        number=lambda value, digits: wording.number(value, digits).replace("-", "−"),
-        mean=lambda value, digits: wording.mean(value, digits).replace("-", "−"),
-        interval=lambda row, digits: wording.interval(
-            row.get("low"), row.get("high"), digits
-        ).replace("-", "−"),
-        breakable=_breakable,
-        leaves=leaves,
-        words=panels.words,
-    )
+    environment = page.environment()
+    environment.filters.update(words=panels.words)
     environment.globals.update(
-        gate_digits=wording.gate_digits,
-        bound=lambda gate, digits: wording.bound(gate, digits).replace("-", "−"),
+        ramp=RAMP,
+        full=FULL,
+        window=WINDOW,
+        spread=spread,
         look=wording.look,
-        counts=outcomes.counts,
-        label=outcomes.label,
-        standing=outcomes.standing,
-        sentence=wording.sentence,
         sort_key=_sort_key,
     )
     return environment
@@ -247,30 +205,3 @@ def _sort_key(cell: harm.Cell, column: harm.Column) -> float | str:
     if cell.value is None:
         return "-Infinity" if cell.aside else "Infinity"
     return harm.worse(cell.value, column.better) if cell.harm is None else cell.harm
-
-
-def _printed(value: Any) -> Any:
-    """What `{{ value }}` prints before it is escaped."""
-    if value is None:
-        return wording.MISSING
-    return wording.visible(value) if type(value) is str else value
-
-
-def _breakable(name: str) -> Markup:
-    """A name that may continue on the next line where it is read most easily."""
-    return Markup("<wbr>").join(wording.BREAKS.split(wording.visible(name)))
-
-
-def leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """Nested settings as (dotted name, text) pairs, in their own order."""
-    if isinstance(value, Mapping):
-        return [
-            leaf
-            for key, inner in value.items()
-            for leaf in leaves(inner, f"{path}.{key}" if path else str(key))
-        ]
-    if isinstance(value, bool):
-        value = "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        value = ", ".join(map(str, value))
-    return [] if value is None or value == "" else [(path, str(value))]

@@ -91,9 +91,15 @@ def error(candidate: Array | None, reference: Array | None) -> Array | None:
 
 
 def heat(levels: Array, side: int = SIDE) -> Array:
-    """Error uint8 [H,W] → colours uint8 [h,w,3], at most `side` long.
+    """Error uint8 [H,W] → colours uint8 [h,w,3], at most `side` long (`shrunk`)."""
+    colours: Array = _colours()[shrunk(levels, side)]
+    return colours
 
-    Where it shrinks, a dot shows the largest error of its block: a defect must not fade away.
+
+def shrunk(levels: Array, side: int) -> Array:
+    """uint8 [H,W] → uint8 [h,w], at most `side` long.
+
+    Where it shrinks, a dot shows the largest value of its block: a defect must not fade away.
     """
     block = -(-max(levels.shape) // side)
     if block > 1:
@@ -102,8 +108,7 @@ def heat(levels: Array, side: int = SIDE) -> Array:
         height, width = blocks.shape
         blocks = blocks.reshape(height // block, block, width // block, block)
         levels = blocks.max(axis=(1, 3))
-    colours: Array = _colours()[levels]
-    return colours
+    return levels
 
 
 def worst_window(levels: Array, size: int = WINDOW) -> Box:

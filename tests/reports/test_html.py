@@ -282,6 +282,13 @@ def test_licences_and_notes_of_both_arms_are_shown(failing):
         assert said in page
 
 
+def test_the_dial_that_set_the_knobs_is_named(failing):
+    assert "pid_mini-document.yaml" not in render(failing)
+    dial = {"file": "pid_mini-document.yaml", "use_case": "document"}
+    files.write_json(failing.record_file, failing.record() | {"dial": dial})
+    assert "dial.file pid_mini-document.yaml dial.use_case document" in Page(render(failing)).text
+
+
 def test_the_table_is_sorted_by_harm_and_missing_comes_first(tmp_path):
     ids = ["a", "b", "c"]
     run = build(tmp_path / "run", ids, failed={("b", 1)})

@@ -14,7 +14,8 @@ from qa import files, panels
 from qa.run import evaluate
 from qa.store import RunFolder
 from reports import harm
-from reports.html import leaves, render
+from reports.html import render
+from reports.page import leaves
 from reports.panels import MAX_COLUMNS, MAX_NOTED, Grid, flat, said, sections, tables
 
 SUMMARY = {

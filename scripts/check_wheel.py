@@ -17,9 +17,11 @@ FILES = {
     *(f"qa/{f.relative_to(ROOT)}" for f in (ROOT / "conf").rglob("*.yaml")),
     *(str(f.relative_to(ROOT)) for f in (ROOT / "reports" / "templates").iterdir()),
     *(str(f.relative_to(ROOT)) for p in PACKAGES for f in (ROOT / p).rglob("*.py")),
-    "decoders/mini/vae_mini.safetensors",
-    "decoders/mini/vae_mini.md",
-    "decoders/mini/vae_mini.json",
+    *(
+        f"decoders/mini/{name}_mini.{kind}"
+        for name in ("vae", "pid", "l2p")
+        for kind in ("safetensors", "md", "json")
+    ),
     *(f"decoders/{name}/checkpoints.toml" for name in ("l2p", "pid")),
 }
 

@@ -28,7 +28,8 @@ from qa.types import DecodeRequest, Knobs
 class PiD:
     """A Decoder.
 
-    checkpoint       name in checkpoints.toml; None only with a `path` whose hash is known
+    checkpoint       name in checkpoints.toml, or a row that is not among them; None only with a
+                     `path` whose hash is known
     text             features of the prompt (decoders.text)
     asset            a row of the asset table; None: the checkpoint's own
     path             a local file (.pth or .safetensors) instead of the asset
@@ -42,7 +43,7 @@ class PiD:
 
     def __init__(
         self,
-        checkpoint: str | None,
+        checkpoint: str | registry.Checkpoint | None,
         text: TextFeatures,
         asset: str | None = None,
         path: str | None = None,

@@ -76,6 +76,8 @@ class Checkpoint:
     defaults: Defaults | None = None
     sizes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of PiDConfig that differ from the released networks' sizes."""
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of AdapterConfig that differ from its generation's."""
     withdrawn: str = ""
     licence: str = LICENCE
 
@@ -96,7 +98,7 @@ class Checkpoint:
             self.space.factor,
             self.scale,
             unpatchify=unpatchify,
-            **GENERATIONS[self.generation],
+            **{**GENERATIONS[self.generation], **self.adapter},
         )
         return PiDConfig(adapter, reference, **self.sizes)
 
@@ -128,13 +130,18 @@ def find(name: str) -> Checkpoint:
     return known[name]
 
 
-def locate(name: str | None, asset: str | None, path: str | None) -> tuple[Checkpoint, Path]:
+def locate(
+    checkpoint: str | Checkpoint | None, asset: str | None, path: str | None
+) -> tuple[Checkpoint, Path]:
     """Which checkpoint is meant and where its file lies: at `path`, or an asset (its own if None).
+
+    A row that is not among `checkpoints` is taken as it is.
 
     Raises UsageError where neither a name nor a known hash says what the file is, and where the
     hash is known to be another checkpoint's; AssetMissing where the file cannot be had.
     """
-    named = None if name is None else find(name)
+    named = find(checkpoint) if isinstance(checkpoint, str) else checkpoint
+    name = None if named is None else named.name
     if path is None:
         asset = asset or (None if named is None else named.asset)
         if asset is None:
@@ -157,7 +164,7 @@ def locate(name: str | None, asset: str | None, path: str | None) -> tuple[Check
             "Its hash says so.",
             f"decoder.checkpoint={known}, or another file",
         )
-    return find(str(name or known)), file
+    return named or find(str(known)), file
 
 
 def identify(file: Path) -> str | None:

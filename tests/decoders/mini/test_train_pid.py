@@ -181,10 +181,10 @@ def test_ridge_finds_a_linear_map() -> None:
 def test_the_distance_by_hand() -> None:
     x = torch.zeros(1, 3, 4, 4)
     assert distance(x, x) == 0
-    assert distance(x + 0.5, x).item() == pytest.approx(0.5 + 0 + 0.25)
+    assert distance(x + 0.5, x).item() == pytest.approx(0.5 + 0 + 0.25 + 0.25)
     stripes = torch.tensor([1.0, -1.0, 1.0, -1.0]).expand(1, 3, 4, 4)
-    # |y-x| = 1; across neighbours 2, down 0; half size: 0.
-    assert distance(stripes, x).item() == pytest.approx(1 + 2 / 2)
+    # |y-x| = 1, its square too; across neighbours 2, down 0; half size: 0.
+    assert distance(stripes, x).item() == pytest.approx(1 + 2 / 2 + 1)
 
 
 def test_noise_levels_and_times() -> None:

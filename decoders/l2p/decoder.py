@@ -35,7 +35,7 @@ CONVENTIONS = ("official", "diffusers")
 class L2P:
     """A Decoder from text. Knobs that a request leaves open are the checkpoint's defaults.
 
-    checkpoint       name in checkpoints.toml
+    checkpoint       name in checkpoints.toml, or a row that is not among them
     text             features of the prompt (decoders.text)
     asset            a row of the asset table; None: the checkpoint's own
     path             a local file (.safetensors) instead of the asset
@@ -54,7 +54,7 @@ class L2P:
 
     def __init__(
         self,
-        checkpoint: str,
+        checkpoint: str | Checkpoint,
         text: TextFeatures,
         asset: str | None = None,
         path: str | None = None,
@@ -66,7 +66,8 @@ class L2P:
         timestep: Convention = "official",
         device: str = "auto",
     ) -> None:
-        self.checkpoint = registry.find(checkpoint)
+        named = isinstance(checkpoint, str)
+        self.checkpoint = registry.find(checkpoint) if named else checkpoint
         self.size = _size(self.checkpoint, size, untrained_sizes)
         _check_text(self.checkpoint, text, negative)
         _check_convention("rounding", rounding)
@@ -80,7 +81,8 @@ class L2P:
             file, self.checkpoint, self.device, precision, rounding, timestep
         )
         defaults = (self.checkpoint.steps, self.checkpoint.cfg, self.checkpoint.shift)
-        settings = (checkpoint, *self.size, *defaults, negative, rounding, timestep, dtype)
+        row = (self.checkpoint.name, *self.size, *defaults)
+        settings = (*row, negative, rounding, timestep, dtype)
         self.digest = settings_digest(
             ("l2p", *map(str, settings), str(self.device), sha256(file), text.digest)
         )

@@ -49,6 +49,8 @@ class Checkpoint:
     shift: float
     licence: str
     notes: tuple[str, ...]
+    beside: str | None = None
+    """What the keys of tensors begin with that lie in its file and are not the network's."""
 
     def trained(self, height: int, width: int) -> bool:
         """Whether training saw this size."""
@@ -89,6 +91,8 @@ def load(
     are wrong, and for quantised weights; QaError for a file that cannot be read.
     """
     state = split_qkv(strip_prefix(read_state(file), PREFIXES))
+    if checkpoint.beside is not None:
+        state = {key: v for key, v in state.items() if not key.startswith(checkpoint.beside)}
     config = replace(checkpoint.config, rounding=rounding, timestep=timestep)
     network = on_meta(lambda: L2PNetwork(config))
     wanted, found = f"L2P {config.variant} network", kind(state)

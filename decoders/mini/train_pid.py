@@ -9,8 +9,8 @@ noise, t one of the student's times and y = x_t - t v the network's picture:
 
     x_t = (1-t) b + t e    loss = |y-x| + |grad y - grad x| / 2 + |y-x at half size| / 2 + (y-x)^2
 
-Absolute differences keep edges sharp, but where the latent leaves a thin stroke in doubt they prefer
-none; the square keeps it.
+Absolute differences keep edges sharp, but where the latent leaves a thin stroke in doubt they
+prefer none; the square keeps it.
 
 Every other step has t = 0.999, where only the latent speaks. The others have one of the later times
 and begin, but for one in four of them, from the network's own first picture b instead of the crop,

@@ -152,9 +152,7 @@ def _notes(ready: Opened) -> list[str]:
     assert asked is not None
     absent = [metric for metric in asked.fidelity if metric not in ready.terms.use.primary]
     if absent:
-        notes.append(
-            f"{', '.join(absent)} would be limits of {job.use_case.name} and were not measured."
-        )
+        notes.append(f"Not measured, and so no limit here: {', '.join(absent)}.")
     return notes
 
 
@@ -182,8 +180,11 @@ def _confirmed(found: Confirmation) -> str:
     if found.state == CONFIRMED:
         return f"Keeps every limit {where}."
     row = next(row for row in found.rows if row["state"] == found.state)
-    needs = f" {found.needs} pictures in this half would settle it." if found.needs else ""
-    return f"Not confirmed {where}: {row['metric']} is {row['state']}, {row['why']}.{needs}"
+    why, needs = row["why"], ""
+    if found.needs:  # of all that is open; a row's own number would only confuse
+        why = why.partition(":")[0]
+        needs = f" {found.needs} pictures in this half would settle it."
+    return f"Not confirmed {where}: {row['metric']} is {row['state']}, {why}.{needs}"
 
 
 def setting(document: Document) -> str:

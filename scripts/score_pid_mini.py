@@ -56,7 +56,7 @@ def measure(work: Path, *more: str) -> dict[str, Any]:
         metrics = "metric=[psnr,hf_energy,legibility,seed_deviation]"
         return measured(work, metrics, *words, *more)
 
-    found: dict[str, Any] = {"sigma": {}, "steps": {}, "first": {}}
+    found: dict[str, Any] = {"sigma": {}, "fewer": {}, "first": {}}
     for sigma in SIGMAS:
         noisy = f"knobs.sigma={sigma:g}"
         classical, ours = ran(*CLASSICAL, noisy), ran("decoder=pid_mini", noisy)
@@ -66,7 +66,7 @@ def measure(work: Path, *more: str) -> dict[str, Any]:
         found["first"][f"{sigma:g}"] = {m: mean(ours, m, FIRST) for m in ("psnr", "hf_energy")}
     for steps in FEWER:
         fewer = ran("decoder=pid_mini", f"knobs.steps={steps}")
-        found["steps"][str(steps)] = paired(fewer, full)
+        found["fewer"][str(steps)] = paired(fewer, full)
     return found
 
 
@@ -146,7 +146,7 @@ def by_sigma(known: Mapping[str, Any]) -> str:
 def by_steps(known: Mapping[str, Any]) -> str:
     """Fewer steps against four."""
     head = ("steps and metric", "four steps", "fewer", "better by", "90 %")
-    rows = known.get("steps", {}).items()
+    rows = known.get("fewer", {}).items()
     return _table(
         head, *([f"{steps}: {m}", *_cells(row[m])] for steps, row in rows for m in METRICS)
     )

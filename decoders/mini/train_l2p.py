@@ -144,7 +144,7 @@ def export(training: L2PTraining, out: Path) -> None:
     file, model = out / CHECKPOINT.file, training.averaged()
     facts = {"steps": str(training.step), "license": CHECKPOINT.licence}
     to_file(file, model.network.state_dict(), model.table, WORDS, **facts)
-    write_card(file, training, asdict(training.recipe), measure(model))
+    write_card(file, training, asdict(training.recipe), held_out=measure(model))
 
 
 def main() -> None:

@@ -249,7 +249,7 @@ def main() -> None:
         train(training, options.out, show)
     average, file = training.averaged(), options.out / WEIGHTS.name
     to_file(file, average, steps=str(training.step), license=CHECKPOINT.licence)
-    write_card(file, training, asdict(training.recipe), {})
+    write_card(file, training, asdict(training.recipe))
 
 
 if __name__ == "__main__":

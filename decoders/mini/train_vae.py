@@ -143,7 +143,7 @@ def main() -> None:
     average, file = training.averaged(), options.out / "vae_mini.safetensors"
     average.save(file, steps=str(training.step), license="Apache-2.0")
     quality = measure(average, options.device, held_out())
-    write_card(file, training, asdict(training.recipe), quality)
+    write_card(file, training, asdict(training.recipe), held_out=quality)
 
 
 if __name__ == "__main__":

@@ -141,14 +141,14 @@ def train(
     training.save(out / "checkpoint.pt")
 
 
-def write_card(file: Path, training: Training[Any], recipe: Any, held_out: Any) -> None:
-    """FILE.json beside the weights in FILE: their hash, how they came about, what they measure."""
+def write_card(file: Path, training: Training[Any], recipe: Any, **more: Any) -> None:
+    """The numbers of a card, beside the weights in FILE: hash, how they came about, and `more`."""
     known = {
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "steps": training.step,
         "minutes": round(training.seconds / 60, 1),
         "recipe": recipe,
-        "held_out": held_out,
+        **more,
     }
     file.with_suffix(".json").write_text(json.dumps(known, indent=2) + "\n")
 

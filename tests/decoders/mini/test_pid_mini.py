@@ -222,5 +222,5 @@ def test_the_card_for_people_is_filled_in_from_the_numbers(card: dict, script: S
     other["sigma"]["0"]["psnr"]["ours"] += 1
     assert scorer.filled(text, other) != text
     assert len(re.findall(r"^\| \d", text, re.MULTILINE)) == len(card["sigma"]) + 5 * len(
-        card["steps"]
+        card["fewer"]
     )

@@ -32,6 +32,7 @@ from decoders.mini.drawn import KINDS, MIX, Drawn, held_out
 from decoders.mini.l2p import CHECKPOINT, to_file
 from decoders.mini.l2p_batch import Model
 from decoders.mini.training import Training, arguments, train, write_card
+from qa import images
 from qa.drawings.figures import WORDS, is_held_out, prompts
 
 EMA = 0.9995
@@ -120,7 +121,7 @@ def draw(model: Model, asked: Sequence[str], seed: int) -> np.ndarray:
     velocity = guided(towards(asked), towards([""] * len(asked)), CHECKPOINT.cfg)
     sigmas = schedule(CHECKPOINT.steps, CHECKPOINT.shift)
     pixels = (sample(noise.to(model.table.device), velocity, sigmas) + 1) / 2
-    return pixels.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return np.stack([images.quantise(one).picture.permute(1, 2, 0).numpy() for one in pixels])
 
 
 def sheet(model: Model, path: Path, rows: int = 4) -> None:

@@ -38,6 +38,7 @@ from decoders.mini.vae import FACTOR, MiniVAE
 from decoders.pid import samplers
 from decoders.pid.network import Condition, PiDNetwork
 from decoders.reduced import reduce
+from qa import images
 from qa.drawings import EVALUATION_SEEDS
 
 CROP = 128
@@ -97,7 +98,7 @@ def encode(vae: MiniVAE, pages: Sequence[np.ndarray]) -> Tensor:
     """uint8 [H,W,3] each → latents [N,16,H/16,W/16] of the pages at half their size."""
     device = vae.linear_in.weight.device
     halves = [reduce(torch.from_numpy(page).permute(2, 0, 1), SCALE) for page in pages]
-    return vae.encode(torch.stack(halves).to(device).float().div(255))[0]
+    return vae.encode(images.to_unit(torch.stack(halves).to(device)))[0]
 
 
 class PiDTraining(Training[PiDNetwork]):
@@ -205,14 +206,19 @@ def decode(network: PiDNetwork, z: Tensor, sigma: float, steps: int, seed: int) 
     noise = [torch.randn(shape, generator=generator).to(z.device) for _ in range(steps)]
     condition = condition_of(network, z, torch.full((len(z),), sigma, device=z.device))
     x0 = samplers.student(lambda x, t: network(x, t, condition), noise)
-    return ((x0 + 1) / 2).clamp(0, 1).mul(255).round().byte()
+    return quantised((x0 + 1) / 2)
 
 
 def cascade(vae: MiniVAE, z: Tensor) -> Tensor:
     """What the autoencoder and bicubic interpolation make of latents, uint8 [B,3,16h,16w]."""
     with torch.no_grad():
         larger = F.interpolate(vae.decode(z), scale_factor=SCALE, mode="bicubic")
-    return larger.clamp(0, 1).mul(255).round().byte()
+    return quantised(larger)
+
+
+def quantised(pixels: Tensor) -> Tensor:
+    """float [B,3,H,W], nominal [0,1] → uint8 [B,3,H,W] on the CPU."""
+    return torch.stack([images.quantise(one).picture for one in pixels])
 
 
 def show(network: PiDNetwork, out: Path) -> str:
@@ -220,7 +226,7 @@ def show(network: PiDNetwork, out: Path) -> str:
     device = network.y_pos_embedding.device
     vae = MiniVAE.load(WEIGHTS.with_name("vae_mini.safetensors"), device)
     pages = [picture(EVALUATION_SEEDS + k) for k in range(8)]
-    x = torch.from_numpy(np.stack(pages)).permute(0, 3, 1, 2).to(device)
+    x = torch.from_numpy(np.stack(pages)).permute(0, 3, 1, 2)
     clean, lines, said = encode(vae, pages), [x], []
     for sigma in (0.0, 0.4):
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1)).to(device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from qa.errors import UsageError
@@ -65,7 +64,9 @@ def _written(pilot: Pilot, weak: set[str]) -> dict[str, Any]:
     if use.cost:
         found["cost"] = {name: _entry(margin, "") for name, margin in use.cost.items()}
     if use.dial:
-        found["dial"] = {key: list(names) for key, names in asdict(use.dial).items()}
+        limits = [metric for metric in use.dial.fidelity if metric in use.margins]
+        if limits:  # those that this file has margins for
+            found["dial"] = {"fidelity": limits, "plausibility": list(use.dial.plausibility)}
     return {**found, "drift": {"budget": use.budget}}
 
 

@@ -67,6 +67,12 @@ def check_knobs(knobs: Knobs, decoder: Decoder, latents: LatentSource | None = N
                 f"This decoder and its latents read {', '.join(sorted(read)) or 'no knob'}.",
                 f"leave knobs.{name} away",
             )
+    if knobs.capture is not None and knobs.sigma:
+        raise UsageError(
+            f"knobs.sigma={knobs.sigma} cannot be had with knobs.capture={knobs.capture}.",
+            "Latents of an early step carry noise of their own.",
+            "leave one of them away",
+        )
     ask_about_knobs(decoder, knobs)
 
 

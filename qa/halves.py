@@ -1,8 +1,8 @@
 """Two halves of a suite: one to choose a setting on, the other to confirm it on.
 
 The best of many settings owes part of its lead to the pictures it was chosen on. So pictures that
-a choice saw confirm nothing, and neither do other takes of the same prompt: a group (`qa.groups`)
-is never torn apart.
+a choice saw confirm nothing, and neither do copies of them or other takes of the same prompt: what
+shares a group (`qa.groups`), a picture or, without one, a prompt is never torn apart.
 
     units ──by first tag, then by SHA-256 of their names──► dealt in turn: s c s c s c …
 
@@ -29,7 +29,7 @@ def half_of(samples: Sequence[Sample], which: str) -> list[Sample]:
     """The samples of one half, in their order. UsageError where a half would have no interval."""
     if which not in HALVES:
         raise UsageError(f"There is no half {which!r}.", "", f"half={' or half='.join(HALVES)}")
-    unit = units((sample.id for sample in samples), {s.id: s.group for s in samples if s.group})
+    unit = _units(samples)
     tags = {sample.id: sample.tags[:1] for sample in samples}
     dealt = sorted(set(unit.values()), key=lambda name: (tags[name], _digest(name)))
     if len(dealt) < 2 * LEAST:
@@ -40,6 +40,21 @@ def half_of(samples: Sequence[Sample], which: str) -> list[Sample]:
         )
     mine = set(dealt[HALVES.index(which) :: 2])
     return [sample for sample in samples if unit[sample.id] in mine]
+
+
+def _units(samples: Sequence[Sample]) -> dict[str, str]:
+    """Sample → the first one, in order of ids, of all that hang together with it."""
+    unit = units((sample.id for sample in samples), {s.id: s.group for s in samples if s.group})
+    first: dict[str, str] = {}
+    for sample in sorted(samples, key=lambda sample: sample.id):
+        mark = sample.sha256 or (sample.prompt if sample.image is None else "")
+        ours = unit[sample.id]
+        theirs = first.setdefault(mark, ours) if mark else ours
+        if ours != theirs:
+            joined = min(ours, theirs)
+            unit = {name: joined if u in (ours, theirs) else u for name, u in unit.items()}
+            first = {key: joined if u in (ours, theirs) else u for key, u in first.items()}
+    return unit
 
 
 def _digest(name: str) -> str:

@@ -11,14 +11,14 @@ run is refused. Another suite or another use case may be run with it; the record
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from qa.config import Config, edited
+from qa.config import Config, edited, key_of
 from qa.errors import UsageError
-from qa.files import sha256
 from qa.types import Knobs
 
 SCHEMA = "decoder-qa/setting/1"
@@ -50,12 +50,19 @@ class Setting:
     def told(self) -> dict[str, Any]:
         """What a run's record says about it."""
         known = {"file": self.file.name, "content": self.content, "use_case": self.use_case}
-        return known | {"suite": self.pins["suite"]}
+        return known | {"suite": str(self.pins["suite"])}
 
 
 def place(config: Config, use_case: str) -> Path:
     """Where the setting of a configuration's decoder for a use case lies."""
     return Path(config.tree.dials) / f"{config.choices['decoder']}-{use_case}.yaml"
+
+
+def words(config: Config, file: Path) -> list[str]:
+    """The command that decodes with a written setting, by name where the file has its place."""
+    use_case = config.choices["use_case"]
+    name = use_case if file == Path("dials") / place(config, use_case).name else str(file)
+    return ["qa", "run", f"decoder={config.choices['decoder']}", f"dial={name}"]
 
 
 def chosen(config: Config) -> Setting | None:
@@ -79,28 +86,40 @@ def read(file: Path) -> Setting:
     import yaml
 
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if found["schema"] != SCHEMA:
-            raise ValueError(f"its schema is not {SCHEMA}")
-        knobs, pins = Knobs(**found["knobs"]), dict(found["pins"])
-        missing = {"decoder_digest", "suite"} - set(pins)
-        if missing:
-            raise ValueError(f"it pins no {min(missing)}")
-        names = str(found["decoder"]), str(found["use_case"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        return parsed(file, file.read_bytes())
+    except (
+        OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError
+    ) as error:  # fmt: skip
         raise UsageError(
             f"{file} holds no setting of the dial.",
             f"{type(error).__name__}: {' '.join(str(error).split())}.",
             "let `qa dial` write it again",
         ) from error
-    return Setting(file, sha256(file), *names, knobs, pins)
+
+
+def parsed(file: Path, content: bytes) -> Setting:
+    """What such content says. ValueError, TypeError, KeyError or YAMLError where it is no setting.
+
+    All that is not a knob is text, whatever YAML takes it for.
+    """
+    import yaml
+
+    found = yaml.safe_load(content)
+    if found["schema"] != SCHEMA:
+        raise ValueError(f"its schema is not {SCHEMA}")
+    knobs, pins = Knobs(**found["knobs"]), dict(found["pins"])
+    missing = {"decoder_digest", "suite"} - set(pins)
+    if missing:
+        raise ValueError(f"it pins no {min(missing)}")
+    names = str(found["decoder"]), str(found["use_case"])
+    return Setting(file, hashlib.sha256(content).hexdigest(), *names, knobs, pins)
 
 
 def applied(config: Config, setting: Setting) -> Config:
     """The configuration with the setting's knobs; UsageError if others were given beside it."""
     given, own = config.tree.knobs, asdict(setting.knobs)
     for name in (field.name for field in fields(Knobs)):
-        asked = any(word.startswith(f"knobs.{name}=") for word in config.overrides)
+        asked = any(_sets(word, name) for word in config.overrides)
         value = given[name]
         if value != own[name] and (asked or value != getattr(Knobs(), name)):
             raise UsageError(
@@ -109,3 +128,9 @@ def applied(config: Config, setting: Setting) -> Config:
                 f"leave one of them away; what else is worth a try: qa dial settings.{name}=[…]",
             )
     return edited(config, {f"knobs.{name}": value for name, value in own.items()})
+
+
+def _sets(word: str, knob: str) -> bool:
+    """Whether a word sets this knob: `knobs.sigma=0`, or `knobs={sigma:0,steps:2}`."""
+    key, _, value = word.partition("=")
+    return key_of(word) == f"knobs.{knob}" or (key_of(key) == "knobs" and f"{knob}:" in value)

@@ -138,7 +138,7 @@ class RunFolder:
             raise UsageError(
                 f"Another process is working on {self.path}.",
                 "Two of them would do the same work.",
-                "wait for it, or name another folder with out=DIR",
+                "wait for it, or name another folder: runs=DIR, or out=DIR for a single run",
             ) from error
         try:
             for left in self.path.rglob(PARTIAL + "*"):

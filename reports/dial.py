@@ -69,7 +69,7 @@ def render(document: Mapping[str, Any], name: str = "dial") -> str:
         lists=_lists(document["search"]["lists"]),
         checks=checks,
         forest=forest(checks),
-        use=shlex.join(_use(document)) if document["written"] else "",
+        use=shlex.join(document["use"] or ()),
         command=shlex.join(["qa", "dial", *map(str, document["command"])]),
         **page.frame("report.js", "report.css", "dial.css"),
     )
@@ -88,18 +88,11 @@ def _margin(limit: Mapping[str, Any]) -> str:
 
 
 def _lists(lists: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The values that were tried, where null is what the decoder does by itself."""
+    """The values that were tried, where null is what the reference has."""
     return {
-        knob: ["the decoder's own" if value is None else value for value in values or [None]]
+        knob: ["as the reference" if value is None else value for value in values or [None]]
         for knob, values in lists.items()
     }
-
-
-def _use(document: Mapping[str, Any]) -> list[str]:
-    """The command that decodes with the setting: by name where its file has the name's place."""
-    decoder, name, file = (str(document[key]) for key in ("decoder", "use_case", "written"))
-    named = file == f"dials/{decoder}-{name}.yaml"
-    return ["qa", "run", f"decoder={decoder}", f"dial={name if named else file}"]
 
 
 def _check(row: Mapping[str, Any]) -> dict[str, Any]:

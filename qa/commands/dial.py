@@ -28,7 +28,6 @@ def arguments(commands: Any) -> None:
 
 
 def _dial(options: argparse.Namespace) -> int:
-    from qa.config import function
     from qa.dial.find import find, opened
     from qa.dial.options import composed
 
@@ -36,7 +35,6 @@ def _dial(options: argparse.Namespace) -> int:
     if options.cfg:
         print(config.resolved(), end="")
         return 0
-    page = function(config.tree.page) if config.tree.page else None
     with warnings_as_lines():
         ready = opened(config)
         if options.dry_run:
@@ -51,7 +49,7 @@ def _dial(options: argparse.Namespace) -> int:
 
     # By name: reports stand on qa, qa does not know them.
     Console().print(import_module("reports.dial").table(found.document))
-    print(f"report  {page(found.folder) if page else found.folder}")
+    print(f"report  {found.page or found.folder}")
     return found.exit_code
 
 

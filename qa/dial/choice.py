@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qa.dial.judged import Terms, Tried, case_of, limits_of, run_of
-from qa.gates.compared import compare
+from qa.gates.compared import Compared, compare
 from qa.gates.rows import Row, numbers, row
 from qa.results import Results
-from qa.stats import CONFIDENCE, Interval, pictures_until
+from qa.stats import CONFIDENCE, pictures_until
 from qa.stats.decide import Outcome
 
 CONFIRMED = "CONFIRMED"
@@ -41,6 +41,8 @@ class Confirmation:
     reference: str
     """Folder name of its run."""
     picked: str
+    before: int = 0
+    """Other settings of this decoder that were tried on these pictures before."""
 
     @property
     def state(self) -> str:
@@ -50,9 +52,25 @@ class Confirmation:
 
     @property
     def needs(self) -> int | None:
-        """Pictures of this half that would settle what is INCONCLUSIVE; None if none is known."""
-        needs = [found["needs"] for found in self.rows if found["state"] == "INCONCLUSIVE"]
-        return max(needs) if needs and None not in needs else None
+        """Pictures of this half that would settle it; None if it is settled or none is known."""
+        return _needs(self.rows) if self.state == "INCONCLUSIVE" else None
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that a dial found out."""
+
+    settings: Sequence[Tried]
+    """The reference first."""
+    picked: Tried | None
+    confirmation: Confirmation | None
+
+    @property
+    def state(self) -> str:
+        """CONFIRMED, or why nothing is."""
+        return (
+            none_feasible(self.settings) if self.confirmation is None else self.confirmation.state
+        )
 
 
 def front(settings: Sequence[Tried], terms: Terms) -> set[str]:
@@ -86,30 +104,34 @@ def pick(settings: Sequence[Tried]) -> Tried | None:
     return min(able, key=order, default=None)
 
 
-def confirm(picked: Results, reference: Results, terms: Terms) -> Confirmation:
+def confirm(picked: Results, reference: Results, terms: Terms, before: int = 0) -> Confirmation:
     """The picked setting against the reference, on the half that the pick did not see."""
     case = case_of(picked, reference, terms)
     found = compare(terms.plausibility, case)
-    outcome = _not_worse(found.harm, found.missing, found.why)
+    outcome = _not_worse(found, case.alpha)
     plausibility = row(
         PLAUSIBILITY, terms.plausibility, outcome, **numbers(found.harm), missing=found.missing,
         unit=case.unit(terms.plausibility), better=case.better[terms.plausibility],
         candidate=found.candidate, baseline=found.baseline,
     )  # fmt: skip
     rows = [*limits_of(case), plausibility]
-    return Confirmation(rows, len(picked.samples), run_of(reference), run_of(picked))
+    return Confirmation(rows, len(picked.samples), run_of(reference), run_of(picked), before)
 
 
-def _not_worse(harm: Interval | None, missing: int, why: str) -> Outcome:
+def _not_worse(found: Compared, alpha: float) -> Outcome:
     """Plausibility was what the setting was picked for: it must still be there."""
-    if harm is None or missing:
-        return Outcome("INVALID", why or "nothing was compared")
+    harm = found.harm
+    if harm is None or found.missing:
+        return Outcome("INVALID", found.why or "nothing was compared")
     if harm.low is None or harm.high is None:
-        return Outcome("INCONCLUSIVE", f"no interval: {why or 'too few pictures'}")
+        return Outcome("INCONCLUSIVE", f"no interval: {found.why or 'too few pictures'}")
     if harm.mean <= 0:
         if harm.high < 0:
             return Outcome("IMPROVED", "more plausible than the reference")
         return Outcome("PASS", "not less plausible than the reference")
+    if harm.low > 0 and (harm.p_worse or 0) > alpha:
+        why = f"exchanging the arms' pictures gives as much in {harm.p_worse:.2g} of all cases"
+        return Outcome("INCONCLUSIVE", f"less plausible here, and {why}")
     if harm.low > 0:
         return Outcome("FAIL", "less plausible than the reference")
     needs = pictures_until(harm, lambda low, _: low > 0, CONFIDENCE)
@@ -118,9 +140,25 @@ def _not_worse(harm: Interval | None, missing: int, why: str) -> Outcome:
 
 def none_feasible(settings: Sequence[Tried]) -> str:
     """What it means that nothing was picked: FAIL only where every setting provably fails."""
-    states = {
-        next((s for s in WORST_FIRST if s in {r["state"] for r in tried.limits}), "INVALID")
-        for tried in settings
-        if tried.knobs is not None
-    }
+    states = {_worst(tried) for tried in settings if tried.knobs is not None}
     return next((s for s in ("INCONCLUSIVE", "INVALID", "FAIL") if s in states), "INVALID")
+
+
+def needs_to_pick(settings: Sequence[Tried]) -> int | None:
+    """Pictures of the selection half with which some setting would keep its limits, as it looks.
+
+    The fewest that one of them needs; None where no setting is only INCONCLUSIVE, or none is known.
+    """
+    open_ones = [t for t in settings if t.knobs is not None and _worst(t) == "INCONCLUSIVE"]
+    return min(filter(None, (_needs(tried.limits) for tried in open_ones)), default=None)
+
+
+def _worst(tried: Tried) -> str:
+    states = {found["state"] for found in tried.limits}
+    return next((state for state in WORST_FIRST if state in states), "INVALID")
+
+
+def _needs(rows: Sequence[Row]) -> int | None:
+    """Pictures that settle every row that is INCONCLUSIVE; None if one says no number."""
+    needs = [found["needs"] for found in rows if found["state"] == "INCONCLUSIVE"]
+    return max(needs) if needs and None not in needs else None

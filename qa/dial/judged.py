@@ -3,7 +3,8 @@
 The limits are the margins of the use case's `dial.fidelity`, and what its own gates would ask: the
 margins of its primary metrics, and the tail. A limit is kept where the gate would pass: the upper
 end of the harm's 90 % interval, a one-sided 95 % bound, lies within the margin (`qa.stats.decide`).
-Plausibility has no limit; more of it is what a setting is picked for.
+The reference keeps them all: harm is counted from it. Plausibility has no limit; more of it is what
+a setting is picked for.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from qa import cost
 from qa.baseline import Approved
 from qa.baseline.approved import utc_today
 from qa.errors import UsageError
-from qa.gates import comparable, pairs, sets
+from qa.gates import comparable, sets
 from qa.gates.case import Case
-from qa.gates.compared import compare
+from qa.gates.compared import Compared, compare
 from qa.gates.directions import directions
 from qa.gates.regression import Regression
-from qa.gates.rows import PASSING, Row
+from qa.gates.rows import PASSING, Row, changed
 from qa.gates.tail import Tail
 from qa.gates.use_case import UseCase
 from qa.judge import judge
 from qa.results import Results
 from qa.stats import CONFIDENCE
+from qa.stats.decide import Outcome
 from qa.types import Knobs
 
 
@@ -40,6 +42,8 @@ class Terms:
     first: str
     """The limit that spans the front together with plausibility."""
     plausibility: str
+    policy: str = "pr"
+    """Of the gates that judge it: `pr` or `release`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Tried:
     values: Mapping[str, Mapping[str, Any]]
     """Metric → mean, low, high, harm, harm_low, harm_high, margin, state, why."""
     worth: float
-    """Plausibility, the more the better; NaN where it has no value."""
+    """Plausibility gained over the reference on the same pictures; NaN where one has no value."""
 
     @property
     def why_not(self) -> str:
@@ -85,19 +89,23 @@ class Tried:
         return found
 
 
-def terms(use: UseCase, measured: Collection[str]) -> Terms:
-    """The use case's terms for the metrics that are measured; UsageError where they are too few."""
+def terms_of(use: UseCase, measured: Collection[str], policy: str = "pr") -> Terms:
+    """The use case's terms for the metrics that are measured; UsageError where they are too few.
+
+    Without any fidelity of the dial its limits would say nothing, whatever else is measured.
+    """
     if use.dial is None:
         raise UsageError(
             f"The use case {use.name} says nothing about the dial.",
             "It has no section dial.",
             "add dial: {fidelity: […], plausibility: […]}, as conf/use_case/document.yaml has it",
         )
-    named = dict.fromkeys([*use.dial.fidelity, *use.primary])
-    limits = tuple(metric for metric in named if metric in measured)
-    plausible = [metric for metric in use.dial.plausibility if metric in measured]
+    guarded, plausible, primary = (
+        [metric for metric in named if metric in measured]
+        for named in (use.dial.fidelity, use.dial.plausibility, use.primary)
+    )
     for kind, known, found in (
-        ("fidelity", named, limits), ("plausibility", use.dial.plausibility, plausible)
+        ("fidelity", use.dial.fidelity, guarded), ("plausibility", use.dial.plausibility, plausible)
     ):  # fmt: skip
         if not found:
             raise UsageError(
@@ -106,13 +114,14 @@ def terms(use: UseCase, measured: Collection[str]) -> Terms:
                 f"{', '.join(sorted(measured))}.",
                 f"metric=[…] with one of them, or use_case.dial.{kind}=[…]",
             )
+    limits = tuple(dict.fromkeys([*guarded, *primary]))
     own = replace(
         use,
         margins={metric: use.margins[metric] for metric in limits},
         primary=limits,
         breakage={metric: level for metric, level in use.breakage.items() if metric in limits},
     )
-    return Terms(own, limits[0], plausible[0])
+    return Terms(own, guarded[0], plausible[0], policy)
 
 
 def tried(
@@ -121,16 +130,17 @@ def tried(
     """A setting against the reference, on the pictures of its half."""
     case = case_of(results, reference, terms)
     limits = limits_of(case)
-    values = _values(case, limits, terms)
-    mean = values[terms.plausibility]["mean"]
-    worth = math.nan if mean is None else pairs.sign(case.better[terms.plausibility]) * mean
+    gain = compare(terms.plausibility, case)
+    values = _values(case, limits, {terms.plausibility: gain})
+    known = gain.harm is not None and not gain.missing
+    worth = -gain.harm.mean if gain.harm is not None and known else math.nan
     return Tried(name, knobs, results, limits, values, worth)
 
 
 def case_of(candidate: Results, reference: Results, terms: Terms) -> Case:
     """The two arms as gates see them."""
     return Case(
-        candidate, Approved(reference), terms.use, "pr", CONFIDENCE,
+        candidate, Approved(reference), terms.use, terms.policy, CONFIDENCE,
         directions([candidate, reference], {}, terms.use.margins), utc_today(),
         partial=_cut(reference),
         mismatch=comparable.mismatched(candidate, reference),
@@ -142,12 +152,41 @@ def limits_of(case: Case) -> list[Row]:
 
     The tail is no limit where so few pictures could not show it to be rare.
     """
+    rows = _judged(case)
+    return [_identical(row) for row in rows] if _itself(case) else rows
+
+
+def too_few_for(results: Results, terms: Terms) -> list[Row]:
+    """Limits that no setting can keep on these pictures: no harm at all has too wide an interval.
+
+    Shares of few words are such: what was not lost on ten pages may be lost on the eleventh.
+    """
+    rows = _judged(case_of(results, results, terms))
+    return [row for row in rows if row["state"] == "INCONCLUSIVE"]
+
+
+def _judged(case: Case) -> list[Row]:
     order = {metric: place for place, metric in enumerate(case.use.primary)}
     rows = sorted(Regression()(case), key=lambda row: order[row["metric"]])
     return [row for row in (*rows, *Tail()(case)) if row["counts"]]
 
 
-def _values(case: Case, limits: Sequence[Row], terms: Terms) -> dict[str, dict[str, Any]]:
+def _itself(case: Case) -> bool:
+    """Whether both arms are the same pictures: then nothing is left to chance."""
+    ours, theirs = case.candidate, case.baseline
+    folders = [None if arm.folder is None else arm.folder.path.resolve() for arm in (ours, theirs)]
+    return ours is theirs or (folders[0] is not None and folders[0] == folders[1])
+
+
+def _identical(row: Row) -> Row:
+    if row["state"] != "INCONCLUSIVE":
+        return row
+    return changed(row, Outcome("PASS", "the reference itself"), low=0.0, high=0.0)
+
+
+def _values(
+    case: Case, limits: Sequence[Row], compared: Mapping[str, Compared]
+) -> dict[str, dict[str, Any]]:
     """Every metric's mean with its interval, and its harm against the reference."""
     rows = {row["metric"]: row for row in limits}
     found = {}
@@ -159,22 +198,22 @@ def _values(case: Case, limits: Sequence[Row], terms: Terms) -> dict[str, dict[s
         if limit is not None:
             ends = [limit[key] for key in ("estimate", "low", "high")]
         else:
-            ends = _ends(metric, case, terms)
+            ends = _ends(metric, case, compared.get(metric))
         values |= dict(zip(("harm", "harm_low", "harm_high"), ends, strict=True))
         values |= {key: limit[key] if limit else None for key in ("margin", "state")}
         found[metric] = values
     return found
 
 
-def _ends(metric: str, case: Case, terms: Terms) -> list[float | None]:
-    """Harm with its interval; None where there is none.
+def _ends(metric: str, case: Case, found: Compared | None) -> list[float | None]:
+    """Harm with its interval, known already or compared here; None where there is none.
 
-    The difference of sets takes long, so only the one that decides is looked at.
+    The difference of sets takes long, so only the one that decides is compared.
     """
-    unasked = sets.is_set(metric, case.candidate) and metric != terms.plausibility
-    if unasked or metric not in case.better or metric not in case.baseline.metrics:
-        return [None] * 3
-    harm = compare(metric, case).harm
+    comparable_here = metric in case.better and metric in case.baseline.metrics
+    if found is None and comparable_here and not sets.is_set(metric, case.candidate):
+        found = compare(metric, case)
+    harm = None if found is None else found.harm
     return [None] * 3 if harm is None else [harm.mean, harm.low, harm.high]
 
 

@@ -3,8 +3,8 @@
 A setting is a `Knobs`. The first one is what `knobs.*` says, the decoder's own where it says
 nothing: the reference that harm is counted against, unless that is another run.
 
-A latent that a diffusion model left early carries noise of its own, so `capture` and `sigma` are
-never combined.
+A latent that a diffusion model left early carries noise of its own, so none is put on top: where
+`capture` names a step, `sigma` is 0.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def lists(
     """The lists that were asked for, and what suits the decoder where none was.
 
     A knob that `knobs.*` sets is not turned unless a list was asked for. UsageError for what is no
-    list, for a knob that nobody knows or reads, and for a value that the decoder does not take.
+    list of numbers, and for a knob that nobody knows.
     """
-    strange = sorted(set(asked) - set(NAMES))
+    strange = sorted(set(map(str, asked)) - set(NAMES))
     if strange:
         raise UsageError(f"There is no knob {strange[0]}.", f"Knobs are {', '.join(NAMES)}.")
     read = knobs_read(decoder, latents)
@@ -52,8 +52,17 @@ def lists(
                 f"settings.{name}={values} is no list.", "", f"e.g. settings.{name}=[null,2]"
             )
         else:
-            found[name] = tuple(dict.fromkeys(values))
+            found[name] = tuple(dict.fromkeys(_number(name, value) for value in values))
     return found
+
+
+def _number(name: str, value: object) -> float | int | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (known and math.isfinite(value)):  # type: ignore[arg-type]
+        return value  # type: ignore[return-value]
+    raise UsageError(
+        f"settings.{name} has {value!r}, which is no number.", "", f"e.g. settings.{name}=[null,2]"
+    )
 
 
 def _suiting(
@@ -74,31 +83,27 @@ def _taken(
     name: str, value: Any, own: Knobs, decoder: Decoder, latents: LatentSource | None
 ) -> bool:
     try:
-        check_knobs(own if value is None else replace(own, **{name: value}), decoder, latents)
+        check_knobs(setting(own, {name: value}), decoder, latents)
     except UsageError:
         return value is None  # then it is the reference itself, and `prepare` says what is wrong
     return True
 
 
 def setting(own: Knobs, values: Mapping[str, Any]) -> Knobs:
-    """The setting of one value for each knob."""
-    return replace(own, **{name: v for name, v in values.items() if v is not None})
-
-
-def possible(knobs: Knobs) -> bool:
-    """Whether such latents can be: noise is not put on what carries some."""
-    return knobs.capture is None or knobs.sigma == 0
+    """The setting of a value for each of these knobs; no noise on latents that carry some."""
+    found = replace(own, **{name: v for name, v in values.items() if v is not None})
+    return found if found.capture is None else replace(found, sigma=0.0)
 
 
 def grid(tried: Lists, own: Knobs) -> list[Knobs]:
-    """All combinations that can be, each once, the reference first."""
+    """All combinations, each setting once, the reference first."""
     every = (setting(own, dict(zip(tried, v, strict=True))) for v in product(*tried.values()))
-    return list(dict.fromkeys([own, *filter(possible, every)]))
+    return list(dict.fromkeys([own, *every]))
 
 
 def name_of(knobs: Knobs) -> str:
-    """`sigma=0.2 steps=2`: what differs from the decoder's own, or `default`."""
-    told = [f"{name}={value:g}" for name, value in turned_from_own(knobs).items()]
+    """`sigma=0.2 steps=2`: what differs from the decoder's own, digit for digit, or `default`."""
+    told = [f"{name}={value!r}" for name, value in turned_from_own(knobs).items()]
     return " ".join(told) or "default"
 
 
@@ -126,8 +131,7 @@ def evolved(
     for _ in range(trials):
         trial = study.ask()
         asked = {name: trial.suggest_categorical(name, values) for name, values in tried.items()}
-        found = setting(own, asked)
-        knobs = found if possible(found) else replace(found, sigma=0.0)
+        knobs = setting(own, asked)
         yield knobs
         harm, loss, excess = score(knobs)
         if not all(map(math.isfinite, (harm, loss, excess))):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qa.dial.choice import (
@@ -11,14 +13,16 @@ from qa.dial.choice import (
     EXIT_CODES,
     PLAUSIBILITY,
     Confirmation,
+    Found,
     front,
-    none_feasible,
+    needs_to_pick,
 )
-from qa.dial.judged import Tried, run_of
+from qa.dial.judged import Tried, run_of, too_few_for
 from qa.dial.settings import turned_from_own
 from qa.gates.rows import Row
 from qa.metrics.facts import fingerprint
 from qa.setting import SCHEMA as SETTING
+from qa.setting import words
 from qa.stats import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -29,20 +33,20 @@ Document = Mapping[str, Any]
 
 
 def document(
-    ready: Opened,
-    found: Sequence[Tried],
-    picked: Tried | None,
-    confirmation: Confirmation | None,
+    ready: Opened, found: Found, written: Path | None, kept: Path | None
 ) -> dict[str, Any]:
-    """The contents of dial.json (docs/formats.md); nothing is written yet."""
+    """The contents of dial.json (docs/formats.md); nothing is written here.
+
+    `written` is the file that the setting goes to, `kept` an older one that stays as it is.
+    """
     config, job, terms = ready.config, ready.job, ready.terms
-    state = none_feasible(found) if confirmation is None else confirmation.state
-    reference, best = found[0], front(found, terms)
+    reference, best = found.settings[0], front(found.settings, terms)
+    confirmation, picked = found.confirmation, found.picked
     return {
         "schema": SCHEMA,
-        "state": state,
-        "exit_code": EXIT_CODES[state],
-        "summary": _summary(picked, confirmation),
+        "state": found.state,
+        "exit_code": EXIT_CODES[found.state],
+        "summary": _summary(found),
         "decoder": config.choices["decoder"],
         "suite": job.suite,
         "use_case": config.choices["use_case"],
@@ -54,14 +58,15 @@ def document(
         "fidelity": [_limit(row) for row in reference.limits if row["role"]],
         "plausibility": terms.plausibility,
         "metrics": _metrics(ready),
-        "settings": [_setting(tried, best) for tried in found],
+        "settings": [_setting(tried, best) for tried in found.settings],
         "picked": None if picked is None else picked.name,
-        "why": _why(found, picked, ready),
+        "why": _why(found, ready),
         "confirmation": None if confirmation is None else _confirmation(confirmation),
-        "written": None,
-        "kept": None,
+        "written": None if written is None else str(written),
+        "use": None if written is None else words(config, written),
+        "kept": None if kept is None else str(kept),
         "pins": _pins(ready),
-        "notes": _notes(ready),
+        "notes": [*_notes(ready, found), *_left(kept)],
         "command": config.words(),
     }
 
@@ -143,21 +148,45 @@ def _pins(ready: Opened) -> dict[str, Any]:
     }
 
 
-def _notes(ready: Opened) -> list[str]:
+def _notes(ready: Opened, found: Found) -> list[str]:
     job = ready.job
     notes = [f"{name} could not be measured: {why}" for name, why in job.unavailable.items()]
     if job.plan.limited:
-        notes.append("limit= left pictures of the suite out.")
+        notes.append("limit= left pictures of the suite out, so no setting is written.")
     asked = job.use_case.dial
     assert asked is not None
     absent = [metric for metric in asked.fidelity if metric not in ready.terms.use.primary]
     if absent:
         notes.append(f"Not measured, and so no limit here: {', '.join(absent)}.")
+    own = next(tried for tried in found.settings if tried.knobs == ready.own)
+    notes += [*map(too_few, too_few_for(own.results, ready.terms)), *ready.notes]
+    before = 0 if found.confirmation is None else found.confirmation.before
+    if before:
+        notes.append(
+            f"The pictures of the confirmation were used for {before} other "
+            f"setting{'s' * (before != 1)} of this decoder before. Each is another chance for "
+            "luck: confirm on new pictures in the end."
+        )
     return notes
 
 
-def _why(found: Sequence[Tried], picked: Tried | None, ready: Opened) -> str:
-    settings = [tried for tried in found if tried.knobs is not None]
+def _left(kept: Path | None) -> list[str]:
+    return [] if kept is None else [f"{kept} was found before and is left as it is."]
+
+
+def too_few(row: Row) -> str:
+    """Why nothing but the reference can keep a limit (`judged.too_few_for`)."""
+    needs = f" {row['needs']} would do." if row["needs"] else ""
+    return (
+        f"{row['metric']}: these pictures cannot show that nothing is lost, so only the reference "
+        f"keeps this limit. Without any harm its upper end is {row['high']:.3g}, above the margin "
+        f"{row['margin']:.3g}.{needs}"
+    )
+
+
+def _why(found: Found, ready: Opened) -> str:
+    picked = found.picked
+    settings = [tried for tried in found.settings if tried.knobs is not None]
     able = sum(tried.feasible for tried in settings)
     if picked is None:
         return f"None of {len(settings)} settings keeps every limit."
@@ -168,11 +197,14 @@ def _why(found: Sequence[Tried], picked: Tried | None, ready: Opened) -> str:
     )
 
 
-def _summary(picked: Tried | None, confirmation: Confirmation | None) -> str:
-    if picked is None or confirmation is None:
-        return "No setting keeps every limit, so none was picked and none is written."
-    told = _confirmed(confirmation)
-    return f"{picked.name}: {told[0].lower()}{told[1:]}"
+def _summary(found: Found) -> str:
+    if found.picked is None or found.confirmation is None:
+        needs = needs_to_pick(found.settings)
+        more = f" {needs} pictures in the selection half could settle it." if needs else ""
+        provably = " provably" if found.state == "INCONCLUSIVE" else ""
+        return f"No setting{provably} keeps every limit, so none was picked or written.{more}"
+    told = _confirmed(found.confirmation)
+    return f"{found.picked.name}: {told[0].lower()}{told[1:]}"
 
 
 def _confirmed(found: Confirmation) -> str:
@@ -199,7 +231,7 @@ def setting(document: Document) -> str:
         "knobs": chosen["knobs"],
         "pins": document["pins"],
     }
-    lines = [f"# {line}".rstrip() for line in _comment(document, chosen)]
+    lines = [f"# {_visible(line)}".rstrip() for line in _comment(document, chosen)]
     text = yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True)
     return "\n".join(lines) + "\n" + text
 
@@ -215,7 +247,8 @@ def _comment(document: Document, chosen: Document) -> Iterator[str]:
     yield from _wrapped(
         f"Tried {_tried(document)} on {halves['selection']} pictures x {seeds} seeds of "
         f"{document['suite']}, all with the same latents and noise. {document['why']} Harm is "
-        f"against {document['reference']}, positive = worse, with 90 % intervals:"
+        f"against {document['reference']}, positive = worse, with "
+        f"{100 * document['confidence']:g} % intervals:"
     )
     for row in document["settings"]:
         marks = [row["name"] == document["picked"] and "picked", row["front"] and "front"]
@@ -226,17 +259,23 @@ def _comment(document: Document, chosen: Document) -> Iterator[str]:
     for row in document["confirmation"]["rows"]:
         limit = "no limit" if row["margin"] is None else f"limit {row['margin']:.4g}"
         yield f"  {row['metric']}: {_interval(row, 'harm', 'low', 'high')}, {limit}: {row['state']}"
+    for note in document["notes"]:
+        yield ""
+        yield from _wrapped(note)
 
 
 def _wrapped(text: str) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(text, 98, break_long_words=False)
+
+
+def _visible(line: str) -> str:
+    """What ends a line of YAML, or is none of its characters, written out: a comment stays one."""
+    return "".join(sign if sign.isprintable() else f"<U+{ord(sign):04X}>" for sign in line)
 
 
 def _tried(document: Document) -> str:
     lists = [
-        f"{name} {', '.join('own' if value is None else f'{value:g}' for value in values)}"
+        f"{name} {', '.join('as the reference' if v is None else repr(v) for v in values)}"
         for name, values in document["search"]["lists"].items()
         if values != [None]
     ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from qa.errors import UsageError
-from qa.halves import CONFIRMATION, SELECTION, half_of
+from qa.halves import CONFIRMATION, HALVES, SELECTION, half_of
 from qa.types import Sample
 
 TAGS = {"page": 9, "photo": 5, "chart": 2}
@@ -56,6 +58,29 @@ def test_a_group_is_never_torn_apart():
     alone = [Sample(sample.id) for sample in takes]
     torn = {name.split("/")[0] for name in ids(alone, SELECTION)}
     assert torn & {name.split("/")[0] for name in ids(alone, CONFIRMATION)}, "without groups it is"
+
+
+def test_copies_are_never_torn_apart():
+    """The same picture under two names, also of another group, is seen once or confirms once."""
+    shas = "aabbccddee"
+    files = [Sample(f"p{i}", image=Path(f"p{i}.png"), sha256=sha) for i, sha in enumerate(shas)]
+    mine, others = ({s.sha256 for s in half_of(files, which)} for which in HALVES)
+    assert not mine & others
+    assert len(mine | others) == 5
+    apart = [replace(sample, sha256=sample.id) for sample in files]
+    torn = [{shas[int(s.id[1:])] for s in half_of(apart, which)} for which in HALVES]
+    assert torn[0] & torn[1], "as the names alone would have it"
+    chained = [replace(s, group=f"g{(i + 1) // 2}") for i, s in enumerate(files)]
+    with pytest.raises(UsageError, match="1 pictures cannot be halved"):
+        half_of(chained, SELECTION)
+
+
+def test_the_same_prompt_again_is_a_copy():
+    prompts = [Sample(f"p{i}", prompt=text) for i, text in enumerate("aabbccdd")]
+    mine, others = ({s.prompt for s in half_of(prompts, which)} for which in HALVES)
+    assert not mine & others
+    silent = [Sample(f"p{i}", prompt="") for i in range(8)]
+    assert len(half_of(silent, SELECTION)) == 4, "latents without a text are none"
 
 
 def test_a_half_without_an_interval_is_refused():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 import yaml
 
@@ -51,16 +53,19 @@ def test_another_decoder_is_refused_and_told_to_dial_again(written, toy):
     assert caught.value.fix.startswith("dial again: qa dial use_case=document decoder=toy")
 
 
-@pytest.mark.parametrize("word", ["knobs.sigma=0.1", "knobs.sigma=0", "knobs.steps=2"])
+@pytest.mark.parametrize(
+    "word", ["knobs.sigma=0.1", "knobs.sigma=0", "knobs.steps=2", "knobs={sigma:0}"]
+)
 def test_a_knob_beside_it_must_agree(written, toy, word):
     written()
     with pytest.raises(UsageError, match=r"contradicts dial=document"):
         prepare(compose(toy("Sampler", "dial=document", word)))
 
 
-def test_a_knob_beside_it_may_agree(written, toy):
+@pytest.mark.parametrize("word", ["knobs.sigma=0.2", "knobs={sigma:0.2}"])
+def test_a_knob_beside_it_may_agree(written, toy, word):
     written()
-    config = compose(toy("Sampler", "dial=document", "knobs.sigma=0.2"))
+    config = compose(toy("Sampler", "dial=document", word))
     assert applied(config, chosen(config)).tree.knobs.sigma == 0.2
 
 
@@ -84,7 +89,13 @@ def test_a_damaged_setting_is_none(written, changes, told):
         read(written(**changes))
 
 
-def test_text_is_no_setting(workdir):
-    (workdir / "a.yaml").write_text("a: [")
+@pytest.mark.parametrize("text", ["a: [", "[" * 5000, "2020-01-01", "\x00"])
+def test_text_is_no_setting(workdir, text):
+    (workdir / "a.yaml").write_text(text)
     with pytest.raises(UsageError, match="holds no setting"):
         read(workdir / "a.yaml")
+
+
+def test_what_yaml_takes_for_a_date_is_text(written):
+    file = written(pins={"decoder_digest": "d", "suite": datetime.date(2020, 1, 1)})
+    assert read(file).told()["suite"] == "2020-01-01"

@@ -104,13 +104,13 @@ def test_the_confirmation_is_drawn_with_both_values_and_what_was_seen_when_choos
     rows = [dials.row("psnr", "INCONCLUSIVE", 0.15, low=-0.1, high=0.4, why="cannot tell"),
             dials.row("piqe", "INCONCLUSIVE", None, why="no value")]  # fmt: skip
     made = dials.confirmation("INCONCLUSIVE", *rows, needs=90)
-    found = page(dials.dial("INCONCLUSIVE", confirmation=made, written=None))
+    found = page(dials.dial("INCONCLUSIVE", confirmation=made, written=None, use=None))
     assert "cannot tell" in found.text
     assert "90 pictures in this half would settle it" in found.text
     assert "when chosen: 0.10" in found.text
     assert "31.00 → 30.90" in found.text
     assert "qa run decoder=pid_mini" not in found.text
-    without = page(dials.dial("FAIL", confirmation=None, picked=None, written=None))
+    without = page(dials.dial("FAIL", confirmation=None, picked=None, written=None, use=None))
     assert "when chosen" not in without.text
     assert 'href="#confirmation"' not in render(dials.dial(confirmation=None))
 
@@ -119,10 +119,9 @@ def test_what_was_written_and_how_to_use_it():
     found = page(dials.dial())
     assert "dials/pid_mini-document.yaml" in found.text
     assert "qa run decoder=pid_mini dial=document …" in found.text
-    elsewhere = page(dials.dial(written="other/pid_mini-document.yaml"))
-    assert "qa run decoder=pid_mini dial=other/pid_mini-document.yaml …" in elsewhere.text
-    kept = page(dials.dial("FAIL", written=None, kept="dials/old.yaml"))
+    kept = page(dials.dial("FAIL", written=None, use=None, kept="dials/old.yaml"))
     assert "left as it was: dials/old.yaml" in kept.text
+    assert "qa run" not in kept.text
     assert "qa dial use_case=document decoder=pid_mini" in found.text
 
 
@@ -148,12 +147,14 @@ def test_the_knobs_that_were_tried_and_the_pins_are_listed():
     search = {"method": "optuna", "trials": 40, "possible": 540, "lists": lists}
     found = page(dials.dial(search=search))
     assert "0, 0.1" in found.text
-    assert "the decoder's own, 2" in found.text
+    assert "as the reference, 2" in found.text
     assert "3 of 540 settings, 40 trials" in found.text
     assert "d" * 64 in found.text
     outside = dials.dial()
     outside["settings"][0]["outside"] = True
     assert "2 of 3 settings" in page(outside).text
+    assert "another run, picture by picture" in page(outside).text
+    assert "another run" not in found.text
 
 
 def hostile():
@@ -161,7 +162,7 @@ def hostile():
     rows = [dials.reference(nasty), dials.setting(nasty + "2", 0.1, 1.0, why=nasty)]
     return dials.dial(
         "CONFIRMED", *rows, picked=nasty + "2", summary=nasty, why=nasty, suite=nasty,
-        decoder=nasty, use_case=nasty, notes=[nasty], command=[nasty], written=nasty,
+        decoder=nasty, use_case=nasty, notes=[nasty], command=[nasty], written=nasty, use=[nasty],
         pins={nasty: nasty},
     )  # fmt: skip
 

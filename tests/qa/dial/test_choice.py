@@ -7,15 +7,16 @@ import pytest
 from arms import around, scored
 from scipy.special import ndtr
 
-from qa.dial.choice import confirm, front, none_feasible, pick
-from qa.dial.judged import terms, tried
+from qa.dial.choice import confirm, front, needs_to_pick, none_feasible, pick
+from qa.dial.judged import terms_of, too_few_for, tried
 from qa.errors import UsageError
 from qa.gates import use_case
+from qa.gates.compared import Compared
 from qa.stats import Interval
 from qa.types import Knobs
 
 DOCUMENT = use_case.load("document")
-TERMS = terms(DOCUMENT, {"psnr", "hf_energy"})
+TERMS = terms_of(DOCUMENT, {"psnr", "hf_energy"})
 COUNT = 50
 LIMIT = TERMS.use.margins["psnr"].value
 
@@ -39,16 +40,24 @@ def settings(**arms):
 
 
 def test_terms_are_the_use_cases_limits_of_what_is_measured():
-    asked = terms(DOCUMENT, {"hf_energy", "psnr", "ssim", "colour_drift", "patch_fid_random"})
+    asked = terms_of(DOCUMENT, {"hf_energy", "psnr", "ssim", "colour_drift", "patch_fid_random"})
     assert asked.use.primary == ("psnr", "ssim"), "ssim is no fidelity of the dial, but primary"
     assert set(asked.use.margins) == {"psnr", "ssim"}
     assert (asked.first, asked.plausibility) == ("psnr", "patch_fid_random")
     with pytest.raises(UsageError, match=r"No metric of plausibility is measured.*clip_iqa"):
-        terms(DOCUMENT, {"psnr"})
+        terms_of(DOCUMENT, {"psnr"})
     with pytest.raises(UsageError, match="No metric of fidelity is measured"):
-        terms(DOCUMENT, {"hf_energy"})
+        terms_of(DOCUMENT, {"hf_energy"})
     with pytest.raises(UsageError, match="says nothing about the dial"):
-        terms(use_case.from_config({"margins": {"psnr": 0.2}}, "own"), {"psnr"})
+        terms_of(use_case.from_config({"margins": {"psnr": 0.2}}, "own"), {"psnr"})
+
+
+def test_limits_need_a_fidelity_of_the_dial():
+    """A primary metric alone would let every kind of loss through that the dial asks about."""
+    assert "ssim" in DOCUMENT.primary
+    assert "ssim" not in DOCUMENT.dial.fidelity
+    with pytest.raises(UsageError, match="No metric of fidelity is measured"):
+        terms_of(DOCUMENT, {"ssim", "hf_energy"})
 
 
 def test_a_setting_is_measured_by_its_harm_against_the_reference():
@@ -59,7 +68,7 @@ def test_a_setting_is_measured_by_its_harm_against_the_reference():
     assert psnr["harm_low"] < 0.1 < psnr["harm_high"] < LIMIT == psnr["margin"]
     assert psnr["state"] == "PASS-DRIFT", "worse, and within the limit"
     assert (detail["harm"], detail["margin"]) == (pytest.approx(-0.2), None)
-    assert found.worth == pytest.approx(0.7)
+    assert found.worth == pytest.approx(0.2), "gained over the reference, on the same pictures"
     assert found.feasible
     assert found.seconds() is None
     assert found.excess() == pytest.approx(psnr["harm_high"] / LIMIT - 1)
@@ -95,6 +104,42 @@ def test_equals_are_told_apart_by_steps_then_sigma():
     assert pick(found[::-1]).name == "s2"
 
 
+def test_missing_plausibility_never_wins():
+    """The mean over the pictures that have a value is large, and says nothing of the others."""
+    some = np.r_[[np.nan] * (COUNT - 5), [3.0] * 5]
+    found = settings(a=arm(0, 0.1), gaps=arm(0, some))
+    assert found[2].values["hf_energy"]["mean"] > found[1].values["hf_energy"]["mean"]
+    assert np.isnan(found[2].worth)
+    assert found[2].why_not == "its plausibility has no value"
+    assert pick(found).name == "a"
+    assert "gaps" not in front(found, TERMS)
+
+
+def read(wrong):
+    """Pages of twelve words, `wrong` of which are confidently wrong."""
+    return scored({
+        "wrong_words": [[w / 12] for w in wrong],
+        "words": [[12.0]] * len(wrong),
+        "hf_energy": [[0.5 + i / 100] for i in range(len(wrong))],
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(("pages", "enough"), [(12, False), (1500, True)])
+def test_the_reference_keeps_its_limits_where_few_words_show_nothing(pages, enough):
+    """Words that were not lost on few pages may be lost on others, but not by the same pictures."""
+    asked = terms_of(DOCUMENT, {"wrong_words", "hf_energy"})
+    own, twin = read([0] * pages), read([0] * pages)
+    assert bool(too_few_for(own, asked)) is not enough
+    assert tried("default", Knobs(), own, own, asked).feasible
+    assert tried("other", Knobs(sigma=0.1), twin, own, asked).feasible is enough
+    if not enough:
+        (row,) = too_few_for(own, asked)
+        assert row["metric"] == "wrong_words"
+        assert row["needs"] > pages
+        assert confirm(own, own, asked).state == "CONFIRMED"
+        assert confirm(twin, own, asked).state == "INCONCLUSIVE"
+
+
 def test_an_outside_run_is_measured_and_never_picked():
     outside = tried("run", None, arm(0, 0.9), REFERENCE, TERMS)
     found = [outside, *settings(a=arm(0, 0.1))]
@@ -114,6 +159,21 @@ def test_nothing_feasible_says_whether_more_pictures_could_help():
     unclear = arm(around(0.1, 1.0, COUNT))
     assert none_feasible(settings(a=arm(1.0), b=unclear)[1:]) == "INCONCLUSIVE"
     assert none_feasible(settings(a=arm([np.nan] * COUNT))[1:]) == "INVALID"
+
+
+def test_nothing_feasible_says_how_many_pictures_could_help():
+    unclear, wider = (arm(around(0.1, width, COUNT)) for width in (1.0, 2.0))
+    found = settings(a=arm(1.0), b=unclear, c=wider)[1:]
+    assert COUNT < needs_to_pick(found) == found[1].limits[0]["needs"]
+    assert needs_to_pick(found[1:]) < needs_to_pick(found[2:])
+    assert needs_to_pick(found[:1]) is None, "what fails needs no more pictures"
+
+
+def test_what_fails_needs_no_more_pictures():
+    """Its limit is open, its plausibility provably lost."""
+    found = confirm(arm(around(0.1, 0.5, COUNT), around(-0.1, 0.05, COUNT)), REFERENCE, TERMS)
+    assert [row["state"] for row in found.rows] == ["INCONCLUSIVE", "FAIL"]
+    assert (found.state, found.needs) == ("FAIL", None)
 
 
 def test_a_setting_that_is_what_it_seemed_is_confirmed():
@@ -172,7 +232,7 @@ def curse():
             continue
         later = fresh[int(chosen.name[1:-1])]
         lead = float(later.by_picture("hf_energy").mean()) - 0.5
-        found.append((chosen.worth - 0.5, lead, confirm(later, REFERENCE, TERMS).state))
+        found.append((chosen.worth, lead, confirm(later, REFERENCE, TERMS).state))
     return found
 
 
@@ -200,7 +260,15 @@ def test_half_of_all_leads_by_luck_are_refused(curse):
 def test_without_an_interval_nothing_is_confirmed(monkeypatch):
     from qa.dial import choice
 
-    found = choice.compare("hf_energy", choice.case_of(REFERENCE, REFERENCE, TERMS))
     bare = Interval(-0.1, None, None, None, COUNT)
-    monkeypatch.setattr(choice, "compare", lambda *_: type(found)(bare, 0, 0.6, 0.5, "too few"))
+    monkeypatch.setattr(choice, "compare", lambda *_: Compared(bare, 0, 0.6, 0.5, "too few"))
     assert confirm(REFERENCE, REFERENCE, TERMS).state == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(("p_value", "state"), [(0.01, "FAIL"), (0.2, "INCONCLUSIVE")])
+def test_a_loss_that_exchanging_pictures_explains_is_not_proven(monkeypatch, p_value, state):
+    from qa.dial import choice
+
+    lost = Compared(Interval(0.1, 0.05, 0.15, 0.1, COUNT, p_worse=p_value), 0, 0.4, 0.5)
+    monkeypatch.setattr(choice, "compare", lambda *_: lost)
+    assert confirm(REFERENCE, REFERENCE, TERMS).state == state

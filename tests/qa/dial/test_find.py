@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from dial_toys import TEXTURE, Inventive, Place
 from PIL import Image
+from toys import Pool
 
 from qa import setting
 from qa.config import compose
 from qa.dial.find import opened
 from qa.dial.options import composed
-from qa.errors import UsageError
+from qa.errors import QaError, UsageError
 from qa.files import sha256
 from qa.halves import CONFIRMATION, half_of
 from qa.job import prepare
@@ -199,6 +200,22 @@ def test_against_another_run(place, document, reference):
         assert rows(found)[name]["metrics"]["psnr"] == rows(document)[name]["metrics"]["psnr"]
 
 
+class Other(Pool):
+    digest = "pool-2"
+
+
+def test_another_run_may_have_any_name_and_other_latents(place, monkeypatch):
+    monkeypatch.setattr(dial_toys, "Other", Other, raising=False)
+    words = ["out=runs/default", "encoder._target_=dial_toys.Other"]
+    other = str(evaluate(*place.words(*words)).folder.path)
+    found = place.dial(*QUICKLY, f"baseline={other}", "dials=other")
+    names = [row["name"] for row in found.document["settings"]]
+    assert names[1:] == ["default", "sigma=0.1"]
+    assert found.document["reference"] == names[0]
+    assert names[0].startswith("run "), "so that no setting is called like it"
+    assert any(note.startswith("latents: the arms") for note in found.document["notes"])
+
+
 def test_another_run_must_be_comparable(place, reference):
     with pytest.raises(UsageError, match=r"cannot be the reference.* seeds"):
         place.dial("use_case=document", f"baseline={reference}", "seeds=1")
@@ -253,6 +270,84 @@ def test_a_search_finds_the_same_among_more(place, document):
         assert row["metrics"] == rows(document)[name]["metrics"]
 
 
+NASTY = "two\nknobs: {sigma: 0.4}\x85\u2028\x1b[31mred"
+
+
+class Nasty(Inventive):
+    """Breaks at the highest sigma, with words that look like a setting."""
+
+    def _one(self, request):
+        if request.sigma == 0.4:
+            raise RuntimeError(NASTY)
+        return super()._one(request)
+
+
+def test_no_text_can_change_the_written_setting(place, monkeypatch):
+    """What a decoder says when it breaks stands in the file's comment, on one line."""
+    monkeypatch.setattr(dial_toys, "Nasty", Nasty, raising=False)
+    lists = ("use_case=document", "settings.sigma=[0,0.1,0.4]", "metric=[psnr,hf_energy]")
+    found = place.dial(*lists, "decoder._target_=dial_toys.Nasty", "dials=nasty")
+    text = Path(found.document["written"]).read_text()
+    assert "have no pair" in text
+    assert "\nknobs: {sigma: 0.4}" not in text
+    assert setting.read(Path(found.document["written"])).knobs.sigma == 0.1
+
+
+def test_a_file_that_says_something_else_is_not_written(place, document, monkeypatch):
+    from qa.dial import told
+
+    file = Path(document.document["written"])
+    before = file.read_bytes()
+    other = before.decode().replace("sigma: 0.1", "sigma: 0.4")
+    monkeypatch.setattr(told, "setting", lambda _: other)
+    with pytest.raises(QaError, match=r"would not say sigma=0\.1"):
+        place.dial("use_case=document")
+    assert file.read_bytes() == before
+
+
+def test_a_limited_dial_writes_nothing(place):
+    found = place.dial(*QUICKLY, "limit=20", "dials=limited")
+    assert found.document["state"] == "CONFIRMED"
+    assert (found.document["written"], found.document["use"]) == (None, None)
+    assert (
+        "limit= left pictures of the suite out, so no setting is written."
+        in (found.document["notes"])
+    )
+    assert not Path("limited").exists()
+
+
+def test_what_stands_in_the_notes_stands_in_the_file(place, document):
+    told = document.document["notes"][0]
+    assert told.startswith("Not measured, and so no limit here: gmsd")
+    lines = Path(document.document["written"]).read_text().splitlines()
+    assert told in " ".join(line.removeprefix("# ") for line in lines)
+
+
+def test_a_dial_leaves_its_page(document):
+    assert document.page == document.folder / "dial.html"
+    assert "qa run decoder=toy dial=" in document.page.read_text()
+    assert document.document["use"][:3] == ["qa", "run", "decoder=toy"]
+
+
+def test_nothing_to_turn_is_said_at_once(place):
+    with pytest.raises(UsageError, match=r"nothing to turn.*\n.*steps") as caught:
+        place.dial("settings.sigma=[0]")
+    assert caught.value.fix.startswith("give a list of values")
+
+
+def test_another_pick_on_the_same_pictures_says_so(place, document, creative):
+    """Whichever setting was confirmed there before had its chance of luck, too."""
+
+    def told(found):
+        return [note for note in found.document["notes"] if "were used for" in note]
+
+    assert not told(document)
+    (note,) = told(creative[0])
+    assert "for 1 other setting of this decoder" in note, "document's, at sigma 0.1"
+    elsewhere = place.dial(*QUICKLY, "+decoder.strength=19", "dials=other")
+    assert not told(elsewhere), "another decoder has its own luck"
+
+
 def test_missing_pictures_pick_nothing(place):
     found = place.dial(*QUICKLY, "+decoder.breaks=p00", "dials=none")
     assert found.document["state"] == "INVALID"
@@ -270,5 +365,5 @@ def test_steps_are_turned_where_a_decoder_takes_few(place):
         opened(composed(place.words("settings.cfg=[2]")))
     with pytest.raises(UsageError, match=r"sigma=1\.5 is no noise level"):
         opened(composed(place.words("settings.sigma=[0,1.5]")))
-    with pytest.raises(UsageError, match=r"knobs\.steps=few"):
+    with pytest.raises(UsageError, match=r"settings\.steps has 'few'"):
         opened(composed(place.words("settings.steps=[few]")))

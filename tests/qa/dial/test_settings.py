@@ -64,6 +64,11 @@ def test_the_grid_has_every_setting_once_and_the_reference_first():
 def test_noise_is_not_put_on_latents_that_carry_some():
     tried = ALONE | {"sigma": (0.0, 0.1), "capture": (None, 24)}
     assert grid(tried, Knobs()) == [Knobs(), Knobs(capture=24), Knobs(sigma=0.1)]
+    noisy = Knobs(sigma=0.3)
+    assert grid(ALONE | {"capture": (None, 24)}, noisy) == [noisy, Knobs(capture=24)]
+    assert lists({}, noisy, Decoder(), Captured())["capture"] == (None, 26, 24)
+    asked = set(evolved(tried, noisy, 12, trade_of_sigma))
+    assert asked <= set(grid(tried, noisy)), "a search goes by the same rule"
 
 
 def test_every_knob_can_be_turned():
@@ -73,6 +78,8 @@ def test_every_knob_can_be_turned():
 def test_settings_are_named_by_what_differs():
     assert name_of(Knobs()) == "default"
     assert name_of(Knobs(steps=2, sigma=0.25, cfg=1.5)) == "sigma=0.25 steps=2 cfg=1.5"
+    close = [name_of(Knobs(sigma=sigma)) for sigma in (0.1, 0.1 + 1e-9)]
+    assert close[0] != close[1], "as they are different settings"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +89,11 @@ def test_settings_are_named_by_what_differs():
         ({"sigma": 0.2}, "settings.sigma=0.2 is no list"),
         ({"steps": "12"}, "settings.steps=12 is no list"),
         ({"steps": []}, "is no list"),
+        ({"sigma": ["0.1"]}, "settings.sigma has '0.1', which is no number"),
+        ({"steps": [True]}, "True, which is no number"),
+        ({"steps": [[0]]}, r"\[0\], which is no number"),
+        ({"steps": [{"a": 1}]}, "which is no number"),
+        ({"sigma": [float("nan")]}, "nan, which is no number"),
     ],
 )
 def test_what_is_no_list_is_refused(asked, told):

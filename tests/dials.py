@@ -103,6 +103,7 @@ def dial(state: str = "CONFIRMED", *settings: dict[str, Any], **changes: Any) ->
         },
         "settings": rows, "picked": "sigma=0.1", "why": "the best piqe within every limit",
         "confirmation": confirmation(), "written": "dials/pid_mini-document.yaml", "kept": None,
+        "use": ["qa", "run", "decoder=pid_mini", "dial=document"],
         "pins": {"decoder_digest": "d" * 64, "seeds": 4, "metrics": {"psnr": "f" * 64}},
         "notes": [],
     } | changes  # fmt: skip

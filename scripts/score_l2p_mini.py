@@ -3,39 +3,19 @@
     python scripts/score_l2p_mini.py [--pictures 4]        (a quarter of an hour on one core)
 
 Two real runs, `suite=figures` and the same `shuffled`. Scores and intervals of both go into the
-card's `decoders/mini/l2p_mini.json`, with the outcome of each prompt's first picture, so that a
-test can draw some of them again. the tables of `l2p_mini.md` are filled in from there.
+card (`mini_cards`), with the outcome of each prompt's first picture, so that a test can draw some
+of them again.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-RESULT = Path(__file__).parent.parent / "decoders" / "mini" / "l2p_mini.json"
-CARD = RESULT.with_suffix(".md")
+from mini_cards import Numbers, main, table, weights
+
 FIRST = "/0000"
 """How the sample of a prompt's first picture ends."""
-
-
-def main() -> None:
-    """Measure, keep the scores, fill in the card."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=4, help="of each prompt")
-    parser.add_argument("--card", action="store_true", help="fill in the card, measure nothing")
-    options = parser.parse_args()
-    known = json.loads(RESULT.read_text())
-    if not options.card:
-        with tempfile.TemporaryDirectory() as folder:
-            known |= measure(Path(folder), f"suite.pictures={options.pictures}")
-        RESULT.write_text(json.dumps({**known, "pictures": options.pictures}, indent=2) + "\n")
-    CARD.write_text(filled(CARD.read_text(encoding="utf-8"), known), encoding="utf-8")
-    print(drawn(known))
 
 
 def measure(work: Path, *more: str) -> dict[str, Any]:
@@ -58,41 +38,27 @@ def scores(work: Path, *more: str) -> dict[str, Any]:
     return {**{key: panel[key] for key in ("overall", "tags", "intervals")}, "first": outcome}
 
 
-def filled(text: str, known: Mapping[str, Any]) -> str:
-    """The card's text with every table of numbers as `known` has it; ValueError if one is gone."""
-    for table in (weights(known), losses(known), drawn(known)):
-        head = re.escape(table.splitlines()[0])
-        text, found = re.subn(rf"^{head}\n(\|.*\n)+", f"{table}\n", text, flags=re.MULTILINE)
-        if found != 1:
-            raise ValueError(f"{found} tables begin with {table.splitlines()[0]!r}, not one")
-    return text
+def tables(known: Numbers) -> list[str]:
+    """Those of the card."""
+    planned = f" of a run planned for {known['recipe']['steps']:,}"
+    return [weights(known, planned), losses(known), drawn(known)]
 
 
-def weights(known: Mapping[str, Any]) -> str:
-    """What the file is."""
-    return _table(
-        ("the weights", ""),
-        ("SHA-256", f"`{known['sha256']}`"),
-        ("steps", f"{known['steps']:,} of a run planned for {known['recipe']['steps']:,}"),
-        ("minutes", f"{known['minutes']:,.0f}"),
-    )
-
-
-def losses(known: Mapping[str, Any]) -> str:
+def losses(known: Numbers) -> str:
     """Losses on held-out drawings."""
     rows = ((tag, f"{loss:.4f}") for tag, loss in known["held_out"].items())
-    return _table(("tag", "loss"), *rows)
+    return table(("tag", "loss"), *rows)
 
 
-def drawn(known: Mapping[str, Any]) -> str:
+def drawn(known: Numbers) -> str:
     """Scores and 90 % intervals of both runs; nothing but the head before they were measured."""
     head = ("tag", "as asked", "90 %", "as another prompt asks", "90 %")
     if "figures" not in known:
-        return _table(head)
-    return _table(head, *(_row(tag, known) for tag in known["figures"]["intervals"]))
+        return table(head)
+    return table(head, *(_row(tag, known) for tag in known["figures"]["intervals"]))
 
 
-def _row(tag: str, known: Mapping[str, Any]) -> list[str]:
+def _row(tag: str, known: Numbers) -> list[str]:
     cells = [tag]
     for part in (known["figures"], known["shuffled"]):
         score, ends = part["tags"].get(tag, part["overall"]), part["intervals"][tag]
@@ -100,10 +66,5 @@ def _row(tag: str, known: Mapping[str, Any]) -> list[str]:
     return cells
 
 
-def _table(head: Sequence[str], *rows: Sequence[str]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, "l2p_mini", ("pictures", 4), measure, tables)

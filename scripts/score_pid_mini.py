@@ -4,25 +4,21 @@
 
 Real runs over `suite=legibility`, whose pages other code draws than those of training, at 4 seeds:
 pid_mini and `vae_mini_bicubic` at the same output size, on clean and on noisy latents, and pid_mini
-with fewer steps. Differences are paired, with 90 % intervals over pages, and go into the card's
-`decoders/mini/pid_mini.json`; the tables of `pid_mini.md` are filled in from there.
+with fewer steps. Differences are paired, with 90 % intervals over pages, and go into the card
+(`mini_cards`), with the means of each size's first page, so that a test can measure those again.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mini_cards import Numbers, main, table, weights
 
 if TYPE_CHECKING:
     from qa.run import Evaluation
 
-RESULT = Path(__file__).parent.parent / "decoders" / "mini" / "pid_mini.json"
-CARD = RESULT.with_suffix(".md")
 PAGES = ("suite=legibility", "suite.caps=[12,16,24]", "seeds=4")
 METRICS = ("psnr", "hf_energy", "exact_words", "wrong_words", "unreadable_words")
 """Those that are compared; at most six are judged together."""
@@ -30,23 +26,8 @@ SPREAD = "seed_deviation"
 SIGMAS = (0.0, 0.2, 0.4, 0.8)
 FEWER = (2, 1)
 FIRST = "_00"
-"""How the name of each size's first page ends: what a test measures again."""
+"""How the name of each size's first page ends."""
 CLASSICAL = ("decoder=vae_mini_bicubic", "decoder.upsampler.scale=2")
-
-
-def main() -> None:
-    """Measure, keep the numbers, fill in the card."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pages", type=int, default=16, help="of each size of letters")
-    parser.add_argument("--card", action="store_true", help="fill in the card, measure nothing")
-    options = parser.parse_args()
-    known = json.loads(RESULT.read_text())
-    if not options.card:
-        with tempfile.TemporaryDirectory() as folder:
-            known |= measure(Path(folder), f"suite.pages={options.pages}")
-        RESULT.write_text(json.dumps(known, indent=2) + "\n")
-    CARD.write_text(filled(CARD.read_text(encoding="utf-8"), known), encoding="utf-8")
-    print("\n\n".join(table(known) for table in (compared, by_sigma, by_steps)))
 
 
 def measure(work: Path, *more: str) -> dict[str, Any]:
@@ -107,47 +88,32 @@ def mean(run: Evaluation, metric: str, pages: str = "") -> float:
     return float(rows[rows["sample"].str.endswith(pages)]["value"].mean())
 
 
-def filled(text: str, known: Mapping[str, Any]) -> str:
-    """The card's text with every table of numbers as `known` has it; ValueError if one is gone."""
-    for table in (weights(known), compared(known), by_sigma(known), by_steps(known)):
-        head = re.escape(table.splitlines()[0])
-        text, found = re.subn(rf"^{head}\n(\|.*\n)+", f"{table}\n", text, flags=re.MULTILINE)
-        if found != 1:
-            raise ValueError(f"{found} tables begin with {table.splitlines()[0]!r}, not one")
-    return text
+def tables(known: Numbers) -> list[str]:
+    """Those of the card."""
+    return [weights(known), compared(known), by_sigma(known), by_steps(known)]
 
 
-def weights(known: Mapping[str, Any]) -> str:
-    """What the file is."""
-    return _table(
-        ("the weights", ""),
-        ("SHA-256", f"`{known['sha256']}`"),
-        ("steps", f"{known['steps']:,}"),
-        ("minutes", f"{known['minutes']:,.0f}"),
-    )
-
-
-def compared(known: Mapping[str, Any]) -> str:
+def compared(known: Numbers) -> str:
     """Clean latents: both decoders, metric by metric."""
     head = ("clean latents", "vae_mini + bicubic", "pid_mini", "better by", "90 %")
     rows = known.get("sigma", {}).get("0", {})
-    return _table(head, *([m, *_cells(rows[m])] for m in METRICS if m in rows))
+    return table(head, *([m, *_cells(rows[m])] for m in METRICS if m in rows))
 
 
-def by_sigma(known: Mapping[str, Any]) -> str:
+def by_sigma(known: Numbers) -> str:
     """Noisy latents: PSNR of both, and how much pid_mini's seeds differ."""
     head = ("sigma", "vae_mini + bicubic, dB", "pid_mini, dB", "better by", "90 %", "seeds, levels")
     rows = known.get("sigma", {}).items()
-    return _table(
+    return table(
         head, *([s, *_cells(row["psnr"]), f"{row[SPREAD]['ours']:.1f}"] for s, row in rows)
     )
 
 
-def by_steps(known: Mapping[str, Any]) -> str:
+def by_steps(known: Numbers) -> str:
     """Fewer steps against four."""
     head = ("steps and metric", "four steps", "fewer", "better by", "90 %")
     rows = known.get("fewer", {}).items()
-    return _table(
+    return table(
         head, *([f"{steps}: {m}", *_cells(row[m])] for steps, row in rows for m in METRICS)
     )
 
@@ -157,10 +123,5 @@ def _cells(row: Mapping[str, float]) -> list[str]:
     return [*numbers, f"{row['low']:.3f} to {row['high']:.3f}"]
 
 
-def _table(head: Sequence[str], *rows: Sequence[str]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, "pid_mini", ("pages", 16), measure, tables)

@@ -21,7 +21,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 	@echo "environment ready"
 
-demo: install         ## measure, judge and report on this machine, no download: a minute
+demo: install         ## measure, judge and report on this machine, no download: three minutes
 	@$(BIN)/qa demo
 
 test: install         ## all tests but the slow ones

@@ -130,7 +130,7 @@ def _prepare(config: Config) -> Job:
         latents, decoder = _system(config)
         encoder = _encoder(config, latents, metrics)
     if setting is not None:
-        setting.check(decoder.digest)
+        setting.check(config.choices["decoder"], decoder.digest)
     check_knobs(knobs, decoder, latents)
     check_samples(samples, latents, decoder)
     check_metrics(facts, samples, decoder, encoder)

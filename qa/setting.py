@@ -36,8 +36,14 @@ class Setting:
     knobs: Knobs
     pins: Mapping[str, Any]
 
-    def check(self, decoder_digest: str) -> None:
+    def check(self, decoder: str, decoder_digest: str) -> None:
         """UsageError unless this is the decoder that the setting was found with."""
+        if decoder != self.decoder:
+            raise UsageError(
+                f"{self.file} is a setting of {self.decoder}, and this is {decoder}.",
+                "A setting holds for one decoder.",
+                f"dial this one: qa dial use_case={self.use_case} decoder={decoder} suite=…",
+            )
         pinned = str(self.pins["decoder_digest"])
         if pinned != decoder_digest:
             raise UsageError(

@@ -13,9 +13,13 @@ from qa.types import Sample
 
 
 def checked(pictures: int) -> int:
-    """`suite.pictures`, or UsageError where no picture is asked for."""
-    if pictures < 1:
-        raise UsageError(f"suite.pictures={pictures} asks for nothing.", "", "suite.pictures=4")
+    """`suite.pictures`, or UsageError where that is no number of pictures."""
+    if type(pictures) is not int or pictures < 1:
+        raise UsageError(
+            f"suite.pictures={pictures} asks for nothing.",
+            "It is how many pictures each prompt gets.",
+            "suite.pictures=4",
+        )
     return pictures
 
 

@@ -81,7 +81,8 @@ class L2PMini(L2P):
     ) -> None:
         file = WEIGHTS if path is None else Path(path)
         words = Words(file)
-        places(negative, words.known)
+        if isinstance(negative, str):  # L2P says what else is wrong with it
+            places(negative, words.known)
         super().__init__(
             CHECKPOINT,
             words,
@@ -155,6 +156,13 @@ def read_table(file: Path) -> tuple[Tensor, tuple[str, ...]]:
             if header.get("format") != FORMAT:
                 found = header.get("format", "of an unknown format")
                 raise UsageError(f"{file} is {found}.", f"Wanted is {FORMAT}.", "decoder.path=FILE")
-            return opened.get_tensor(TABLE).to(torch.float32), tuple(header["words"].split())
+            table, words = opened.get_tensor(TABLE), tuple(header.get("words", "").split())
+        if len(table) != 1 + len(words):
+            raise UsageError(
+                f"{file} has {len(table)} rows for {len(words)} words.",
+                "Its table has a row for each word, and one for none.",
+                "decoder.path=FILE",
+            )
+        return table.to(torch.float32), words
     except SafetensorError as error:
         raise QaError(f"{file} cannot be read as weights.", str(error)) from error

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qa.drawings.figures import TAGS, asks_of, is_held_out, prompts
+from qa.errors import UsageError
 from qa.files import digest
 from qa.types import Sample
 from suites import prompted
@@ -31,6 +32,10 @@ class DrawnFigures:
     """`pictures` samples for every prompt, without references; `shuffled` is the control."""
 
     def __init__(self, pictures: int = 4, shuffled: bool = False) -> None:
+        if type(shuffled) is not bool:  # YAML takes `no` for a word here
+            raise UsageError(
+                f"suite.shuffled={shuffled} says neither yes nor no.", "", "suite.shuffled=true"
+            )
         self._pictures, self._shuffled = prompted.checked(pictures), shuffled
         self.name = "figures-shuffled" if shuffled else "figures"
 

@@ -141,8 +141,10 @@ def pieces(image: NDArray[np.uint8]) -> list[Piece]:
     v = image - ground
     length = np.linalg.norm(v, axis=-1)
     owner, count = _pieces(_kinds(v, length, ground))
-    found = [_piece(length, owner, own) for own in range(1, count)]
-    return [piece for piece in found if piece is not None]
+    areas = np.bincount(owner.ravel(), minlength=count)
+    # Noise has a piece in every pixel: the picture is not gone through for each of them.
+    large = [own for own in range(1, count) if areas[own] >= LEAST * owner.size]
+    return [_piece(length, owner, own) for own in large]
 
 
 def likeness(shape: str, mask: NDArray[np.bool_]) -> float:
@@ -212,12 +214,9 @@ def _pieces(kinds: NDArray[np.intp]) -> tuple[NDArray[np.intp], int]:
     return owner, count
 
 
-def _piece(length: Floats, owner: NDArray[np.intp], own: int) -> Piece | None:
-    """Piece `own`, or None for a speck."""
-    height, width = owner.shape
+def _piece(length: Floats, owner: NDArray[np.intp], own: int) -> Piece:
+    """Piece `own`."""
     y, x = np.nonzero(owner == own)
-    if len(y) < LEAST * height * width:
-        return None
     half = np.percentile(length[y, x], INSIDE) / 2
     free = np.isin(owner, (0, own))
     top, left = max(y.min() - 1, 0), max(x.min() - 1, 0)

@@ -53,6 +53,13 @@ def test_another_decoder_is_refused_and_told_to_dial_again(written, toy):
     assert caught.value.fix.startswith("dial again: qa dial use_case=document decoder=toy")
 
 
+def test_a_setting_of_another_decoder_names_both(written, toy):
+    file = written(decoder="pid_mini")
+    with pytest.raises(UsageError, match="is a setting of pid_mini, and this is toy") as caught:
+        prepare(compose(toy("Sampler", f"dial={file}")))
+    assert "decoder=toy" in caught.value.fix
+
+
 @pytest.mark.parametrize(
     "word", ["knobs.sigma=0.1", "knobs.sigma=0", "knobs.steps=2", "knobs={sigma:0}"]
 )

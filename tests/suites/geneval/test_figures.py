@@ -50,6 +50,20 @@ def test_every_prompt_has_its_takes():
         DrawnFigures(pictures=0)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"shuffled": "no"}, "says neither yes nor no"),
+        ({"pictures": 2.5}, "asks for nothing"),
+        ({"pictures": "two"}, "asks for nothing"),
+        ({"pictures": 0}, "asks for nothing"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(settings, told):
+    with pytest.raises(UsageError, match=told):
+        DrawnFigures(**settings)
+
+
 def test_only_prompts_that_no_training_draws_where_there_are_enough():
     for tag in TAGS:
         asked = [row["prompt"] for row in of_tag(tag)]

@@ -159,6 +159,19 @@ def test_an_empty_picture_holds_nothing(level):
     assert pieces(black) == []
 
 
+def test_specks_are_not_looked_at_one_by_one(monkeypatch):
+    """Noise has thousands of them; only pieces of some size are gone through."""
+    counts, seen = [], []
+    count, look = shapes._pieces, shapes._piece
+    monkeypatch.setattr(shapes, "_pieces", lambda k: counts.append(count(k)) or counts[-1])
+    monkeypatch.setattr(shapes, "_piece", lambda *a: seen.append(look(*a)) or seen[-1])
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    noise[30:60, 30:60] = (200, 30, 30)
+    assert sum(piece.mask[30:60, 30:60].mean() > 0.9 for piece in shapes.pieces(noise)) == 1
+    assert counts[0][1] > 1000
+    assert len(seen) < counts[0][1] / 20
+
+
 def test_every_colour_is_named_and_needs_a_mask():
     classifier = DrawnColours()
     mask = np.zeros((1, 64, 64), bool)

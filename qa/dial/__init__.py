@@ -3,5 +3,5 @@
 find      from a configuration to dial.json and the written setting
 options   what may be asked for             settings  what is tried
 bench     one decoder at many settings      judged    what a setting costs and gives
-choice    front, pick, confirmation         told      dial.json and the file, in words
+choice    front, pick, confirmation         told      dial.json        written   the file
 """

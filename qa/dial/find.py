@@ -22,7 +22,7 @@ from typing import Any
 from qa.baseline import Approved
 from qa.checks import knobs_read
 from qa.config import Config, compose, function
-from qa.dial import options, settings, told
+from qa.dial import options, settings, told, written
 from qa.dial.bench import Bench, Progress, turned
 from qa.dial.choice import CONFIRMED, Confirmation, Found, confirm, pick
 from qa.dial.judged import Terms, Tried, terms_of, too_few_for, tried
@@ -220,7 +220,7 @@ def _written(ready: Opened, found: Found) -> Dialled:
     kept = file.exists() and not writes
     document = told.document(ready, found, file if writes else None, file if kept else None)
     if writes:
-        _write_setting(file, told.setting(document), found)
+        _write_setting(file, written.text(document), found)
     folder = Path(config.tree.runs) / _name(ready, document["reference"])
     write_json(folder / DOCUMENT, document)
     page = function(config.tree.page)(folder) if config.tree.page else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qa import cli
+from qa import cli, setting
 from qa.demo import demo
 from qa.errors import QaError
 from qa.store import RunFolder
@@ -62,11 +62,19 @@ def test_the_report_shows_words_and_where_the_seeds_differ(shown):
     assert "standard deviation over the seeds" not in still
 
 
-def test_the_dial_was_asked_for_two_use_cases(shown):
-    documents = [json.loads(file.read_text()) for file in shown.glob("runs/dial-*/dial.json")]
-    assert {document["use_case"] for document in documents} == {"document", "creative"}
-    for document in documents:
-        assert any(setting["front"] for setting in document["settings"])
+def test_the_dial_picks_another_setting_for_each_use_case(shown):
+    """Documents stay at the reference, whose words nobody can have lost; creative work does not."""
+    found = [json.loads(file.read_text()) for file in shown.glob("runs/dial-*/dial.json")]
+    documents = {document["use_case"]: document for document in found}
+    assert {name: dial["picked"] for name, dial in documents.items()} == {
+        "document": "steps=2", "creative": "steps=4",
+    }  # fmt: skip
+    for name, dial in documents.items():
+        assert dial["state"] == "CONFIRMED"
+        assert any(setting["front"] for setting in dial["settings"])
+        assert setting.read(shown / "dials" / f"pid_mini-{name}.yaml").use_case == name
+    (sharper,) = (row for row in documents["document"]["settings"] if row["name"] == "steps=4")
+    assert "unreadable_words" in sharper["why"]
     assert len(list(shown.glob("runs/dial-*/dial.html"))) == 2
 
 

@@ -227,6 +227,7 @@ def test_a_limit_that_nothing_but_the_reference_keeps(place):
     found = place.dial("use_case=document", "use_case.margins.psnr.margin=0.02")
     assert found.document["picked"] == "default"
     assert found.document["state"] == "CONFIRMED"
+    assert found.document["summary"].startswith("default, the reference, stays")
     assert setting.read(Path(found.document["written"])).knobs.sigma == 0
 
 
@@ -294,12 +295,12 @@ def test_no_text_can_change_the_written_setting(place, monkeypatch):
 
 
 def test_a_file_that_says_something_else_is_not_written(place, document, monkeypatch):
-    from qa.dial import told
+    from qa.dial import written
 
     file = Path(document.document["written"])
     before = file.read_bytes()
     other = before.decode().replace("sigma: 0.1", "sigma: 0.4")
-    monkeypatch.setattr(told, "setting", lambda _: other)
+    monkeypatch.setattr(written, "text", lambda _: other)
     with pytest.raises(QaError, match=r"would not say sigma=0\.1"):
         place.dial("use_case=document")
     assert file.read_bytes() == before

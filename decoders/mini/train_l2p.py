@@ -31,7 +31,7 @@ from decoders.l2p.sampler import Velocity, guided, sample, schedule
 from decoders.mini.drawn import KINDS, MIX, Drawn, held_out
 from decoders.mini.l2p import CHECKPOINT, to_file
 from decoders.mini.l2p_batch import Model
-from decoders.mini.training import Training, arguments, train, write_card
+from decoders.mini.training import KEPT, Training, arguments, command, train, write_card
 from qa import images
 from qa.drawings.figures import WORDS, is_held_out, prompts
 
@@ -153,11 +153,11 @@ def main() -> None:
     options = arguments("Train the small L2P.", Recipe.steps)
     training = L2PTraining(Recipe(options.seed, options.steps), options.device)
     if options.resume or options.export:
-        training.resume(options.out / "checkpoint.pt")
+        training.resume(options.out / KEPT)
     if not options.export:
         train(training, options.out, show)
     export(training, options.out)
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

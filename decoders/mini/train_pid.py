@@ -33,7 +33,7 @@ from decoders.mini.pages import SIDE, picture
 from decoders.mini.pid import CHECKPOINT, SCALE, WEIGHTS, to_file
 from decoders.mini.pid_start import scale_of, start
 from decoders.mini.train_vae import tensor
-from decoders.mini.training import CPU, Training, arguments, train, write_card
+from decoders.mini.training import CPU, KEPT, Training, arguments, command, train, write_card
 from decoders.mini.vae import FACTOR, MiniVAE
 from decoders.pid import samplers
 from decoders.pid.network import Condition, PiDNetwork
@@ -102,15 +102,16 @@ def encode(vae: MiniVAE, pages: Sequence[np.ndarray]) -> Tensor:
 
 
 class PiDTraining(Training[PiDNetwork]):
-    """The recipe above."""
+    """The recipe above. A run that goes on from a checkpoint needs no `fitted` start."""
 
-    def __init__(self, recipe: Recipe, device: torch.device = CPU) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device = CPU, fitted: bool = True) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.pages = recipe, Pages(recipe, device)
         network = PiDNetwork(CHECKPOINT.config()).to(device)
-        first = [self.pages.batch(0, stream=1 + k) for k in range(recipe.first)]
-        x, z = (torch.cat(parts) for parts in zip(*first, strict=True))
-        start(network, x, z, torch.Generator().manual_seed(recipe.seed))
+        if fitted:
+            first = [self.pages.batch(0, stream=1 + k) for k in range(recipe.first)]
+            x, z = (torch.cat(parts) for parts in zip(*first, strict=True))
+            start(network, x, z, torch.Generator().manual_seed(recipe.seed))
         super().__init__(network, optimizers(network, recipe.rate), recipe.steps, device, EMA)
 
     @property
@@ -248,9 +249,11 @@ def psnr(y: Tensor, x: Tensor) -> float:
 def main() -> None:
     """Read the command line, train, write weights and their card."""
     options = arguments("Train the small PiD.", Recipe.steps)
-    training = PiDTraining(Recipe(options.seed, options.steps), options.device)
-    if options.resume or options.export:
-        training.resume(options.out / "checkpoint.pt")
+    again = options.resume or options.export
+    recipe = Recipe(options.seed, options.steps)
+    training = PiDTraining(recipe, options.device, fitted=not again)
+    if again:
+        training.resume(options.out / KEPT)
     if not options.export:
         train(training, options.out, show)
     average, file = training.averaged(), options.out / WEIGHTS.name
@@ -259,4 +262,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from decoders.mini.pictures import CROPS, Crops, Pictures, held_out, psnr
-from decoders.mini.training import Training, arguments, train, write_card
+from decoders.mini.training import Training, arguments, command, train, write_card
 from decoders.mini.vae import MiniVAE
 
 EMA = 0.999
@@ -147,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

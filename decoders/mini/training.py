@@ -6,8 +6,11 @@ number of steps give equal weights on the same machine:
 
     loss(step) ─► clipped gradients ─► optimisers at rate(step) ─► average ← weights
 
-The average is exponential and starts fast; it is what a recipe measures and writes, rounded to
-float16 as it will be read back.
+The average is exponential and starts fast: after the n-th step it keeps min(keep, (1+n)/(10+n)) of
+itself. It is what a recipe measures and writes, rounded to float16 as it will be read back.
+
+A checkpoint holds the recipe it came from, so that no run goes on from, and no card tells of, the
+steps of another.
 """
 
 import argparse
@@ -15,9 +18,11 @@ import copy
 import hashlib
 import json
 import os
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -25,7 +30,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qa.errors import QaError, UsageError
+
 CPU = torch.device("cpu")
+KEPT = "checkpoint.pt"
+"""The checkpoint, in the folder of a run."""
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -33,8 +42,11 @@ class Training(ABC, Generic[M]):
     """A model, its average, its optimisers and the step they are at.
 
     Groups of an optimiser may have a `scale`, a factor on the rate. `keep` is how much of the
-    average a step leaves.
+    average a step leaves once it no longer starts fast.
     """
+
+    recipe: Any
+    """Dataclass of all that defines a run, `seed` and `steps` among it."""
 
     def __init__(
         self,
@@ -98,10 +110,21 @@ class Training(ABC, Generic[M]):
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "seconds": self.seconds,
+            "recipe": asdict(self.recipe),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Go on from a `state`.
+
+        UsageError: it is of another recipe, but for the length of the run; or beyond that length.
+        """
+        check_recipe(asdict(self.recipe), state.get("recipe"))
+        if state["step"] > self.steps:
+            raise UsageError(
+                f"The checkpoint is at step {state['step']} of a run of {self.steps} steps.",
+                "Steps cannot be taken back.",
+                f"--steps {state['step']} or more, or another folder by --out",
+            )
         self.model.load_state_dict(state["model"])
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
@@ -112,7 +135,35 @@ class Training(ABC, Generic[M]):
         path.with_suffix(".tmp").replace(path)
 
     def resume(self, path: Path) -> None:
-        self.restore(torch.load(path, map_location=self.device, weights_only=True))
+        self.restore(read_checkpoint(path, self.device))
+
+
+def read_checkpoint(path: Path, device: torch.device = CPU) -> dict[str, Any]:
+    """The `state` in a file. UsageError: there is no such file."""
+    if not path.is_file():
+        raise UsageError(
+            f"There is no {path}.",
+            "--resume and --export go on from what an earlier run left there.",
+            "name that run's folder by --out, or leave --resume and --export out",
+        )
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
+
+
+def check_recipe(own: Mapping[str, Any], kept: Mapping[str, Any] | None) -> None:
+    """UsageError: a checkpoint's recipe differs in more than `steps`. Old ones hold none."""
+    if kept is None:
+        return
+    names = sorted({*own, *kept} - {"steps"})
+    other = [name for name in names if own.get(name) != kept.get(name)]
+    if not other:
+        return
+    differ = ", ".join(f"{name} {kept.get(name)} and not {own.get(name)}" for name in other)
+    raise UsageError(
+        f"The checkpoint is of another recipe: {differ}.",
+        "Going on would mix two runs, and the card would tell of neither.",
+        f"--seed {kept['seed']}" if other == ["seed"] else "train into another folder by --out",
+    )
 
 
 def train(
@@ -136,9 +187,9 @@ def train(
                   f"loss {np.mean(losses[-100:]):.4f}", flush=True)  # fmt: skip
         if time.monotonic() - saved > 60 * checkpoint_minutes:
             saved = time.monotonic()
-            training.save(out / "checkpoint.pt")
+            training.save(out / KEPT)
             print(show(training.averaged(), out), flush=True)
-    training.save(out / "checkpoint.pt")
+    training.save(out / KEPT)
 
 
 def write_card(file: Path, training: Training[Any], recipe: Any, **more: Any) -> None:
@@ -156,19 +207,40 @@ def write_card(file: Path, training: Training[Any], recipe: Any, **more: Any) ->
 def arguments(description: str, steps: int) -> argparse.Namespace:
     """The command line of a recipe; makes the folder and sets the number of threads.
 
-    `device` is a torch.device in what is returned.
+    `device` is a torch.device in what is returned. `steps` is the length of the run: where the
+    command line does not say it, and always for --export, the one that the checkpoint tells.
+    UsageError: no thread to compute with, or no checkpoint to go on from.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and numbers")
-    parser.add_argument("--steps", type=int, default=steps, help="length of the run")
+    parser.add_argument("--steps", type=int, help=f"length of the run, {steps} unless told")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     parser.add_argument("--export", action="store_true", help="write weights of OUT/checkpoint.pt")
     options = parser.parse_args()
+    if options.threads < 1:
+        raise UsageError(
+            f"--threads {options.threads} leaves nothing to compute with.",
+            "At least one thread is needed.",
+            "--threads 1",
+        )
+    again = options.resume or options.export
+    kept = read_checkpoint(options.out / KEPT).get("recipe", {}) if again else {}
+    if options.export or options.steps is None:
+        options.steps = kept.get("steps", options.steps or steps)
     torch.set_num_threads(options.threads)
     auto = "cuda" if torch.cuda.is_available() else "cpu"
     options.device = torch.device(auto if options.device == "auto" else options.device)
     options.out.mkdir(parents=True, exist_ok=True)
     return options
+
+
+def command(main: Callable[[], None]) -> None:
+    """Run `main`; a QaError ends the process as one paragraph without a traceback."""
+    try:
+        main()
+    except QaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,7 +1,8 @@
 """Spread over seeds: how much of a picture the decoder draws anew with each seed.
 
 All seeds of a sample decode the same latent, so what differs between them was not in the latent:
-it was invented.
+it was invented. With knobs.sigma above 0 each seed also has noise of its own on the latent, and the
+spread is that of both.
 
     seed spread      d_k = mean over j != k of LPIPS(x_k, x_j)
     seed deviation   s = mean over pixels of  sqrt(mean over R, G, B of v)

@@ -12,6 +12,9 @@ from qa.demo import demo
 from qa.errors import QaError
 from qa.store import RunFolder
 
+pytestmark = pytest.mark.filterwarnings("default:.*only the reference keeps:RuntimeWarning")
+"""What the dial says of so few words; a person sees it as a line."""
+
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory) -> Path:

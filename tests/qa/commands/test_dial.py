@@ -10,7 +10,7 @@ from dial_toys import Place
 from qa.cli import run
 from qa.errors import UsageError
 
-FEW = ("use_case=document", "settings.sigma=[0]", "metric=[psnr,hf_energy]")
+FEW = ("use_case=document", "settings.sigma=[0,0.1]", "metric=[psnr,hf_energy]")
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def place(workdir):
 def test_it_prints_the_settings_the_confirmation_and_where_the_page_is(place, capsys):
     assert run(["dial", *place.asked(*FEW)]) == 0
     told = capsys.readouterr()
-    assert "CONFIRMED  default: keeps every limit on 2 other pictures" in told.out
+    assert "CONFIRMED  default, the reference, stays" in told.out
     assert "dial.html" in told.out
-    assert "12/12" in told.err, "two pictures of two seeds, in three runs"
+    assert "16/16" in told.err, "two pictures of two seeds, in four runs"
     assert (place.folder / "dials" / "toy-document.yaml").is_file()
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from decoders import exact
 from decoders.checks import (
     check_dc,
     check_flux2,
@@ -28,7 +30,6 @@ from decoders.checks import (
     check_tiny,
     load_pretrained,
 )
-from decoders.frame import Network
 from decoders.spaces import AFFINE, Affine, PatchNorm
 from qa.errors import UsageError
 from qa.types import LatentSpace
@@ -42,6 +43,8 @@ class Autoencoder:
     """An AutoencoderKL (SD 1.x, SDXL, SD3, FLUX.1, Z-Image), and what the families share."""
 
     size: int | None = None
+    striped = False
+    """Whether it works in stripes."""
 
     def __init__(
         self, model: Any, space: LatentSpace, device: torch.device, dtype: torch.dtype
@@ -60,14 +63,25 @@ class Autoencoder:
         output = self._picture(self.norm.denormalise(latent).to(self.dtype))
         return (output.to(torch.float32) + 1) / 2
 
+    def in_stripes(self) -> Autoencoder:
+        """The same network in little memory (decoders.exact); UsageError if it has no such form."""
+        exact.check(self.model)
+        other = copy(self)
+        other.striped = True
+        return other
+
     def _norm(self, model: Any) -> Affine | PatchNorm:
         check_kl(model.config, self.space)
         return AFFINE[self.space.name]
 
     def _mean(self, pixels: Tensor) -> Tensor:  # [1,3,H,W] in [-1,1] -> [1,C,h,w]
+        if self.striped:
+            return exact.encode(self.model, pixels)
         return self.model.encode(pixels).latent_dist.mean
 
     def _picture(self, z: Tensor) -> Tensor:  # [1,C,h,w] -> [1,3,H,W] in [-1,1]
+        if self.striped:
+            return exact.decode(self.model, z)
         return self.model.decode(z).sample
 
 
@@ -175,7 +189,7 @@ def load_network(
     space: LatentSpace,
     device: torch.device,
     dtype: torch.dtype,
-) -> Network:
+) -> Autoencoder:
     """The network of a folder; encoder and decoder with equal arguments share one object.
 
     `weights` are the hashes of its files, so that other content means another object. Two are

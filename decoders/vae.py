@@ -12,6 +12,8 @@
     space      name of the latent space, checked against the network's configuration
     dtype      float32, bfloat16 or float16: the precision of the layers
     device     auto, cpu, cuda or cuda:N
+    low_memory  decode and encode in stripes (decoders.exact): the same numbers but for the order
+               of sums, at a fifth of the memory; AutoencoderKL and AutoencoderKLFlux2 only
 """
 
 from __future__ import annotations
@@ -24,11 +26,10 @@ import torch
 from torch import Tensor
 
 from decoders import mini
-from decoders.families import FAMILIES, MINI, load_network, weight_files
+from decoders.families import FAMILIES, MINI, Autoencoder, load_network, weight_files
 from decoders.frame import (
     LOCAL_LICENCE,
     NO_KNOBS,
-    Network,
     decode_request,
     encode_picture,
     pick_dtype,
@@ -56,12 +57,14 @@ class _Half:
         subfolder: str | None = None,
         dtype: str = "float32",
         device: str = "auto",
+        low_memory: bool = False,
     ) -> None:
         loaded = _load(family, space, source, asset, subfolder, dtype, device)
-        self.network = loaded.network
+        self.network = loaded.network.in_stripes() if low_memory else loaded.network
         self.space = self.network.space
         self.licence = loaded.licence
-        self.digest = settings_digest((self.half, *loaded.identity))
+        settings = ("low_memory",) if low_memory else ()
+        self.digest = settings_digest((self.half, *loaded.identity, *settings))
 
 
 class VAEEncoder(_Half):
@@ -90,7 +93,7 @@ class VAEDecoder(_Half):
 class Loaded:
     """A network, its licence, and all that determines its numbers."""
 
-    network: Network
+    network: Autoencoder
     licence: str
     identity: tuple[str, ...]
 

@@ -271,3 +271,26 @@ def test_mini_vae_goes_through_the_same_adapters(tmp_path):
         expected = model.decode(mean)[0, :, :13, :22]
     torch.testing.assert_close(latent, mean[0])
     torch.testing.assert_close(pixels, expected)
+
+
+@pytest.mark.parametrize("case", [tiny.SD1, tiny.FLUX1, tiny.FLUX2], ids=str)
+def test_low_memory_gives_the_same_and_says_that_it_is_on(case, saved):
+    encoder, decoder = pair(case, saved(case))
+    encoder2, decoder2 = pair(case, saved(case), low_memory=True)
+    assert decoder2.network.model is decoder.network.model  # loaded once
+    assert {encoder.digest, decoder.digest}.isdisjoint({encoder2.digest, decoder2.digest})
+    before = picture(67, 100)
+    latent, latent2 = (one.latent(Sample("a"), before).tensor for one in (encoder, encoder2))
+    asked = request(latent, 67, 100)
+    (pixels,), (pixels2,) = decoder.decode([asked]), decoder2.decode([asked])
+    torch.testing.assert_close(latent2, latent, rtol=0, atol=1e-5)
+    torch.testing.assert_close(pixels2, pixels, rtol=0, atol=1e-5)
+    assert not torch.equal(pixels2, pixels)  # it is another computation
+
+
+@pytest.mark.parametrize("case", [tiny.QWEN, tiny.RAE, tiny.TINY], ids=str)
+def test_low_memory_is_refused_where_there_is_no_such_form(case, saved):
+    with pytest.raises(UsageError, match="no exact low-memory form"):
+        pair(case, saved(case), low_memory=True)
+    with pytest.raises(UsageError, match=r"no exact low-memory form.*MiniVAE"):
+        VAEDecoder("MiniVAE", "mini", device="cpu", low_memory=True)

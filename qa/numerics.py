@@ -25,8 +25,12 @@ _SDPA = {
     "cudnn": "CUDNN_ATTENTION",
 }
 
-CUDA_ONLY = frozenset({"tf32", "reduced_reductions", "cudnn_benchmark"})
+_KERNELS = ("torch", "triton")
+
+CUDA_ONLY = frozenset({"tf32", "reduced_reductions", "cudnn_benchmark", "kernels"})
 """Settings that mean nothing on the CPU."""
+
+_kernels = "torch"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Numerics:
     """Ask PyTorch for deterministic algorithms; operations that have none warn."""
     sdpa: str = "auto"
     """Scaled dot-product attention: auto (PyTorch chooses), math, flash, efficient or cudnn."""
+    kernels: str = "torch"
+    """Whose operations networks run on CUDA: torch, or triton where `decoders.kernels` has one."""
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -54,6 +60,10 @@ class Numerics:
             raise UsageError(
                 f"numerics.sdpa={self.sdpa} is unknown.", "", f"choose auto, {', '.join(_SDPA)}"
             )
+        if self.kernels not in _KERNELS:
+            raise UsageError(
+                f"numerics.kernels={self.kernels} is unknown.", "", f"choose {', '.join(_KERNELS)}"
+            )
 
 
 def describe(numerics: Numerics, device: str) -> dict[str, Any]:
@@ -61,6 +71,8 @@ def describe(numerics: Numerics, device: str) -> dict[str, Any]:
     import torch
 
     resolved = asdict(numerics) | {"threads": numerics.threads or torch.get_num_threads()}
+    if not device.startswith("cuda"):
+        resolved["kernels"] = "torch"
     return resolved | _machine(device)
 
 
@@ -78,6 +90,11 @@ def _machine(device: str) -> dict[str, Any]:
 def current(device: str) -> dict[str, Any]:
     """What is in force now, whoever set it, and what else decides bits on this machine."""
     return _read() | _attention() | _machine(device)
+
+
+def kernels() -> str:
+    """Whose operations are in force on CUDA, in every thread: torch or triton."""
+    return _kernels
 
 
 @contextmanager
@@ -104,6 +121,8 @@ def applied(numerics: Numerics) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(_write, before)
         _write(wanted)
+        stack.callback(_choose, _kernels)
+        _choose(numerics.kernels)
         if numerics.sdpa != "auto":
             attention = torch.nn.attention
             backend = getattr(attention.SDPBackend, _SDPA[numerics.sdpa])
@@ -153,6 +172,12 @@ def pick_device(name: str) -> str:
             "device=auto or device=cpu",
         )
     return name
+
+
+def _choose(kernels: str) -> None:
+    # No part of `_read`: features are kept by what that tells, and no kernel computes them.
+    global _kernels
+    _kernels = kernels
 
 
 def _read() -> dict[str, Any]:

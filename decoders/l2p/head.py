@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from decoders.kernels import conv_silu, up_conv
 from decoders.l2p.config import L2PConfig
 
 
@@ -26,16 +27,16 @@ class LocalDecoder(nn.Module):
         self.config = config
         width = config.in_channels
         for level in config.levels:
-            self.add_module(f"enc{level.name}", _activated(width, level.enc, 3))
+            self.add_module(f"enc{level.name}", ConvSiLU(width, level.enc))
             width = level.enc
-        self.bottleneck = _activated(width + config.dim, config.bottleneck, 1)
+        bottleneck = nn.Conv2d(width + config.dim, config.bottleneck, 1)
+        self.bottleneck = nn.Sequential(bottleneck, nn.SiLU(inplace=True))
         width = config.bottleneck
         for level in reversed(config.levels):
-            up = nn.Sequential(nn.Upsample(scale_factor=2), _conv(width, level.up, 3))
-            self.add_module(f"up{level.name}", up)
-            self.add_module(f"dec{level.name}", _activated(level.up + level.enc, level.dec, 3))
+            self.add_module(f"up{level.name}", UpConv(width, level.up))
+            self.add_module(f"dec{level.name}", ConvSiLU(level.up + level.enc, level.dec))
             width = level.dec
-        self.out_conv = _conv(width, config.in_channels, 1)
+        self.out_conv = nn.Conv2d(width, config.in_channels, 1)
 
     def forward(self, picture: Tensor, features: Tensor) -> Tensor:
         skips, x = [], picture
@@ -47,14 +48,29 @@ class LocalDecoder(nn.Module):
         x = self.bottleneck(torch.cat([x, features], dim=1))
         for level in reversed(self.config.levels):
             x = self.get_submodule(f"up{level.name}")(x)
-            x = torch.cat([x, skips.pop()], dim=1)
-            x = self.get_submodule(f"dec{level.name}")(x)
+            x = self.get_submodule(f"dec{level.name}")(x, skips.pop())
         return self.out_conv(x)
 
 
-def _conv(inputs: int, outputs: int, side: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, side, padding=side // 2)
+class ConvSiLU(nn.Module):
+    """The channels of one or two parts [B,C,H,W] → SiLU(conv3x3), [B,outputs,H,W]."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.add_module("0", nn.Conv2d(inputs, outputs, 3, padding=1))
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        layer = self.get_submodule("0")
+        return conv_silu(parts, layer.weight, layer.bias)
 
 
-def _activated(inputs: int, outputs: int, side: int) -> nn.Sequential:
-    return nn.Sequential(_conv(inputs, outputs, side), nn.SiLU(inplace=True))
+class UpConv(nn.Module):
+    """x [B,C,H,W] → conv3x3 of nearest x2(x), [B,outputs,2H,2W]."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.add_module("1", nn.Conv2d(inputs, outputs, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = self.get_submodule("1")
+        return up_conv(x, layer.weight, layer.bias)

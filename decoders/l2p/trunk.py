@@ -21,11 +21,13 @@ device is whole as soon as it is filled. Source: arXiv 2511.22699 (Z-Image), arX
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from decoders.kernels import norm_modulate, norm_turn
 from decoders.l2p.config import Convention, L2PConfig
 from qa.errors import QaError
 
@@ -34,6 +36,18 @@ ROWS = 32
 TIME_STEPS = 1000
 """The scheduler counts time as 1000 σ."""
 FREQUENCIES, TIME_HIDDEN = 256, 1024
+
+
+@dataclass(frozen=True)
+class Condition:
+    """All that stays the same over the steps of one picture. Made by `Trunk.condition`."""
+
+    text: Tensor
+    """Text tokens behind the context refiner [L,D]."""
+    image_turns: Tensor
+    """Positions of the image tokens as unit complex numbers [N,head/2]."""
+    turns: Tensor
+    """Those of image and text tokens [N+L,head/2]."""
 
 
 class RMSNorm(nn.Module):
@@ -48,16 +62,25 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
         self.eps, self.rounding = eps, rounding
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.rounding == "official":
-            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
-        wide = x.to(torch.float32)
-        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * scale).to(x.dtype) * self.weight
+    def forward(self, x: Tensor, times: Tensor | None = None, plus: Tensor | None = None) -> Tensor:
+        """The norm, and where they are given · times + plus."""
+        return norm_modulate(x, self.weight, self.eps, times, plus, once=self.once)
+
+    @property
+    def once(self) -> bool:
+        """Whether it rounds at its end alone."""
+        return self.rounding == "official"
+
+
+class HeadNorm(RMSNorm):
+    """x [N,heads,d] → the norm of each head, with each pair (2j, 2j+1) turned."""
+
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+        return norm_turn(x, self.weight, self.eps, turns, self.once)
 
 
 class TimeEmbedder(nn.Module):
-    """τ, a float32 scalar → c [A], with sines and cosines in float32."""
+    """[cos τω ‖ sin τω] in the layers' precision (`waves`) → c [A]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -65,13 +88,8 @@ class TimeEmbedder(nn.Module):
             nn.Linear(FREQUENCIES, TIME_HIDDEN), nn.SiLU(), nn.Linear(TIME_HIDDEN, width)
         )
 
-    def forward(self, tau: Tensor) -> Tensor:
-        half = FREQUENCIES // 2
-        steps = torch.arange(half, dtype=torch.float32)
-        angles = tau * torch.exp(-math.log(10000) * steps / half)
-        waves = torch.cat([angles.cos(), angles.sin()])
-        weight = self.mlp[0].weight
-        return self.mlp(waves.to(weight.device, weight.dtype)[None])[0]
+    def forward(self, waves: Tensor) -> Tensor:
+        return self.mlp(waves[None])[0]
 
 
 class Attention(nn.Module):
@@ -83,13 +101,13 @@ class Attention(nn.Module):
         self.heads = config.heads
         self.to_q, self.to_k, self.to_v = (nn.Linear(dim, dim, bias=False) for _ in range(3))
         self.to_out = nn.Sequential(nn.Linear(dim, dim, bias=False))
-        self.norm_q = RMSNorm(head, config.norm_eps, config.rounding)
-        self.norm_k = RMSNorm(head, config.norm_eps, config.rounding)
+        self.norm_q = HeadNorm(head, config.norm_eps, config.rounding)
+        self.norm_k = HeadNorm(head, config.norm_eps, config.rounding)
 
     def forward(self, x: Tensor, turns: Tensor) -> Tensor:
         inputs = (self.to_q, self.to_k, self.to_v)
         q, k, v = (layer(x).unflatten(-1, (self.heads, -1)) for layer in inputs)
-        q, k = rotate(self.norm_q(q), turns), rotate(self.norm_k(k), turns)
+        q, k = self.norm_q(q, turns), self.norm_k(k, turns)
         q, k, v = (part.transpose(0, 1)[None] for part in (q, k, v))  # [1,heads,N,d]
         rows = F.scaled_dot_product_attention(q, k, v)
         return self.to_out(rows[0].transpose(0, 1).flatten(1))
@@ -124,13 +142,14 @@ class Block(nn.Module):
             self.adaLN_modulation = nn.Sequential(nn.Linear(config.adaln, 4 * dim))
 
     def forward(self, x: Tensor, turns: Tensor, c: Tensor | None = None) -> Tensor:
-        if c is None:
-            x = x + self.attention_norm2(self.attention(self.attention_norm1(x), turns))
-            return x + self.ffn_norm2(self.feed_forward(self.ffn_norm1(x)))
-        s1, g1, s2, g2 = self.adaLN_modulation(c[None]).chunk(4, dim=1)
-        s1, s2, g1, g2 = 1 + s1, 1 + s2, g1.tanh(), g2.tanh()
-        x = x + g1 * self.attention_norm2(self.attention(self.attention_norm1(x) * s1, turns))
-        return x + g2 * self.ffn_norm2(self.feed_forward(self.ffn_norm1(x) * s2))
+        s1 = g1 = s2 = g2 = None
+        if c is not None:
+            s1, g1, s2, g2 = self.adaLN_modulation(c[None]).chunk(4, dim=1)
+            s1, s2, g1, g2 = 1 + s1, 1 + s2, g1.tanh(), g2.tanh()
+        rows = self.attention(self.attention_norm1(x, times=s1), turns)
+        x = self.attention_norm2(rows, times=g1, plus=x)
+        rows = self.feed_forward(self.ffn_norm1(x, times=s2))
+        return self.ffn_norm2(rows, times=g2, plus=x)
 
 
 class Trunk(nn.Module):
@@ -160,22 +179,43 @@ class Trunk(nn.Module):
         Both are in the network's precision and on its device, and T is at least 1. Raises QaError
         for positions beyond `axes_lens`.
         """
-        patch, device = self.config.patch, image.device
-        grid = image.shape[1] // patch, image.shape[2] // patch
-        precision = image.dtype if self.config.timestep == "official" else torch.float32
-        c = self.t_embedder(tau(sigma, self.config.t_scale, precision))
-        x = _pad(self.all_x_embedder[f"{patch}-1"](patchify(image, patch)), self.x_pad_token)
+        condition = self.condition(text, *image.shape[1:])
+        return self.step_features(image, self.waves(sigma), condition)
+
+    def condition(self, text: Tensor, height: int, width: int) -> Condition:
+        """What the steps of a picture share; text and errors as for `features`."""
+        grid = height // self.config.patch, width // self.config.patch
         y = _pad(self.cap_embedder(text), self.cap_pad_token)
+        patches = grid[0] * grid[1]
         turns_x, turns_y = (
-            rotations(where, self.config).to(device) for where in positions(len(x), len(y), grid)
+            rotations(where, self.config).to(text.device)
+            for where in positions(patches + -patches % ROWS, len(y), grid)
         )
-        for block in self.noise_refiner:
-            x = block(x, turns_x, c)
         for block in self.context_refiner:
             y = block(y, turns_y)
-        rows, turns = torch.cat([x, y]), torch.cat([turns_x, turns_y])
+        return Condition(y, turns_x, torch.cat([turns_x, turns_y]))
+
+    def waves(self, sigma: float | Tensor) -> Tensor:
+        """What the time embedder takes, [256], computed in float32 on the CPU."""
+        weight, half = self.t_embedder.mlp[0].weight, FREQUENCIES // 2
+        precision = weight.dtype if self.config.timestep == "official" else torch.float32
+        steps = torch.arange(half, dtype=torch.float32)
+        angles = tau(sigma, self.config.t_scale, precision) * torch.exp(
+            -math.log(10000) * steps / half
+        )
+        return torch.cat([angles.cos(), angles.sin()]).to(weight.device, weight.dtype)
+
+    def step_features(self, image: Tensor, waves: Tensor, condition: Condition) -> Tensor:
+        """`features` of one step, nothing of which is computed or read on the CPU."""
+        patch = self.config.patch
+        grid = image.shape[1] // patch, image.shape[2] // patch
+        c = self.t_embedder(waves)
+        x = _pad(self.all_x_embedder[f"{patch}-1"](patchify(image, patch)), self.x_pad_token)
+        for block in self.noise_refiner:
+            x = block(x, condition.image_turns, c)
+        rows = torch.cat([x, condition.text])
         for block in self.layers:
-            rows = block(rows, turns, c)
+            rows = block(rows, condition.turns, c)
         return rows[: grid[0] * grid[1]].T.unflatten(1, grid)
 
 
@@ -229,12 +269,6 @@ def rotations(where: Tensor, config: L2PConfig) -> Tensor:
         angles.append(where[:, axis, None].to(torch.float64) * omega)
     turn = torch.cat(angles, dim=1).to(torch.float32)
     return torch.polar(torch.ones_like(turn), turn)
-
-
-def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """x [N,heads,d] with each pair (2j, 2j+1) turned in float32; rounded back to x's precision."""
-    pairs = torch.view_as_complex(x.to(torch.float32).unflatten(-1, (-1, 2)).contiguous())
-    return torch.view_as_real(pairs * turns[:, None]).flatten(-2).to(x.dtype)
 
 
 def _pad(rows: Tensor, token: Tensor) -> Tensor:

@@ -21,6 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
+from decoders.kernels import group_norm_silu, sigma_gate
+from decoders.kernels.precision import layer_dtype
+
 GROUPS = 4
 
 
@@ -107,8 +110,7 @@ class Gate(nn.Module):
 
     def forward(self, s: Tensor, latent: Tensor, sigma: Tensor) -> Tensor:
         content = self.content_proj(torch.cat((s, latent), -1))
-        gate = torch.sigmoid(content - self.log_alpha.exp() * sigma[:, None, None])
-        return s + gate * latent
+        return sigma_gate(s, content, latent, self.log_alpha, sigma)
 
 
 class ResBlock(nn.Module):
@@ -117,16 +119,25 @@ class ResBlock(nn.Module):
     def __init__(self, width: int, padding: str) -> None:
         super().__init__()
         self.block = nn.Sequential(
-            nn.GroupNorm(GROUPS, width),
-            nn.SiLU(),
+            NormSiLU(GROUPS, width),
+            nn.Identity(),  # the place of SiLU: the released names are numbers
             _conv(width, width, padding),
-            nn.GroupNorm(GROUPS, width),
-            nn.SiLU(),
+            NormSiLU(GROUPS, width),
+            nn.Identity(),
             _conv(width, width, padding),
         )
 
     def forward(self, h: Tensor) -> Tensor:
         return h + self.block(h)
+
+
+class NormSiLU(nn.GroupNorm):
+    """h [B,C,rows,columns] → SiLU(GN(h)), as the input of a layer."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return group_norm_silu(
+            h, self.num_groups, self.weight, self.bias, self.eps, dtype=layer_dtype(h)
+        )
 
 
 def _conv(inputs: int, outputs: int, padding: str) -> nn.Conv2d:

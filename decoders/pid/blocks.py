@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from decoders.pid.layers import JointAttention, RMSNorm, SelfAttention, SwiGLU, modulate
+from decoders.kernels import gated_add, pixel_block
+from decoders.pid.layers import JointAttention, RMSNorm, SelfAttention, SwiGLU
 
 if TYPE_CHECKING:
     from decoders.pid.network import PiDConfig
 
-CPU_PATCHES, GPU_PATCHES = 256, 4096
-"""Patches that the pixel stage has in hand at a time."""
 FREQUENCIES = 128
 MAX_PERIOD = 10.0
 
@@ -71,14 +70,11 @@ class JointBlock(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation_img(c).chunk(6, -1)
         shift3, scale3, gate3, shift4, scale4, gate4 = self.adaLN_modulation_txt(c).chunk(6, -1)
         ax, ay = self.attn(
-            modulate(self.norm_x1(x), shift1, scale1),
-            modulate(self.norm_y1(y), shift3, scale3),
-            x_angles,
-            y_angles,
+            self.norm_x1(x, shift1, scale1), self.norm_y1(y, shift3, scale3), x_angles, y_angles
         )
-        x, y = x + gate1 * ax, y + gate3 * ay
-        x = x + gate2 * self.mlp_x(modulate(self.norm_x2(x), shift2, scale2))
-        y = y + gate4 * self.mlp_y(modulate(self.norm_y2(y), shift4, scale4))
+        x, y = gated_add(x, gate1, ax), gated_add(y, gate3, ay)
+        x = gated_add(x, gate2, self.mlp_x(self.norm_x2(x, shift2, scale2)))
+        y = gated_add(y, gate4, self.mlp_y(self.norm_y2(y, shift4, scale4)))
         return x, y
 
 
@@ -99,26 +95,7 @@ class PixelBlock(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.Linear(config.hidden, area * 6 * d))
 
     def forward(self, u: Tensor, s: Tensor, angles: Tensor) -> Tensor:
-        # A few patches at a time: only attention mixes them, and what lies between the steps for
-        # all patches is many times the picture. On a CPU it then stays in its caches.
-        parts = u.split(CPU_PATCHES if u.device.type == "cpu" else GPU_PATCHES, 1)
-        modulations, compressed, start = [], [], 0
-        for part in parts:
-            tokens = s[:, start : start + part.shape[1]]
-            start += part.shape[1]
-            modulation = self.adaLN_modulation(tokens).unflatten(-1, (part.shape[2], 6, -1))
-            modulations.append(modulation.unbind(-2))
-            shift, scale = modulations[-1][:2]
-            flat = modulate(self.norm1(part), shift, scale).flatten(2)
-            compressed.append(self.compress_to_attn(flat))
-        attended = self.attn(torch.cat(compressed, 1), angles).split([p.shape[1] for p in parts], 1)
-        done = []
-        for part, rows, (_, _, gate1, shift, scale, gate2) in zip(
-            parts, attended, modulations, strict=True
-        ):
-            part = part + gate1 * self.expand_from_attn(rows).view_as(part)
-            done.append(part + gate2 * self.mlp(modulate(self.norm2(part), shift, scale)))
-        return torch.cat(done, 1)
+        return pixel_block(self, u, s, angles)
 
 
 class PixelMLP(nn.Module):

@@ -18,22 +18,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
+from decoders.kernels import norm_modulate, norm_rotate
+from decoders.kernels.precision import layer_dtype
+
 EPS = 1e-6
 THETA = 10_000.0
 SPAN = 16.0
 
 
 class RMSNorm(nn.Module):
-    """x [...,C] → x / rms(x) in float32, cast to the dtype of x, times a weight."""
+    """x [...,C] → x / rms(x) in float32, cast to the dtype of x, times a weight.
+
+    With shift and scale it is modulated for the layer behind it: norm(x) · (1 + scale) + shift.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
+        self.eps = EPS
 
-    def forward(self, x: Tensor) -> Tensor:
-        x32 = x.float()
-        scale = torch.rsqrt(x32.square().mean(-1, keepdim=True) + EPS)
-        return (x32 * scale).to(x.dtype) * self.weight
+    def forward(
+        self, x: Tensor, shift: Tensor | None = None, scale: Tensor | None = None
+    ) -> Tensor:
+        if scale is None:
+            return norm_modulate(x, self.weight, self.eps)
+        return norm_modulate(x, self.weight, self.eps, 1 + scale, shift, dtype=layer_dtype(x))
+
+
+class HeadNorm(RMSNorm):
+    """x [B,heads,T,h] → its norm, channel pairs turned by angles [T,h/2], as attention's input."""
+
+    def forward(self, x: Tensor, angles: Tensor) -> Tensor:
+        return norm_rotate(x, self.weight, self.eps, angles, layer_dtype(x))
 
 
 class SwiGLU(nn.Module):
@@ -58,8 +74,8 @@ class JointAttention(nn.Module):
         self.heads = heads
         self.qkv_x = nn.Linear(channels, 3 * channels, bias=False)
         self.qkv_y = nn.Linear(channels, 3 * channels, bias=False)
-        self.q_norm_x, self.k_norm_x = RMSNorm(channels // heads), RMSNorm(channels // heads)
-        self.q_norm_y, self.k_norm_y = RMSNorm(channels // heads), RMSNorm(channels // heads)
+        self.q_norm_x, self.k_norm_x = HeadNorm(channels // heads), HeadNorm(channels // heads)
+        self.q_norm_y, self.k_norm_y = HeadNorm(channels // heads), HeadNorm(channels // heads)
         self.proj_x = nn.Linear(channels, channels)
         self.proj_y = nn.Linear(channels, channels)
 
@@ -69,8 +85,8 @@ class JointAttention(nn.Module):
         """x [B,N,C] and y [B,L,C] with angles [N,h/2] and [L,h/2] → the same shapes."""
         qx, kx, vx = _split(self.qkv_x(x), self.heads)
         qy, ky, vy = _split(self.qkv_y(y), self.heads)
-        qx, kx = rotate(self.q_norm_x(qx), x_angles), rotate(self.k_norm_x(kx), x_angles)
-        qy, ky = rotate(self.q_norm_y(qy), y_angles), rotate(self.k_norm_y(ky), y_angles)
+        qx, kx = self.q_norm_x(qx, x_angles), self.k_norm_x(kx, x_angles)
+        qy, ky = self.q_norm_y(qy, y_angles), self.k_norm_y(ky, y_angles)
         out = _attend(torch.cat((qy, qx), 2), torch.cat((ky, kx), 2), torch.cat((vy, vx), 2))
         length = y.shape[1]
         return self.proj_x(out[:, length:]), self.proj_y(out[:, :length])
@@ -83,25 +99,13 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(channels, 3 * channels, bias=False)
-        self.q_norm, self.k_norm = RMSNorm(channels // heads), RMSNorm(channels // heads)
+        self.q_norm, self.k_norm = HeadNorm(channels // heads), HeadNorm(channels // heads)
         self.proj = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
         q, k, v = _split(self.qkv(x), self.heads)
-        q, k = rotate(self.q_norm(q), angles), rotate(self.k_norm(k), angles)
+        q, k = self.q_norm(q, angles), self.k_norm(k, angles)
         return self.proj(_attend(q, k, v))
-
-
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """x · (1 + scale) + shift, broadcast."""
-    return x * (1 + scale) + shift
-
-
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """x [B,heads,T,h] with adjacent channel pairs turned by angles [T,h/2], in float32."""
-    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = angles.cos(), angles.sin()
-    return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2).to(x.dtype)
 
 
 def text_angles(length: int, head: int, device: torch.device) -> Tensor:

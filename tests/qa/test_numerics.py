@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from qa.errors import UsageError
-from qa.numerics import Numerics, _read, applied, describe, one_core_each, pick_device
+from qa.numerics import (
+    Numerics,
+    _read,
+    applied,
+    describe,
+    kernels,
+    one_core_each,
+    pick_device,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +58,27 @@ def test_the_attention_back_end_is_pinned():
     assert torch.backends.cuda.flash_sdp_enabled()
     with pytest.raises(UsageError, match="sdpa=fastest is unknown"):
         Numerics(sdpa="fastest")
+
+
+def test_kernels_are_chosen_for_every_thread_and_put_back():
+    assert kernels() == "torch"
+    with applied(Numerics(kernels="triton")):
+        with ThreadPoolExecutor(1) as others:
+            assert others.submit(kernels).result() == "triton"
+        with applied(Numerics()):
+            assert kernels() == "torch"
+        assert kernels() == "triton"
+    assert kernels() == "torch"
+    with pytest.raises(UsageError, match="kernels=cuda is unknown"):
+        Numerics(kernels="cuda")
+
+
+def test_a_cpu_has_no_kernels_of_its_own(monkeypatch):
+    asked = Numerics(kernels="triton")
+    assert describe(asked, "cpu") == describe(Numerics(), "cpu")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    assert describe(asked, "cuda:0")["kernels"] == "triton"
+    assert describe(Numerics(), "cuda:0")["kernels"] == "torch"
 
 
 def test_the_description_leaves_no_default_open():

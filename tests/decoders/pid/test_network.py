@@ -9,9 +9,11 @@ import pytest
 import tiny_pid
 import torch
 
-from decoders.pid import blocks, layers, registry
+from decoders.kernels.pixels import naive as pixels
+from decoders.kernels.rotary.naive import rotate
+from decoders.pid import layers, registry
 from decoders.pid.adapter import Adapter, Gate
-from decoders.pid.layers import image_angles, rotate, text_angles
+from decoders.pid.layers import image_angles, text_angles
 from decoders.pid.network import PiDNetwork, _sinusoids
 from decoders.weights import on_meta
 
@@ -104,7 +106,7 @@ def test_the_pixel_stage_may_take_its_patches_in_any_portions(monkeypatch):
     x, t = torch.randn(2, 3, 48, 80).double(), torch.tensor([500.0, 900.0])
     whole = model(x, t, condition)
     for patches in (1, 4, 15):
-        monkeypatch.setattr(blocks, "CPU_PATCHES", patches)
+        monkeypatch.setattr(pixels, "CPU_PATCHES", patches)
         torch.testing.assert_close(model(x, t, condition), whole, rtol=0, atol=1e-6)
 
 

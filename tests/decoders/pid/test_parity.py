@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from decoders.golden import read
+from decoders.kernels.rotary import naive as rotary
 from decoders.pid import adapter, blocks, check, layers, network, samplers
 
 NETWORKS = tiny_pid.goldens("pid")
@@ -47,12 +48,23 @@ def plain_rotate(x, angles):
     return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
 
 
+def swapped(x, weight, eps, times=None, plus=None, dtype=None, f=layers.norm_modulate):
+    if times is not None:
+        times, plus = 1 + plus, times - 1
+    return f(x, weight, eps, times, plus, dtype=dtype)
+
+
+def without_one(x, weight, eps, times=None, plus=None, dtype=None, f=layers.norm_modulate):
+    times = None if times is None else times - 1
+    return f(x, weight, eps, times, plus, dtype=dtype)
+
+
 def transposed(rows, columns, head, reference, device):
     angles = image_angles(columns, rows, head, reference, device)
     return angles.unflatten(0, (columns, rows)).transpose(0, 1).flatten(0, 1)
 
 
-image_angles, text_angles, modulate = network.image_angles, network.text_angles, layers.modulate
+image_angles, text_angles = network.image_angles, network.text_angles
 interpolate, sinusoids = adapter.interpolate, network._sinusoids
 
 MUTATIONS = {
@@ -67,10 +79,10 @@ MUTATIONS = {
     "x and y swapped": (network, "image_angles", transposed),
     "no text RoPE": (network, "text_angles", lambda n, h, d: 0 * text_angles(n, h, d)),
     "text positions from 1": (network, "text_angles", lambda n, h, d: text_angles(n + 1, h, d)[1:]),
-    "rotation of halves": (layers, "rotate", plain_rotate),
-    "rotation backwards": (layers, "rotate", lambda x, a, f=layers.rotate: f(x, -a)),
-    "scale and shift swapped": (blocks, "modulate", lambda x, a, b: modulate(x, b, a)),
-    "scale without 1": (blocks, "modulate", lambda x, a, b: x * b + a),
+    "rotation of halves": (rotary, "rotate", plain_rotate),
+    "rotation backwards": (rotary, "rotate", lambda x, a, f=rotary.rotate: f(x, -a)),
+    "scale and shift swapped": (layers, "norm_modulate", swapped),
+    "scale without 1": (layers, "norm_modulate", without_one),
     "bilinear latent": (
         adapter, "interpolate", lambda x, size, mode: interpolate(x, size, mode="bilinear")),
     "pixel positions off by one": (

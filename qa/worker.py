@@ -1,9 +1,10 @@
 """The stages of one unit: load → decode → finish.
 
     load    (any thread)        read the reference picture, or find the unit's stored pictures
-    decode  (the device's own)  latent, requests, decoder.decode, timed and synchronised; encode
-                                the pictures again where a metric asks for it
-    finish  (any thread)        quantise, write PNG, score, store the unit's result
+    decode  (the device's own)  latent, requests, decoder.decode, timed and synchronised; start to
+                                copy the pixels to the CPU; encode the pictures again where a metric
+                                asks for it
+    finish  (any thread)        wait for the pixels, quantise, write PNG, score, store the result
 
 An executor decides when and where each stage runs; the results never depend on it. Whatever goes
 wrong with one picture is a scored failure of that picture. What goes wrong with the machine (a full
@@ -27,6 +28,7 @@ from qa.scoring import Scorer
 from qa.seeds import content
 from qa.store import RunFolder, UnitResult
 from qa.traits import tokens
+from qa.transfer import Arriving, to_cpu
 from qa.types import Decoded, DecodeRequest, Knobs, Unit
 
 if TYPE_CHECKING:
@@ -52,14 +54,19 @@ class Shot:
     """One decoded picture before quantisation."""
 
     seed: int
-    pixels: Tensor | None
-    """float32 [3,H,W] on the CPU, or None after a failure."""
+    arriving: Arriving | None
+    """Its pixels, or None after a failure."""
     seconds: float = 0.0
     peak_bytes: int | None = None
     why: str = ""
     note: str = ""
     warm: bool = False
     tokens: int | None = None
+
+    @property
+    def pixels(self) -> Tensor | None:
+        """float32 [3,H,W] on the CPU once they are there, or None after a failure."""
+        return None if self.arriving is None else self.arriving.wait()
 
 
 @dataclass(frozen=True)
@@ -187,8 +194,9 @@ class Worker:
         pictures = {}
         for shot in shots:
             with suppress(images.NotFinite):
-                if shot.pixels is not None:
-                    pictures[shot.seed] = images.quantise(shot.pixels).picture
+                pixels = shot.pixels
+                if pixels is not None:
+                    pictures[shot.seed] = images.quantise(pixels).picture
         return pictures
 
     def _decode_chunk(self, chunk: Sequence[DecodeRequest]) -> list[Shot]:
@@ -217,7 +225,7 @@ class Worker:
             for request, picture in zip(chunk, pixels, strict=True)
         ]  # fmt: skip
 
-    def _timed(self, chunk: Sequence[DecodeRequest]) -> tuple[list[Tensor], float, int | None]:
+    def _timed(self, chunk: Sequence[DecodeRequest]) -> tuple[list[Arriving], float, int | None]:
         import torch
 
         cuda = self.device.startswith("cuda")
@@ -238,7 +246,7 @@ class Worker:
                 raise ValueError(f"the picture is {list(picture.shape)}, expected {expected}")
             stages.mark(stages.PIXELS, picture, (request.content, request.seed))
         peak = int(torch.cuda.max_memory_allocated(self.device)) if cuda else None
-        return [picture.detach().to("cpu", torch.float32) for picture in pixels], seconds, peak
+        return [to_cpu(picture) for picture in pixels], seconds, peak
 
     def _keep(self, raw: Raw, shot: Shot, pictures: dict[int, Tensor]) -> Decoded:
         """Quantise and write one picture; `pictures` gets it under its seed."""
@@ -248,10 +256,11 @@ class Worker:
             sample.id, shot.seed, None, None, 0, shot.seconds, shot.peak_bytes, shot.why,
             shot.note, shot.warm, shot.tokens, raw.noise.of(key),
         )  # fmt: skip
-        if shot.pixels is None:
+        pixels = shot.pixels
+        if pixels is None:
             return failed
         try:
-            quantised = images.quantise(shot.pixels)
+            quantised = images.quantise(pixels)
         except images.NotFinite as error:
             return replace(failed, why=str(error))
         picture = pictures[shot.seed] = quantised.picture

@@ -1,11 +1,12 @@
 """One process, one device: threads overlap reading, decoding, and writing with scoring.
 
-    prefetch thread          this thread            worker threads
-    load(unit) ──queue──► decode(units, batch) ──► finish(unit)
+    prefetch thread          this thread            the device            worker threads
+    load(unit) ──queue──► decode(units, batch) ──► copy to the CPU ──► finish(unit)
 
-PyTorch, PNG and file calls release the interpreter lock, so the stages really overlap. Order and
-overlap change nothing in the results. Decoders run on all cores; pictures are scored side by side,
-one core each, so that a score depends on neither the cores nor the number of workers.
+PyTorch, PNG and file calls release the interpreter lock, and a GPU copies while it computes, so the
+stages really overlap. Order and overlap change nothing in the results. Decoders run on all cores;
+pictures are scored side by side, one core each, so that a score depends on neither the cores nor
+the number of workers.
 """
 
 from __future__ import annotations

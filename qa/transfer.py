@@ -1,7 +1,8 @@
-"""Pixels on their way from the device, which goes on with the next decode meanwhile.
+"""Values between CPU and device, without one waiting for the other.
 
-On CUDA a copy runs on a stream of its own, into page-locked memory: in the stream of the decodes it
-would stand behind the next one. Whoever needs the values waits for them.
+On CUDA they pass through page-locked memory. Noise goes to the device in the stream of the decodes,
+while Python goes on. Pixels come back on a stream of their own, since in that of the decodes they
+would stand behind the next one; whoever needs the values waits for them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ def to_cpu(pixels: Tensor) -> Arriving:
         arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record(stream)
     return Arriving(host, arrived)
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Values from the CPU, on the device for whatever is launched there after this call."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 @cache

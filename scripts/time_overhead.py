@@ -184,11 +184,11 @@ def section(result: dict[str, Any]) -> str:
 
 `python scripts/time_overhead.py` → `docs/measurements/{RESULT.name}`: `qa run` with {SEEDS} seeds
 on the 24 pictures of suite=mini with the default metrics, and a plain loop that decodes and scores
-the same and writes nothing; each in a process of its own, in turns, equal values. "Process" is all from
-its start to its end: configuration, verdict, report and MLflow on the one side, libraries on both;
-"loop" is decoding and scoring with what the harness does beside it. Ratios are medians of those
-within a round [least, most of {count}]; below 1 the harness is faster, since it decodes one picture
-while it scores another.
+the same and writes nothing; each in a process of its own, in turns, equal values. "Process" is all
+from its start to its end: configuration, verdict, report and MLflow on the one side, libraries on
+both; "loop" is decoding and scoring with what the harness does beside it. Ratios are medians of
+those within a round [least, most of {count}]; below 1 the harness is faster, since it decodes one
+picture while it scores another.
 {result["cpu"]["model"]}, {result["threads"]} threads, torch {result["versions"]["torch"]}.
 
 | | alone, s | harness, s | harness / alone |

@@ -14,6 +14,7 @@ and classifier-free guidance on the predicted noise e = (1 − t) v + x, x̂0 = 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -30,6 +31,22 @@ LEAST_BETA = 0.001
 MOST_STEPS = 10_000
 
 
+@dataclass(frozen=True)
+class Noise(Sequence[Tensor]):
+    """The noise of every step, drawn when it is asked for."""
+
+    steps: int
+    draw: Callable[[int], Tensor]
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Tensor:  # type: ignore[override]
+        if not 0 <= step < self.steps:
+            raise IndexError(step)
+        return self.draw(step)
+
+
 def student_times(steps: int = 4) -> Tensor:
     """float32 [steps+1], falling to 0. Raises ValueError for a count the schedule does not have."""
     if steps not in STUDENT_STEPS:
@@ -42,13 +59,17 @@ def student_times(steps: int = 4) -> Tensor:
 
 
 def student(velocity: Velocity, noise: Sequence[Tensor]) -> Tensor:
-    """Noise float32 [B,3,H,W], one for each step → x0 [B,3,H,W], nominal [-1,1]."""
-    times = student_times(len(noise)).to(noise[0].device)
-    x = noise[0]
-    for k, (now, then) in enumerate(pairwise(times)):
+    """Noise float32 [B,3,H,W], one for each step → x0 [B,3,H,W], nominal [-1,1].
+
+    Each noise is taken once, after the network was called that comes before it: noise that is drawn
+    when it is asked for is drawn while a GPU computes.
+    """
+    steps, x = len(noise), noise[0]
+    for k, (now, then) in enumerate(pairwise(student_times(steps).to(x.device))):
         v = velocity(x, (1000 * now).expand(len(x)))
+        fresh = noise[k + 1] if k + 1 < steps else None
         x0 = _in_double(x, now, v)
-        x = x0 if then == 0 else (1 - then) * x0 + then * noise[k + 1]
+        x = x0 if fresh is None else (1 - then) * x0 + then * fresh
         stages.mark(stages.step(k + 1), x)
     return x
 

@@ -10,7 +10,7 @@ import torch
 from qa.config import compose
 from qa.job import prepare
 from qa.run import conclude, measure
-from qa.transfer import Arriving, to_cpu
+from qa.transfer import Arriving, to_cpu, to_device
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -25,6 +25,11 @@ def test_values_arrive_as_float32_on_the_cpu(dtype):
     assert not found.requires_grad
     assert torch.equal(found, pixels.detach().float())
     assert arriving.wait() is found
+
+
+def test_noise_goes_to_the_device_unchanged():
+    noise = torch.randn(3, 5, 7)
+    assert torch.equal(to_device(noise, torch.device("cpu")), noise)
 
 
 class Late:
@@ -87,3 +92,13 @@ def test_memory_of_the_device_may_be_used_again_at_once():
         del pixels  # the next one may get its place
         wanted.append(float(k))
     assert [one.wait().unique().item() for one in arriving] == wanted
+
+
+@needs_gpu
+def test_noise_on_its_way_is_not_overwritten():
+    device, sent = torch.device("cuda"), []
+    for k in range(20):
+        noise = torch.full((3, 2048, 2048), float(k))
+        sent.append(to_device(noise, device).sum())
+        noise.fill_(-1)
+    assert [one.item() for one in sent] == [3.0 * 2048 * 2048 * k for k in range(20)]

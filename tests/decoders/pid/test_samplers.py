@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 
-from decoders.pid.samplers import _in_double, student, student_times, teacher, teacher_times
+from decoders.pid.samplers import Noise, _in_double, student, student_times, teacher, teacher_times
 
 
 def one_point(x0):
@@ -55,6 +55,27 @@ def test_the_student_asks_at_the_published_times():
 
     student(velocity, noises(4))
     assert asked == pytest.approx([999, 866, 634, 342])
+
+
+def test_noise_is_drawn_once_and_only_when_the_network_before_it_was_called():
+    """So that the next noise is drawn while a GPU computes the step."""
+    e, told = noises(4), []
+
+    def draw(step):
+        told.append(f"noise {step}")
+        return e[step]
+
+    def velocity(x, t):
+        told.append("network")
+        return 0.1 * x
+
+    drawn = Noise(4, draw)
+    assert torch.equal(student(velocity, drawn), student(lambda x, t: 0.1 * x, e))
+    assert told == ["noise 0", *(one for k in (1, 2, 3) for one in ("network", f"noise {k}")),
+                    "network"]  # fmt: skip
+    assert [one.sum() for one in drawn] == [one.sum() for one in e]
+    with pytest.raises(IndexError):
+        drawn[4]
 
 
 def test_step_counts():

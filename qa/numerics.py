@@ -32,6 +32,9 @@ CUDA_ONLY = frozenset({"tf32", "reduced_reductions", "cudnn_benchmark", "kernels
 
 _kernels = "torch"
 
+_STEPS = ("eager", "graph", "compile")
+_steps = "eager"
+
 
 @dataclass(frozen=True)
 class Numerics:
@@ -52,6 +55,8 @@ class Numerics:
     """Scaled dot-product attention: auto (PyTorch chooses), math, flash, efficient or cudnn."""
     kernels: str = "torch"
     """Whose operations networks run on CUDA: torch, or triton where `decoders.kernels` has one."""
+    steps: str = "eager"
+    """How a sampler's steps run in `decoders.steps`: eager, graph (CUDA graphs) or compile."""
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -64,6 +69,10 @@ class Numerics:
             raise UsageError(
                 f"numerics.kernels={self.kernels} is unknown.", "", f"choose {', '.join(_KERNELS)}"
             )
+        if self.steps not in _STEPS:
+            raise UsageError(
+                f"numerics.steps={self.steps} is unknown.", "", f"choose {', '.join(_STEPS)}"
+            )
 
 
 def describe(numerics: Numerics, device: str) -> dict[str, Any]:
@@ -73,6 +82,8 @@ def describe(numerics: Numerics, device: str) -> dict[str, Any]:
     resolved = asdict(numerics) | {"threads": numerics.threads or torch.get_num_threads()}
     if not device.startswith("cuda"):
         resolved["kernels"] = "torch"
+        if numerics.steps == "graph":
+            resolved["steps"] = "eager"
     return resolved | _machine(device)
 
 
@@ -95,6 +106,11 @@ def current(device: str) -> dict[str, Any]:
 def kernels() -> str:
     """Whose operations are in force on CUDA, in every thread: torch or triton."""
     return _kernels
+
+
+def steps() -> str:
+    """How a sampler's steps run, in every thread: eager, graph (on CUDA) or compile."""
+    return _steps
 
 
 @contextmanager
@@ -121,8 +137,8 @@ def applied(numerics: Numerics) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(_write, before)
         _write(wanted)
-        stack.callback(_choose, _kernels)
-        _choose(numerics.kernels)
+        stack.callback(_choose, _kernels, _steps)
+        _choose(numerics.kernels, numerics.steps)
         if numerics.sdpa != "auto":
             attention = torch.nn.attention
             backend = getattr(attention.SDPBackend, _SDPA[numerics.sdpa])
@@ -174,10 +190,10 @@ def pick_device(name: str) -> str:
     return name
 
 
-def _choose(kernels: str) -> None:
-    # No part of `_read`: features are kept by what that tells, and no kernel computes them.
-    global _kernels
-    _kernels = kernels
+def _choose(kernels: str, steps: str) -> None:
+    # No part of `_read`: features are kept by what that tells, and neither computes them.
+    global _kernels, _steps
+    _kernels, _steps = kernels, steps
 
 
 def _read() -> dict[str, Any]:

@@ -15,6 +15,20 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_AUTHOR_NAME", "Tester")  # who approves, where git knows nobody
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/decoders/kernels tests/decoders/test_steps.py --device cuda` needs a GPU."""
+    parser.addoption(
+        "--device", choices=("cpu", "cuda"), default="cpu",
+        help="where kernels and graphs run; on the CPU they are interpreted and stood in for",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """cpu or cuda, as `--device` says."""
+    return str(request.config.getoption("--device"))
+
+
 @pytest.fixture
 def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder with a cache of its own: what a user's project looks like."""

@@ -21,12 +21,14 @@ from decoders.l2p.config import Convention
 from decoders.l2p.registry import Checkpoint
 from decoders.l2p.sampler import Velocity, guided, sample, schedule
 from decoders.l2p.sizes import check_size
+from decoders.steps import Steps
 from decoders.text import TextFeatures
 from decoders.text import note as text_note
 from qa import assets, seeds
 from qa.errors import QaError, UsageError
 from qa.files import sha256
 from qa.numerics import pick_device
+from qa.transfer import to_device
 from qa.types import DecodeRequest, Knobs
 
 CONVENTIONS = ("official", "diffusers")
@@ -80,6 +82,7 @@ class L2P:
         self.network = registry.load(
             file, self.checkpoint, self.device, precision, rounding, timestep
         )
+        self._step = Steps(self.network, self.network.step)
         defaults = (self.checkpoint.steps, self.checkpoint.cfg, self.checkpoint.shift)
         row = (self.checkpoint.name, *self.size, *defaults)
         settings = (*row, negative, rounding, timestep, dtype)
@@ -120,11 +123,11 @@ class L2P:
         positive = self._towards(request.prompt)
         velocity = positive if cfg == 1 else guided(positive, self._towards(self.negative), cfg)
         noise = seeds.noise(seeds.INITIAL_NOISE, request.content, request.seed, (3, *self.size))
-        return (sample(noise.to(self.device), velocity, sigmas) + 1) / 2
+        return (sample(to_device(noise, self.device), velocity, sigmas) + 1) / 2
 
     def _towards(self, prompt: str | None) -> Velocity:
-        features = self.text(prompt).to(self.device)
-        return lambda x, sigma: self.network.velocity(x, sigma, features)
+        condition = self.network.condition(self.text(prompt), *self.size)
+        return lambda x, sigma: self._step(x, self.network.waves(sigma), condition)
 
     def _dial(self, knobs: Knobs) -> tuple[int, float, float]:
         """Steps, cfg and shift: the knob's value, else the checkpoint's."""

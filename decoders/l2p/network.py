@@ -18,7 +18,7 @@ from torch import Tensor
 from decoders.l2p.config import L2PConfig
 from decoders.l2p.head import LocalDecoder
 from decoders.l2p.sizes import check_size
-from decoders.l2p.trunk import Trunk
+from decoders.l2p.trunk import Condition, Trunk
 from qa.errors import QaError
 
 
@@ -36,7 +36,12 @@ class L2PNetwork(Trunk):
         [T,cap_feat_dim], T >= 1. Raises UsageError for an impossible size, QaError for an
         impossible text.
         """
-        check_size(self.config, *image.shape[1:])
+        condition = self.condition(text, *image.shape[1:])
+        return self.step(image, self.waves(sigma), condition)
+
+    def condition(self, text: Tensor, height: int, width: int) -> Condition:
+        """What the steps of a picture share; text and errors as for `velocity`."""
+        check_size(self.config, height, width)
         if text.ndim != 2 or text.shape[1] != self.config.cap_feat_dim or len(text) == 0:
             raise QaError(
                 f"The text features have shape {list(text.shape)}.",
@@ -44,8 +49,12 @@ class L2PNetwork(Trunk):
                 "use the text encoder that the checkpoint was trained with",
             )
         like = self.x_pad_token
-        image, text = image.to(like.device, like.dtype), text.to(like.device, like.dtype)
-        features = self.features(image, sigma, text)
+        return self.shared(text.to(like.device, like.dtype), height, width)
+
+    def step(self, image: Tensor, waves: Tensor, condition: Condition) -> Tensor:
+        """`velocity` at the time of `waves`, nothing of which is computed or read on the CPU."""
+        image = image.to(self.x_pad_token.device, self.x_pad_token.dtype)
+        features = self.step_features(image, waves, condition)
         return -self.local_decoder(image[None], features[None])[0]
 
     def forward(self, images: Tensor, sigmas: Tensor, texts: Sequence[Tensor]) -> Tensor:

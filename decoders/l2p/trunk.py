@@ -40,7 +40,7 @@ FREQUENCIES, TIME_HIDDEN = 256, 1024
 
 @dataclass(frozen=True)
 class Condition:
-    """All that stays the same over the steps of one picture. Made by `Trunk.condition`."""
+    """All that stays the same over the steps of one picture. Made by `Trunk.shared`."""
 
     text: Tensor
     """Text tokens behind the context refiner [L,D]."""
@@ -179,10 +179,10 @@ class Trunk(nn.Module):
         Both are in the network's precision and on its device, and T is at least 1. Raises QaError
         for positions beyond `axes_lens`.
         """
-        condition = self.condition(text, *image.shape[1:])
-        return self.step_features(image, self.waves(sigma), condition)
+        shared = self.shared(text, *image.shape[1:])
+        return self.step_features(image, self.waves(sigma), shared)
 
-    def condition(self, text: Tensor, height: int, width: int) -> Condition:
+    def shared(self, text: Tensor, height: int, width: int) -> Condition:
         """What the steps of a picture share; text and errors as for `features`."""
         grid = height // self.config.patch, width // self.config.patch
         y = _pad(self.cap_embedder(text), self.cap_pad_token)

@@ -16,12 +16,14 @@ from torch import Tensor
 from decoders.frame import pick_dtype, settings_digest
 from decoders.pid import registry, samplers
 from decoders.pid.network import Condition
+from decoders.steps import Steps
 from decoders.text import TextFeatures
 from decoders.text import note as text_note
 from qa import seeds
 from qa.errors import QaError, UsageError
 from qa.files import sha256
 from qa.numerics import pick_device
+from qa.transfer import to_device
 from qa.types import DecodeRequest, Knobs
 
 
@@ -70,6 +72,7 @@ class PiD:
             ("pid", *settings, str(untrained_sizes), text.digest, sha256(file))
         )
         self.network = registry.load(file, self.checkpoint, self.device)
+        self._step = Steps(self.network, self.network)
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Tensor]:
         """Pixels float32 [3,height,width], nominal [0,1], not clamped, one request at a time."""
@@ -133,19 +136,16 @@ class PiD:
     def _sample(self, request: DecodeRequest, height: int, width: int) -> Tensor:
         condition = self._condition(request, height, width)
         steps, guidance, shift = self._dial(request.knobs, height, width)
-        first = self._noise(seeds.INITIAL_NOISE, request, height, width)
         if self._student:
-            later = [
-                self._noise(seeds.renoise(k), request, height, width) for k in range(steps - 1)
-            ]
-            return samplers.student(self._velocity(condition), [first, *later])
+            noise = samplers.Noise(steps, lambda k: self._noise(_stream(k), request, height, width))
+            return samplers.student(self._velocity(condition), noise)
         negative = None
         if guidance != 1:
             null = self.network.with_text(condition, self._features(self.negative))
             negative = self._velocity(null)
         return samplers.teacher(
             self._velocity(condition),
-            first,
+            self._noise(seeds.INITIAL_NOISE, request, height, width),
             steps=steps,
             shift=shift,
             guidance=guidance,
@@ -153,7 +153,7 @@ class PiD:
         )
 
     def _velocity(self, condition: Condition) -> samplers.Velocity:
-        return lambda x, t: self.network(x, t, condition)
+        return lambda x, t: self._step(x, t, condition)
 
     def _condition(self, request: DecodeRequest, height: int, width: int) -> Condition:
         latent = sigma = None
@@ -169,7 +169,7 @@ class PiD:
 
     def _noise(self, stream: str, request: DecodeRequest, height: int, width: int) -> Tensor:
         drawn = seeds.noise(stream, request.content, request.seed, (3, height, width))
-        return drawn[None].to(self.device)
+        return to_device(drawn[None], self.device)
 
     def _full_size(self, request: DecodeRequest) -> tuple[int, int]:
         """Height and width that the latent stands for; the request may be cropped from them."""
@@ -239,3 +239,7 @@ class PiD:
         if self.checkpoint.withdrawn:
             notes.append(f"withdrawn checkpoint: {self.checkpoint.withdrawn}")
         return notes
+
+
+def _stream(step: int) -> str:
+    return seeds.renoise(step - 1) if step else seeds.INITIAL_NOISE

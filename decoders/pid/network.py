@@ -60,13 +60,20 @@ class Condition:
     text_angles: Tensor
     patch_angles: Tensor
     pixel_angles: Tensor
+    across: Tensor
+    """Sinusoids of each pixel column, float32 [W,d/2]."""
+    down: Tensor
+    """The same of each row, float32 [H,d/2]."""
     rows: int
     """Patches along the height."""
     columns: int
 
 
 class PiDNetwork(nn.Module):
-    """`condition` once per picture, then `forward` once per step."""
+    """`condition` once per picture, then `forward` once per step.
+
+    A step copies nothing between the CPU and a GPU and waits for neither (`decoders.steps`).
+    """
 
     def __init__(self, config: PiDConfig) -> None:
         super().__init__()
@@ -111,6 +118,7 @@ class PiDNetwork(nn.Module):
         if sigma is None:
             sigma = torch.zeros(len(text), device=text.device)
         tokens, angles = self._embed(text)
+        half = self.config.pixel_hidden // 2
         return Condition(
             tokens,
             features,
@@ -120,6 +128,8 @@ class PiDNetwork(nn.Module):
             self._image_angles(
                 rows, columns, self.config.pixel_width // self.config.pixel_heads, text.device
             ),
+            _sinusoids(width, half, text.device),
+            _sinusoids(height, half, text.device),
             rows,
             columns,
         )
@@ -143,7 +153,7 @@ class PiDNetwork(nn.Module):
         s = silu(temb + s)
         if features is not None and features.pixel is not None:
             s = self.pit_lq_gate(s, features.pixel, condition.sigma)
-        u = self._pixels(x)
+        u = self._pixels(x, condition.across, condition.down)
         for block in self.pixel_blocks:
             u = block(u, s, condition.pixel_angles)
         return self._picture(self.final_layer(u), condition.rows, condition.columns)
@@ -168,13 +178,12 @@ class PiDNetwork(nn.Module):
         x = x.unflatten(3, (-1, p)).unflatten(2, (-1, p))  # [B,3,rows,P,columns,P]
         return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
-    def _pixels(self, x: Tensor) -> Tensor:
+    def _pixels(self, x: Tensor, across: Tensor, down: Tensor) -> Tensor:
         """[B,3,H,W] → [B,N,P²,d]: colours embedded, plus the pixel's place in the whole picture."""
         p = self.config.patch
         colours = self.pixel_embedder(x.permute(0, 2, 3, 1))  # [B,H,W,d]
-        d, (height, width) = colours.shape[-1], x.shape[2:]
-        across = _sinusoids(width, d // 2, x.device)[None].expand(height, -1, -1)
-        down = _sinusoids(height, d // 2, x.device)[:, None].expand(-1, width, -1)
+        height, width = x.shape[2:]
+        across, down = across[None].expand(height, -1, -1), down[:, None].expand(-1, width, -1)
         u = colours + torch.cat((across, down), -1).to(colours.dtype)
         u = u.unflatten(2, (-1, p)).unflatten(1, (-1, p))  # [B,rows,P,columns,P,d]
         return u.transpose(2, 3).flatten(3, 4).flatten(1, 2)

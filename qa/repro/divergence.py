@@ -80,11 +80,13 @@ def located(a: Run, b: Run, shallow: tuple[str, str], folder: Path, name: str) -
     """Look closer at a difference that was seen at `shallow` (label, stage).
 
     Both sides run again with every module watched, and once more to keep the first tensor that
-    differs. Heat maps `<name>-*.png` go into `folder`.
+    differs. Where they agree while they are watched (a watched network runs eagerly), the stage at
+    which they were seen to differ is kept unwatched. Heat maps `<name>-*.png` go into `folder`.
     """
-    found = first(a(True, None), b(True, None)) or shallow
-    label, stage = found
-    one, two = a(True, stage), b(True, stage)
+    found = first(a(True, None), b(True, None))
+    label, stage = found or shallow
+    watch = found is not None
+    one, two = a(watch, stage), b(watch, stage)
     if label not in one.kept or label not in two.kept:
         return Divergence(label, stage, why="seen once; it did not happen again")
     divergence = measured(label, stage, one.kept[label], two.kept[label])

@@ -23,6 +23,8 @@ SHORT = {
     "reduced_reductions": "numerics.reduced_reductions",
     "cudnn_benchmark": "numerics.cudnn_benchmark",
     "deterministic": "numerics.deterministic",
+    "kernels": "numerics.kernels",
+    "steps": "numerics.steps",
     "dtype": "decoder.dtype",
 }
 """Word of `vary` → the key that it stands for."""

@@ -16,6 +16,7 @@ from qa.numerics import (
     kernels,
     one_core_each,
     pick_device,
+    steps,
 )
 
 
@@ -79,6 +80,27 @@ def test_a_cpu_has_no_kernels_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     assert describe(asked, "cuda:0")["kernels"] == "triton"
     assert describe(Numerics(), "cuda:0")["kernels"] == "torch"
+
+
+def test_steps_are_chosen_for_every_thread_and_put_back():
+    assert steps() == "eager"
+    with applied(Numerics(steps="graph")):
+        with ThreadPoolExecutor(1) as others:
+            assert others.submit(steps).result() == "graph"
+        with applied(Numerics(steps="compile", kernels="triton")):
+            assert (steps(), kernels()) == ("compile", "triton")
+        assert (steps(), kernels()) == ("graph", "torch")
+    assert steps() == "eager"
+    with pytest.raises(UsageError, match="steps=fast is unknown"):
+        Numerics(steps="fast")
+
+
+def test_a_cpu_has_no_graphs_but_may_compile(monkeypatch):
+    assert describe(Numerics(steps="graph"), "cpu") == describe(Numerics(), "cpu")
+    assert describe(Numerics(steps="compile"), "cpu")["steps"] == "compile"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    for way in ("eager", "graph", "compile"):
+        assert describe(Numerics(steps=way), "cuda:0")["steps"] == way
 
 
 def test_the_description_leaves_no_default_open():

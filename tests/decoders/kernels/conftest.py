@@ -1,4 +1,4 @@
-"""The kernels' device: `pytest tests/decoders/kernels --device cuda` compiles and runs them."""
+"""What the cases of a test file showed, once for all of its tests."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ from typing import Any
 
 import pytest
 from kernel_battery import results
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--device", choices=("cpu", "cuda"), help="where kernels run: cpu interprets")
-
-
-@pytest.fixture(scope="session")
-def device(request: pytest.FixtureRequest) -> str:
-    return request.config.getoption("--device", default=None) or "cpu"
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,8 @@ def test_patches_and_pixels_are_laid_out_as_published():
     assert patches[1, 4, 2 * 256 + 5 * 16 + 7] == x[1, 2, 16 + 5, 16 + 7]
     model.pixel_embedder.proj.weight.data.zero_()
     model.pixel_embedder.proj.bias.data.zero_()
-    u = model._pixels(x)  # positions alone
+    across, down = (_sinusoids(side, 2, x.device) for side in (48, 32))
+    u = model._pixels(x, across, down)  # positions alone
     # patch 4, pixel (5, 7) stands at y = 21, x = 23 of the whole picture
     omega = torch.tensor([1.0])  # d/4 = 1 frequency
     for start, p in ((0, 23), (2, 21)):

@@ -133,3 +133,16 @@ def test_what_does_not_happen_again_is_said(tmp_path):
     found = located(same, same, ("cat", "pixels"), tmp_path, "r1")
     assert (found.stage, found.why) == ("pixels", "seen once; it did not happen again")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_differs_only_unwatched_is_located_at_the_stage_that_was_seen(tmp_path):
+    """A watched network runs eagerly: what compiling it changes is seen from outside alone."""
+    asked = []
+
+    def other(watch, keep):
+        asked.append((watch, keep))
+        return runs(torch.full((3, 4, 4), 0.0 if watch else 1.0))(watch, keep)
+
+    found = located(runs(torch.zeros(3, 4, 4)), other, ("cat", "x"), tmp_path, "r5")
+    assert asked == [(True, None), (False, "x")]
+    assert (found.stage, found.differing, found.max_abs) == ("x", 48, 1.0)

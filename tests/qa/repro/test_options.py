@@ -63,7 +63,10 @@ def test_counts_must_be_positive():
 
 
 def test_variations_are_short_words_or_keys_with_values():
-    words = "vary=[channels_last,threads:1,sdpa:math,tf32,deterministic:false,dtype:bfloat16]"
+    words = (
+        "vary=[channels_last,threads:1,sdpa:math,tf32,deterministic:false,dtype:bfloat16,"
+        "kernels:triton,steps:graph]"
+    )
     found = {v.name: dict(v.changes) for v in variations(config(words).tree)}
     assert found == {
         "channels_last": {},
@@ -72,19 +75,23 @@ def test_variations_are_short_words_or_keys_with_values():
         "tf32": {"numerics.tf32": True},
         "deterministic:false": {"numerics.deterministic": False},
         "dtype:bfloat16": {"decoder.dtype": "bfloat16"},
+        "kernels:triton": {"numerics.kernels": "triton"},
+        "steps:graph": {"numerics.steps": "graph"},
     }
     (own,) = variations(config("vary=['decoder.level=0.25']").tree)
     assert own.changes == {"decoder.level": 0.25}
     assert not own.numerics_only
 
 
-@pytest.mark.parametrize("word", ["fast", "threads:", "kernels:3"])
+@pytest.mark.parametrize("word", ["fast", "threads:", "colours:3"])
 def test_variations_that_mean_nothing_are_refused(word):
     with pytest.raises(UsageError, match="is not understood"):
         variations(config(f"vary=['{word}']").tree)
 
 
-@pytest.mark.parametrize("word", ["threads:many", "threads:0", "sdpa:foo", "decoder.nothing:1"])
+@pytest.mark.parametrize(
+    "word", ["threads:many", "threads:0", "sdpa:foo", "steps:3", "decoder.nothing:1"]
+)
 def test_variations_that_cannot_be_set_are_refused(word):
     with pytest.raises(UsageError):
         check(config(f"vary=['{word}']"))

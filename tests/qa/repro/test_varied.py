@@ -57,9 +57,9 @@ def test_a_setting_that_changes_nothing_is_equal_to_the_bit(repro):
     assert (row["verdict"], row["exact"], row["why"]) == ("PASS", True, "equal to the bit")
 
 
-@pytest.mark.parametrize("word", ["threads:1", "tf32"])
+@pytest.mark.parametrize("word", ["threads:1", "tf32", "kernels:triton", "steps:graph"])
 def test_a_variation_that_varies_nothing_shows_nothing(repro, word):
-    """The run has one thread already, and the CPU knows no TF32."""
+    """The run has one thread already; the CPU knows neither TF32 nor kernels nor graphs."""
     found = repro("device=cpu", f"vary=[{word}]")
     row = found.document["levels"]["R5"]
     assert row["verdict"] == "INVALID"

@@ -4,6 +4,7 @@
     qa latents [key=value ...]  store latents: of a diffusion model stopped early, or of pictures
     qa dial [key=value ...]     the setting of a decoder that suits a use case
     qa repro [key=value ...]    how far the same inputs give the same pictures
+    qa bench [key=value ...]    how fast and in how much memory decoders run here
     qa judge RUN                judge stored scores again
     qa plan RUN                 pictures and seeds that each margin needs, from a pilot
     qa report | export RUN      write a report; copy the run to MLflow
@@ -25,12 +26,12 @@ import sys
 from collections.abc import Sequence
 
 from qa import __version__
-from qa.commands import baseline, dial, judging, plan, report, repro, tools
+from qa.commands import baseline, bench, dial, judging, plan, report, repro, tools
 from qa.commands import run as running
 from qa.errors import QaError
 
 INTERRUPTED = 130
-COMMANDS = (running, dial, judging, plan, report, baseline, repro, tools)
+COMMANDS = (running, dial, judging, plan, report, baseline, repro, bench, tools)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

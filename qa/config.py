@@ -113,7 +113,8 @@ def compose(
 
     `config_dir` adds a folder of the user's own configuration groups.
     """
-    if issubclass(root.schema, RunSchema):
+    keys = {entry.name for entry in fields(root.schema)}
+    if "suite" not in keys or issubclass(root.schema, RunSchema):
         return _composed(overrides, config_dir, root)
     # A suite may choose what a run over it measures, and only a run has a place for that.
     whole = _composed(of_suite(overrides), config_dir, replace(RUN, command=root.command))

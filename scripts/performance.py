@@ -3,7 +3,8 @@
     python scripts/performance.py
 
 Each script beside this one measures something, keeps it in docs/measurements and says in `section`
-how it reads; a measurement that was not made has no section.
+how it reads; a measurement that was not made has no section. `qa bench` keeps one file
+a device, and each of them has a section (bench_page.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import bench_page
 import measure_4k
 import time_frechet
 import time_pid
@@ -32,16 +34,20 @@ FOOT = """
 
 Not measured.
 """
+"""Where no CUDA device has a file of `qa bench`."""
 
 
 def page() -> str:
     """The whole page."""
+    devices = bench_page.documents()
     sections = [
         script.section(json.loads(script.RESULT.read_text()))
         for script in SCRIPTS
         if script.RESULT.is_file()
     ]
-    return HEAD + "\n".join(sections) + FOOT
+    sections += [bench_page.section(document, name) for name, document in devices.items()]
+    measured = any(document["device"]["kind"] == "cuda" for document in devices.values())
+    return HEAD + "\n".join(sections) + ("" if measured else FOOT)
 
 
 if __name__ == "__main__":

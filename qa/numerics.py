@@ -139,6 +139,12 @@ def applied(numerics: Numerics) -> Iterator[None]:
         _write(wanted)
         stack.callback(_choose, _kernels, _steps)
         _choose(numerics.kernels, numerics.steps)
+        # Deterministic algorithms would also fill every new tensor before it is written: a pass
+        # over memory for values that nothing reads (and if something does, `qa repro` shows it).
+        memory: Any = torch.utils.deterministic
+        fills = memory.fill_uninitialized_memory
+        stack.callback(setattr, memory, "fill_uninitialized_memory", fills)
+        memory.fill_uninitialized_memory = False
         if numerics.sdpa != "auto":
             attention = torch.nn.attention
             backend = getattr(attention.SDPBackend, _SDPA[numerics.sdpa])

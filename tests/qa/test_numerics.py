@@ -61,6 +61,15 @@ def test_the_attention_back_end_is_pinned():
         Numerics(sdpa="fastest")
 
 
+def test_new_tensors_are_not_filled_before_they_are_written():
+    """PyTorch does so under deterministic algorithms: that it would is the negative control."""
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    with applied(Numerics(deterministic=True)):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+    assert torch.utils.deterministic.fill_uninitialized_memory
+
+
 def test_kernels_are_chosen_for_every_thread_and_put_back():
     assert kernels() == "torch"
     with applied(Numerics(kernels="triton")):

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from qa import numerics
-from qa.errors import QaError, UsageError
+from qa.errors import UsageError
 
 MOST = 8
 """Forms that are kept. Another one takes the place of the one that was used longest ago."""
@@ -51,7 +51,7 @@ class Steps:
 
     `step` is one call of the network, without transfers between CPU and GPU.
 
-    Raises UsageError where there is no compiler for `compile`, and QaError for a step that cannot
+    Raises UsageError where there is no compiler for `compile`, and for a step that cannot
     be recorded or compiled; it is never run otherwise than asked.
     """
 
@@ -66,9 +66,11 @@ class Steps:
         way = way_on(x.device)
         if way == "eager" or _watched(self.network):
             return self._step(x, t, condition)
+        numerics.TALLY["steps"] += 1
         key = (way, _form((x, t, condition)), _weights(self.network), _settings(x.device))
         made = self._made.pop(key, None)
         if made is None:
+            numerics.TALLY["steps made"] += 1
             if len(self._made) == MOST:
                 self._made.popitem(last=False)  # its memory is free before the next is made
             made = self._new(way, x, t, condition)
@@ -121,7 +123,7 @@ def capture(
 ) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     """Record a call as a CUDA graph, in memory of its own if `pool` is None.
 
-    Raises QaError for what cannot be recorded.
+    Raises UsageError for what cannot be recorded.
     """
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.device(device), _uncached(device):
@@ -135,8 +137,10 @@ def capture(
             # thread_local: other threads transfer and score pictures meanwhile.
             with torch.cuda.graph(graph, pool, side, capture_error_mode="thread_local"):
                 v = call()
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise
         except RuntimeError as error:
-            raise QaError(
+            raise UsageError(
                 "A step of the sampler cannot be recorded as a CUDA graph.",
                 _reason(error),
                 "numerics.steps=eager",
@@ -148,7 +152,7 @@ def compiled(step: Step, device: torch.device) -> Step:
     """The step as PyTorch compiles it, for the first inputs that it gets.
 
     With numerics.deterministic (the default) no kernel is chosen by timing. Raises UsageError where
-    a CPU has no C++ compiler; the result raises QaError for a step that cannot be compiled.
+    a CPU has no C++ compiler; the result raises it for a step that cannot be compiled.
     """
     _check_compiler(device)
 
@@ -166,7 +170,7 @@ def compiled(step: Step, device: torch.device) -> Step:
         try:
             return fast(x, t, condition)
         except (TorchDynamoException, FailOnRecompileLimitHit) as error:
-            raise QaError(
+            raise UsageError(
                 "A step of the sampler cannot be compiled.",
                 _reason(error),
                 "numerics.steps=eager",

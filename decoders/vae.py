@@ -12,8 +12,8 @@
     space      name of the latent space, checked against the network's configuration
     dtype      float32, bfloat16 or float16: the precision of the layers
     device     auto, cpu, cuda or cuda:N
-    low_memory  decode and encode in stripes (decoders.exact): the same numbers but for the order
-               of sums, at a fifth of the memory; AutoencoderKL and AutoencoderKLFlux2 only
+    low_memory  decode and encode in stripes (decoders.exact): the same but for rounding, in a
+               quarter of the memory; AutoencoderKL and AutoencoderKLFlux2 only
 """
 
 from __future__ import annotations

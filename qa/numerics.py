@@ -9,6 +9,7 @@ Tensors are contiguous everywhere; only `qa repro vary=[channels_last]` lays wei
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,11 @@ _KERNELS = ("torch", "triton")
 
 CUDA_ONLY = frozenset({"tf32", "reduced_reductions", "cudnn_benchmark", "kernels"})
 """Settings that mean nothing on the CPU."""
+
+TALLY: Counter[str] = Counter()
+"""How often, since this process began, a kernel ran (`kernels`), a step ran otherwise than eagerly
+(`steps`), and such a step was made first (`steps made`): whether a setting changes anything here,
+and whether a decode was a first one, is known only afterwards."""
 
 _kernels = "torch"
 

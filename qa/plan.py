@@ -24,7 +24,9 @@ from qa.stats import z_quantile
 from qa.stats.looks import Scheme, crossing, spending
 from qa.types import Knobs, Sample, Unit
 
-PIPELINE = ("qa.images", "qa.seeds", "qa.requests", "qa.worker", "qa.numerics")
+PIPELINE = (
+    "qa.images", "qa.seeds", "qa.requests", "qa.worker", "qa.numerics", "qa.transfer",
+)  # fmt: skip
 """Modules of the harness that decide what a picture looks like, beside the parts themselves."""
 
 SCHEMES: Mapping[str, Scheme] = {"pr": "pocock", "release": "obrien-fleming"}

@@ -19,8 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qa import images, stages
-from qa.errors import QaError, said
+from qa import images, numerics, stages
+from qa.errors import QaError, UsageError, said
 from qa.panels import Values
 from qa.requests import note, requests
 from qa.roles import Decoder, LatentSource
@@ -95,6 +95,8 @@ class Worker:
     ) -> None:
         self.folder, self.decoder, self.latents = folder, decoder, latents
         self.scorer, self.knobs, self.device = scorer, knobs, device
+        self._peaks: dict[frozenset[tuple[int, int]], int] = {}
+        """Largest peak of the decodes of such sizes."""
         self._made: set[tuple[int, int]] = set()
         """Sizes that were decoded before."""
 
@@ -202,8 +204,11 @@ class Worker:
     def _decode_chunk(self, chunk: Sequence[DecodeRequest]) -> list[Shot]:
         import torch
 
+        made = numerics.TALLY["steps made"]
         try:
             pixels, seconds, peak = self._timed(chunk)
+        except UsageError:
+            raise  # a setting that cannot work: no picture's failure
         except torch.AcceleratorError as error:
             raise QaError(
                 "The device failed.",
@@ -215,7 +220,7 @@ class Worker:
                 return [shot for request in chunk for shot in self._decode_chunk([request])]
             return [Shot(chunk[0].seed, None, why=said(error))]
         each, sizes = seconds / len(chunk), {(r.height, r.width) for r in chunk}
-        warm = sizes <= self._made
+        warm = sizes <= self._made and numerics.TALLY["steps made"] == made
         self._made |= sizes
         return [
             Shot(
@@ -229,14 +234,15 @@ class Worker:
         import torch
 
         cuda = self.device.startswith("cuda")
-        if cuda:
-            torch.cuda.synchronize(self.device)
+        if cuda:  # its own stream alone: the copies of earlier pictures go on
+            stream = torch.cuda.current_stream(self.device)
+            stream.synchronize()
             torch.cuda.reset_peak_memory_stats(self.device)
         start = time.perf_counter()
         with torch.inference_mode():
             pixels = self.decoder.decode(chunk)
         if cuda:
-            torch.cuda.synchronize(self.device)
+            stream.synchronize()
         seconds = time.perf_counter() - start
         for request, picture in zip(chunk, pixels, strict=True):
             if not picture.is_floating_point():
@@ -245,8 +251,20 @@ class Worker:
             if list(picture.shape) != expected:
                 raise ValueError(f"the picture is {list(picture.shape)}, expected {expected}")
             stages.mark(stages.PIXELS, picture, (request.content, request.seed))
-        peak = int(torch.cuda.max_memory_allocated(self.device)) if cuda else None
+        peak = self._peak(chunk) if cuda else None
         return [to_cpu(picture) for picture in pixels], seconds, peak
+
+    def _peak(self, chunk: Sequence[DecodeRequest]) -> int:
+        """Bytes that the decode took on its CUDA device, weights included."""
+        import torch
+
+        peak = int(torch.cuda.max_memory_allocated(self.device))
+        if numerics.steps() == "graph":
+            # A replay works in memory that was taken when it was recorded, and that no counter
+            # shows afterwards: what the recording took counts for all of its pictures.
+            sizes = frozenset((request.height, request.width) for request in chunk)
+            peak = self._peaks[sizes] = max(peak, self._peaks.get(sizes, 0))
+        return peak
 
     def _keep(self, raw: Raw, shot: Shot, pictures: dict[int, Tensor]) -> Decoded:
         """Quantise and write one picture; `pictures` gets it under its seed."""

@@ -29,7 +29,6 @@ DECODERS = ("vae_mini", "pid_mini")
 SEEDS = 4
 SAME = 1e-6
 """Largest relative difference of a metric's mean: threads split sums in other places."""
-Means = dict[str, float]
 
 
 def main() -> None:
@@ -87,12 +86,16 @@ def fresh(variant: str, decoder: str, options: argparse.Namespace) -> dict[str, 
 
 
 def check(decoder: str, rows: dict[str, list[Any]]) -> None:
-    """Both variants found the same values; SystemExit if not."""
-    means = [row["means"] for variant in rows.values() for row in variant]
-    for name, value in means[0].items():
-        apart = max(abs(other[name] / value - 1) for other in means)
-        if not apart <= SAME:
-            raise SystemExit(f"{decoder}: {name} differs by {apart}, so nothing is kept")
+    """Both variants found as many values, and the same; SystemExit if not."""
+    first, *others = (row["found"] for variant in rows.values() for row in variant)
+    for other in others:
+        if {name: count for name, (count, _) in other.items()} != {
+            name: count for name, (count, _) in first.items()
+        }:
+            raise SystemExit(f"{decoder}: {first} is not {other}, so nothing is kept")
+        for name, (_, mean) in first.items():
+            if not abs(other[name][1] / mean - 1) <= SAME:
+                raise SystemExit(f"{decoder}: {name} differs: {mean}, {other[name][1]}")
 
 
 def harness(decoder: str, limit: int | None) -> dict[str, Any]:
@@ -108,8 +111,8 @@ def harness(decoder: str, limit: int | None) -> dict[str, Any]:
     measure(job)
     loop, worked = time.perf_counter() - start, time.process_time() - worked
     finished = conclude(job)
-    scores = finished.scores.groupby("metric")["value"].mean()
-    return {"means": scores.to_dict(), "loop": loop, "loop_cpu": worked}
+    values = finished.scores.groupby("metric")["value"]
+    return {"found": values.agg(["count", "mean"]).T.to_dict("list"), **_times(loop, worked)}
 
 
 def alone(decoder: str, limit: int | None) -> dict[str, Any]:
@@ -139,8 +142,12 @@ def alone(decoder: str, limit: int | None) -> dict[str, Any]:
             for name, values in engine.measure(torch.stack(decoded), picture, "").values.items():
                 found[name] += values
     loop, worked = time.perf_counter() - start, time.process_time() - worked
-    means = {name: statistics.fmean(values) for name, values in found.items()}
-    return {"means": means, "loop": loop, "loop_cpu": worked}
+    counted = {name: [len(values), statistics.fmean(values)] for name, values in found.items()}
+    return {"found": counted, **_times(loop, worked)}
+
+
+def _times(loop: float, worked: float) -> dict[str, float]:
+    return {"loop": loop, "loop_cpu": worked}
 
 
 def _vae_mini() -> tuple[Any, Any]:

@@ -18,10 +18,17 @@ def test_both_sides_find_the_same_values(decoder, overhead, workdir, one_thread)
         "alone": [overhead.alone(decoder, 2)],
         "harness": [overhead.harness(decoder, 2)],
     }
-    assert set(rows["alone"][0]["means"]) == {"psnr", "ssim", "ms_ssim", "gmsd"}
+    assert set(rows["alone"][0]["found"]) == {"psnr", "ssim", "ms_ssim", "gmsd"}
+    assert rows["alone"][0]["found"]["psnr"][0] == 2 * overhead.SEEDS
     overhead.check(decoder, rows)
-    rows["harness"][0]["means"]["psnr"] *= 1 + 1e-5
-    with pytest.raises(SystemExit, match=f"{decoder}: psnr differs"):
+    right = rows["harness"][0]["found"]
+    count, mean = right["psnr"]
+    for wrong in ((count, mean * (1 + 1e-5)), (count, float("nan")), (count - 1, mean)):
+        rows["harness"][0]["found"] = right | {"psnr": wrong}
+        with pytest.raises(SystemExit, match=f"{decoder}: "):
+            overhead.check(decoder, rows)
+    rows["harness"][0]["found"] = {name: right[name] for name in right if name != "psnr"}
+    with pytest.raises(SystemExit, match=f"{decoder}: "):
         overhead.check(decoder, rows)
 
 
@@ -33,7 +40,7 @@ def test_variants_take_turns_and_ratios_stay_within_a_round(overhead, monkeypatc
         told.append(variant)
         seconds = slow[len(told)] * (1.0 if variant == "alone" else 1.25)
         times = dict.fromkeys(("seconds", "cpu_seconds", "loop", "loop_cpu"), seconds)
-        return times | {"means": {"psnr": 30.0}}
+        return times | {"found": {"psnr": [8, 30.0]}}
 
     monkeypatch.setattr(overhead, "fresh", fresh)
     options = argparse.Namespace(rounds=2, threads=2, decoders=["vae_mini"], limit=None)

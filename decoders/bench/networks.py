@@ -176,8 +176,9 @@ class L2P(System):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FluxVAE(System):
-    """Latent → a picture, untiled or in stripes."""
+    """Latent → a picture, untiled or in stripes; with `half` encoder, a picture → its latent."""
 
+    half: str = "decoder"
     axes: frozenset[str] = frozenset({"memory"})
 
     @property
@@ -185,25 +186,29 @@ class FluxVAE(System):
         return 2 ** (len(FLUX["block_out_channels"]) - 1)
 
     def call(self, model: Any, step: Step, given: Given, way: Way) -> Tensor:
-        z = given["latent"].to(inner(model))
-        return exact.decode(model, z) if way.memory == "exact" else model.decode(z).sample
+        x = given["x"].to(inner(model))
+        if self.half == "decoder":
+            return exact.decode(model, x) if way.memory == "exact" else model.decode(x).sample
+        if way.memory == "exact":
+            return exact.encode(model, x)
+        return model.encode(x).latent_dist.mean
 
     def flops(self, side: int) -> int:
         device = torch.device("meta")
-        model, given = self.build(device), self.given(side, [0], 0)
-        z = given["latent"].to(device)
-        return counted(lambda: model.decode(z))
+        model, x = self.build(device), self.given(side, [0], 0)["x"].to(device)
+        return counted(lambda: getattr(model, self.half)(x))
 
     def _build(self, device: torch.device) -> nn.Module:
         from diffusers import AutoencoderKL
 
         model = AutoencoderKL(**FLUX)
-        del model.encoder
+        delattr(model, "encoder" if self.half == "decoder" else "decoder")
         return model
 
     def _sample(self, side: int, steps: int, generator: torch.Generator) -> Given:
         grid = side // self.cell
-        return {"latent": torch.randn(FLUX["latent_channels"], grid, grid, generator=generator)}
+        shape = (FLUX["latent_channels"], grid, grid) if self.half == "decoder" else (3, side, side)
+        return {"x": torch.randn(shape, generator=generator)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

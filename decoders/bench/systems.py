@@ -47,6 +47,13 @@ SYSTEMS: Mapping[str, System] = {
             small=128,
             usual={"cpu": (256,), "cuda": (1024, 2048, 4096)},
         ),
+        FluxVAE(
+            name="flux_vae_encoder",
+            about="FLUX.1's AutoencoderKL (diffusers), the encoder",
+            half="encoder",
+            small=128,
+            usual={},
+        ),
         MiniVAE(
             name="vae_mini",
             about="the autoencoder trained here, its decoder",

@@ -25,9 +25,12 @@ class Moments:
 
     def add(self, rows: Tensor) -> None:
         """Rows [1,C,t,W]."""
-        found = [_by_row(group) for group in rows.chunk(self.groups, 1)]
-        self._means.append(torch.stack([mean for mean, _ in found]))
-        self._variances.append(torch.stack([variance for _, variance in found]))
+        groups = rows[0].unflatten(0, (self.groups, -1))
+        # One at a time on a CPU: what is subtracted from then fits a cache.
+        parts = groups.split(1) if groups.device.type == "cpu" else [groups]
+        found = [_by_row(part) for part in parts]
+        self._means.append(torch.cat([mean for mean, _ in found]))
+        self._variances.append(torch.cat([variance for _, variance in found]))
 
     def result(self) -> tuple[Tensor, Tensor]:
         """(μ, σ²), float64 [groups]; σ² is divided by the count, as normalisation does."""
@@ -59,13 +62,9 @@ def at_least_float32(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _by_row(group: Tensor) -> tuple[Tensor, Tensor]:
-    """[1,c,t,W] → mean and variance of each row, float64 [t].
-
-    A group at a time: what is subtracted from then fits a cache.
-    """
-    values = group.to(at_least_float32(group.dtype))
+def _by_row(groups: Tensor) -> tuple[Tensor, Tensor]:
+    """[g,c,t,W] → mean and variance of each row of each group, float64 [g,t]."""
+    values = groups.to(at_least_float32(groups.dtype))
     mean = values.mean(3).double().mean(1)
     centre = mean.to(values.dtype)[:, None, :, None]
-    deviations = (values - centre).square_().mean(3).double().mean(1)
-    return mean[0], deviations[0]
+    return mean, (values - centre).square_().mean(3).double().mean(1)

@@ -130,5 +130,5 @@ def _refuse(found: str) -> NoReturn:
     raise UsageError(
         "This autoencoder has no exact low-memory form.",
         f"It has {found}.",
-        "low_memory=false, or a family built as diffusers' AutoencoderKL",
+        "decoder.low_memory=false (or encoder.), or a family built as diffusers' AutoencoderKL",
     )

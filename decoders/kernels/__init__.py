@@ -188,6 +188,7 @@ def _fused(*tensors: Tensor | None) -> bool:
 
 def _on(x: Tensor, launch: Callable[P, Tensor], *args: P.args, **named: P.kwargs) -> Tensor:
     """The launcher's result; Triton launches on the current device, whatever its arguments."""
+    numerics.TALLY["kernels"] += 1
     with torch.cuda.device(x.device):
         return launch(*args, **named)
 

@@ -1,8 +1,8 @@
 """What the launchers of the Triton kernels share.
 
 Kernels compute in float32 and round where their naive twins do, so a result differs from its twin's
-only by the order of sums. One program works on rows of one sample, in an order that the shape of
-the row alone decides: a sample has the same bits in every batch.
+only by the order of sums. One program works on rows of one sample, in an order that the sample's
+shape alone decides: it has the same bits in every batch.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ network, and the guidance between its two answers, run in `dtype`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -120,14 +120,19 @@ class L2P:
         self.check_knobs(request.knobs)
         steps, cfg, shift = self._dial(request.knobs)
         sigmas = schedule(steps, shift)
-        positive = self._towards(request.prompt)
-        velocity = positive if cfg == 1 else guided(positive, self._towards(self.negative), cfg)
+        # Before the loop: a copy to the device would wait for the step before it.
+        waves = {sigma.item(): self.network.waves(sigma) for sigma in sigmas[:-1]}
+        positive = self._towards(request.prompt, waves)
+        velocity = positive
+        if cfg != 1:
+            velocity = guided(positive, self._towards(self.negative, waves), cfg)
         noise = seeds.noise(seeds.INITIAL_NOISE, request.content, request.seed, (3, *self.size))
         return (sample(to_device(noise, self.device), velocity, sigmas) + 1) / 2
 
-    def _towards(self, prompt: str | None) -> Velocity:
+    def _towards(self, prompt: str | None, waves: Mapping[float, Tensor]) -> Velocity:
+        """The velocity for a prompt; `waves` are the network's times by noise level."""
         condition = self.network.condition(self.text(prompt), *self.size)
-        return lambda x, sigma: self._step(x, self.network.waves(sigma), condition)
+        return lambda x, sigma: self._step(x, waves[sigma.item()], condition)
 
     def _dial(self, knobs: Knobs) -> tuple[int, float, float]:
         """Steps, cfg and shift: the knob's value, else the checkpoint's."""

@@ -54,7 +54,7 @@ class L2PNetwork(Trunk):
     def step(self, image: Tensor, waves: Tensor, condition: Condition) -> Tensor:
         """`velocity` at the time of `waves`, nothing of which is computed or read on the CPU."""
         image = image.to(self.x_pad_token.device, self.x_pad_token.dtype)
-        features = self.step_features(image, waves, condition)
+        features = self.features(image, waves, condition)
         return -self.local_decoder(image[None], features[None])[0]
 
     def forward(self, images: Tensor, sigmas: Tensor, texts: Sequence[Tensor]) -> Tensor:

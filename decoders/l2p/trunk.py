@@ -173,17 +173,12 @@ class Trunk(nn.Module):
         self.context_refiner = _blocks(config, config.refiner_layers, modulated=False)
         self.layers = _blocks(config, config.layers, modulated=True)
 
-    def features(self, image: Tensor, sigma: float | Tensor, text: Tensor) -> Tensor:
-        """image [C,H,W] at noise level sigma, text [T,cap_feat_dim] → [D,H/P,W/P].
-
-        Both are in the network's precision and on its device, and T is at least 1. Raises QaError
-        for positions beyond `axes_lens`.
-        """
-        shared = self.shared(text, *image.shape[1:])
-        return self.step_features(image, self.waves(sigma), shared)
-
     def shared(self, text: Tensor, height: int, width: int) -> Condition:
-        """What the steps of a picture share; text and errors as for `features`."""
+        """What the steps of a picture share; text [T,cap_feat_dim], T >= 1.
+
+        Text is in the network's precision and on its device. Raises QaError for positions beyond
+        `axes_lens`.
+        """
         grid = height // self.config.patch, width // self.config.patch
         y = _pad(self.cap_embedder(text), self.cap_pad_token)
         patches = grid[0] * grid[1]
@@ -205,8 +200,12 @@ class Trunk(nn.Module):
         )
         return torch.cat([angles.cos(), angles.sin()]).to(weight.device, weight.dtype)
 
-    def step_features(self, image: Tensor, waves: Tensor, condition: Condition) -> Tensor:
-        """`features` of one step, nothing of which is computed or read on the CPU."""
+    def features(self, image: Tensor, waves: Tensor, condition: Condition) -> Tensor:
+        """image [C,H,W] at the noise level of `waves` → [D,H/P,W/P].
+
+        The image is in the network's precision and on its device; nothing is computed or read on
+        the CPU.
+        """
         patch = self.config.patch
         grid = image.shape[1] // patch, image.shape[2] // patch
         c = self.t_embedder(waves)

@@ -94,10 +94,12 @@ def _measured(
     found: list[Difference] = []
     with _varied(bench, variation) as other:
         for _ in range(repeats):
+            before = numerics.TALLY.copy()
             trace = other(False, None)
             if trace.failed:
                 name, why = next(iter(trace.failed.items()))
                 raise QaError(f"{name} was not decoded.", why)
+            _used(variation, numerics.TALLY - before)
             if first(plain, trace) is not None:
                 shift = moved(bench.job, plain.pixels, trace.pixels, bench.units())
                 found.append(difference(plain.pixels, trace.pixels, shift))
@@ -161,6 +163,18 @@ def _effective(bench: Bench, variation: Variation, settings: Numerics) -> None:
             "The run has that setting already, or its device does not know it.",
             "name another value",
         )
+
+
+def _used(variation: Variation, tally: Mapping[str, int]) -> None:
+    """QaError for kernels or steps that were asked for and that this decoder never came to use."""
+    for name in ("kernels", "steps"):
+        plain = getattr(Numerics(), name)
+        if variation.changes.get(f"numerics.{name}", plain) != plain and not tally.get(name):
+            raise QaError(
+                f"{variation.name} changes nothing here.",
+                f"This decoder ran no such {name}.",
+                "name another value",
+            )
 
 
 @contextmanager

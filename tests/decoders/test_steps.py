@@ -21,7 +21,7 @@ from decoders.mini.l2p import L2PMini
 from decoders.steps import MOST, WARM_UPS, Steps
 from decoders.weights import load_strict, on_meta
 from qa import numerics
-from qa.errors import QaError, UsageError
+from qa.errors import UsageError
 from qa.numerics import Numerics
 from qa.types import DecodeRequest, Knobs
 
@@ -264,7 +264,7 @@ def test_what_cannot_be_recorded_says_what_to_do(monkeypatch):
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     pretend(monkeypatch, fail)
-    with pytest.raises(QaError, match="cannot be recorded") as raised:
+    with pytest.raises(UsageError, match="cannot be recorded") as raised:
         steps.capture(lambda: torch.ones(1), torch.device("cpu"), None)
     assert raised.value.fix == "numerics.steps=eager"
     assert raised.value.why.endswith("not permitted when stream is capturing.")
@@ -275,7 +275,7 @@ def test_a_real_recording_refuses_a_step_that_waits_for_the_gpu(device):
         pytest.skip("needs --device cuda")
     toy = Toy(device)
     fast = Steps(toy, lambda x, t, given: toy(x, t, given) * t.item())
-    with numerics.applied(Numerics(steps="graph")), pytest.raises(QaError, match="recorded"):
+    with numerics.applied(Numerics(steps="graph")), pytest.raises(UsageError, match="recorded"):
         fast(*state(0, device), condition(device=device))
 
 
@@ -391,7 +391,7 @@ def test_many_sizes_are_compiled_each_for_itself(traced, monkeypatch):
     fast = Steps(Toy(), calm)
     for inputs in forms[:8]:
         fast(*inputs)
-    with pytest.raises(QaError, match="cannot be compiled"):  # negative control: PyTorch's limit
+    with pytest.raises(UsageError, match="cannot be compiled"):  # negative control: PyTorch's limit
         fast(*forms[8])
 
 
@@ -411,7 +411,7 @@ def test_the_networks_are_traced_whole(traced):
 
 def test_what_cannot_be_compiled_says_what_to_do(traced):
     fast = Steps(Toy(), lambda x, t, given: x * t.item() if x.sum() > 0 else x)
-    with pytest.raises(QaError, match="cannot be compiled") as raised:
+    with pytest.raises(UsageError, match="cannot be compiled") as raised:
         fast(*state(), condition())
     assert raised.value.fix == "numerics.steps=eager"
 

@@ -25,7 +25,8 @@ def ours(config, weights, image, sigma, text, dtype):
     network = on_meta(lambda: L2PNetwork(config))
     load_strict(network, weights, what="network", source="here", dtype=dtype)
     with torch.inference_mode():
-        features = network.features(image.to(dtype), sigma, text.to(dtype))
+        condition = network.shared(text.to(dtype), *image.shape[1:])
+        features = network.features(image.to(dtype), network.waves(sigma), condition)
     return features.flatten(1).T
 
 

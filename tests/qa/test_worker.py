@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from qa import stages
+import pytest
+import torch
+
+from qa import numerics, stages
 from qa.config import compose
+from qa.errors import UsageError
 from qa.job import prepare
-from qa.run import evaluate
+from qa.run import evaluate, measure
 from qa.seeds import INITIAL_NOISE, LATENT_NOISE, content, noise
 from qa.stages import digest, together
+from qa.types import DecodeRequest, Knobs
 
 
 def noises(run):
@@ -65,3 +70,60 @@ def test_the_record_has_the_environment_class_and_the_pins(workdir, toy):
     assert environment["decides"]["device"] == "cpu"
     assert len(environment["noise"]["pins"]) == 5
     assert len(environment["packages"]) == 64
+
+
+@pytest.fixture
+def job(workdir, toy):
+    return prepare(compose(toy("Sampler", "executor.batch=1", "executor.workers=1")))
+
+
+def breaking(monkeypatch, job, error):
+    def decode(requests):
+        raise error
+
+    monkeypatch.setattr(job.decoder, "decode", decode)
+
+
+def test_a_setting_that_cannot_work_stops_the_run(job, monkeypatch):
+    breaking(monkeypatch, job, UsageError("A step cannot be recorded.", "", "numerics.steps=eager"))
+    with pytest.raises(UsageError, match="cannot be recorded"):
+        measure(job)
+
+
+def test_and_any_other_error_is_one_pictures_failure(job, monkeypatch):
+    """The negative control."""
+    breaking(monkeypatch, job, ValueError("no"))
+    measure(job)
+    assert set(job.folder.decoded()["why"]) == {"no"}
+
+
+def test_a_decode_that_made_a_step_first_is_no_warm_one(job, monkeypatch):
+    """Seeds of a picture have one size: the second is warm unless something was made for it."""
+    decode, calls = job.decoder.decode, []
+
+    def making(requests):
+        calls.append(requests)
+        numerics.TALLY["steps made"] += len(calls) == 4
+        return decode(requests)
+
+    monkeypatch.setattr(job.decoder, "decode", making)
+    unit, other = (
+        next(u for u in job.plan.units if u.sample.id == name) for name in ("p00", "p02")
+    )
+    shots = [
+        shot for one in (unit, unit, other) for raw in job.worker.decode([job.worker.load(one)], 1)
+        for shot in raw.shots
+    ]  # fmt: skip
+    assert [shot.warm for shot in shots] == [False, True, True, False, False, True]
+
+
+def test_the_memory_of_a_recorded_step_counts_for_its_replays(job, monkeypatch):
+    taken = iter([100, 10, 7, 100, 10])
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: next(taken))
+    worker = job.worker
+    requests, others = (
+        [DecodeRequest("a", 0, "", side, side, None, 0.0, None, Knobs())] for side in (64, 32)
+    )
+    with numerics.applied(numerics.Numerics(steps="graph")):
+        assert [worker._peak(one) for one in (requests, requests, others)] == [100, 100, 7]
+    assert [worker._peak(requests) for _ in range(2)] == [100, 10], "what an eager call takes"

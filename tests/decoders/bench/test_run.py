@@ -141,7 +141,27 @@ def test_ways_are_those_that_change_something():
     assert ways("flux_vae", dtype=["bfloat16"]) == {
         "bfloat16/torch/eager/untiled", "bfloat16/torch/eager/exact",
     }  # fmt: skip
+    assert ways("flux_vae_encoder", dtype=["bfloat16"]) == ways("flux_vae", dtype=["bfloat16"])
     assert ways("pid_mini", dtype=["float16", "float32"]) == ways("pid_mini", dtype=["float32"])
+
+
+@pytest.mark.parametrize("half", ["decoder", "encoder"])
+def test_both_halves_of_the_autoencoder_in_stripes_agree_with_untiled(monkeypatch, half):
+    few = networks.FLUX | {"block_out_channels": (8, 16, 16, 16), "norm_num_groups": 4}
+    monkeypatch.setattr(networks, "FLUX", few)
+    monkeypatch.setattr(run.measure, "in_fresh_process", lambda asked: (0, False))
+    name = "flux_vae" if half == "decoder" else "flux_vae_encoder"
+    found, code = run.run(options(systems=[name], sizes=[32]))
+    assert code == 0
+    assert {row["memory"] for row in found["rows"].values()} == {"untiled", "exact"}
+    assert all("seconds" in row and row["flops"] > 0 for row in found["rows"].values())
+    exact = networks.exact
+    monkeypatch.setattr(exact, "decode", lambda model, z: model.decode(z).sample + 1)
+    monkeypatch.setattr(exact, "encode", lambda model, x: model.encode(x).latent_dist.mean + 1)
+    found, code = run.run(options(systems=[name], sizes=[32]))
+    assert code == 1
+    wrong = found["rows"][f"{name}/32/1/float32/torch/eager/exact"]
+    assert wrong["outcome"].startswith("differs by")
 
 
 @pytest.mark.parametrize(

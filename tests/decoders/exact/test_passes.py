@@ -128,6 +128,20 @@ def test_float32_in_the_configuration_of_flux(size, flux):
         assert apart(run(chain, z, Plan(floor, 5 * row)), decoded(flux, z)) <= BAR
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(61, 45), (64, 64)], ids=str)
+def test_float32_in_the_configuration_of_flux_at_larger_sizes(size, flux):
+    """With stripes of the usual height, and of the least."""
+    z = normal(1, 16, *size, dtype=torch.float32)
+    floor, row = needed(read(flux.decoder), z)
+    least = floor + passes.STRIPES * passes.LEAST_ROWS * row
+    expected = decoded(flux, z)
+    for budget in (None, least):
+        assert apart(exact.decode(flux, z, budget), expected) <= BAR
+    pixels = normal(1, 3, 8 * size[0] - 5, 8 * size[1] - 1, dtype=torch.float32)
+    assert apart(exact.encode(flux, pixels), encoded(flux, pixels).mean) <= BAR
+
+
 @pytest.mark.filterwarnings("ignore:There are modules")
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision_is_as_near_to_the_truth_as_untiled(dtype, tiny):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from decoders.vae import VAEDecoder
+from qa import numerics
 from qa.config import compose
 from qa.repro.check import check
 from qa.repro.options import ROOT
@@ -65,6 +66,22 @@ def test_a_variation_that_varies_nothing_shows_nothing(repro, word):
     assert row["verdict"] == "INVALID"
     assert f"{word} changes nothing here" in row["why"]
     assert found.exit_code == 5
+
+
+def test_steps_that_the_decoder_does_not_have_show_nothing(repro, monkeypatch):
+    """The autoencoder decodes at once: nothing of it can be compiled by `numerics.steps`."""
+    row = repro("vary=[steps:compile]").document["levels"]["R5"]
+    assert row["verdict"] == "INVALID"
+    assert "steps:compile changes nothing here" in row["why"]
+    decode = VAEDecoder.decode
+
+    def stepping(self, requests):
+        numerics.TALLY["steps"] += numerics.steps() != "eager"
+        return decode(self, requests)
+
+    monkeypatch.setattr(VAEDecoder, "decode", stepping)
+    row = repro("vary=[steps:compile]").document["levels"]["R5"]
+    assert (row["verdict"], row["why"]) == ("PASS", "equal to the bit")
 
 
 def test_another_model_is_no_variation(repro):

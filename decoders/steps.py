@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from qa import numerics
-from qa.errors import UsageError
+from qa.errors import SettingFailed
 
 MOST = 8
 """Forms that are kept. Another one takes the place of the one that was used longest ago."""
@@ -51,7 +51,7 @@ class Steps:
 
     `step` is one call of the network, without transfers between CPU and GPU.
 
-    Raises UsageError where there is no compiler for `compile`, and for a step that cannot
+    Raises SettingFailed where there is no compiler for `compile`, and for a step that cannot
     be recorded or compiled; it is never run otherwise than asked.
     """
 
@@ -123,7 +123,7 @@ def capture(
 ) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     """Record a call as a CUDA graph, in memory of its own if `pool` is None.
 
-    Raises UsageError for what cannot be recorded.
+    Raises SettingFailed for what cannot be recorded.
     """
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.device(device), _uncached(device):
@@ -140,7 +140,7 @@ def capture(
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise
         except RuntimeError as error:
-            raise UsageError(
+            raise SettingFailed(
                 "A step of the sampler cannot be recorded as a CUDA graph.",
                 _reason(error),
                 "numerics.steps=eager",
@@ -151,8 +151,8 @@ def capture(
 def compiled(step: Step, device: torch.device) -> Step:
     """The step as PyTorch compiles it, for the first inputs that it gets.
 
-    With numerics.deterministic (the default) no kernel is chosen by timing. Raises UsageError where
-    a CPU has no C++ compiler; the result raises it for a step that cannot be compiled.
+    With numerics.deterministic (the default) no kernel is chosen by timing. Raises SettingFailed
+    where a CPU has no C++ compiler, and the result for a step that cannot be compiled.
     """
     _check_compiler(device)
 
@@ -170,7 +170,7 @@ def compiled(step: Step, device: torch.device) -> Step:
         try:
             return fast(x, t, condition)
         except (TorchDynamoException, FailOnRecompileLimitHit) as error:
-            raise UsageError(
+            raise SettingFailed(
                 "A step of the sampler cannot be compiled.",
                 _reason(error),
                 "numerics.steps=eager",
@@ -188,7 +188,7 @@ def _check_compiler(device: torch.device) -> None:
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler as error:
-        raise UsageError(
+        raise SettingFailed(
             "numerics.steps=compile cannot work here.",
             "There is no C++ compiler, or CXX names none.",
             "install g++, or numerics.steps=eager",

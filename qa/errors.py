@@ -2,6 +2,7 @@
 
     QaError            exit 1   the harness could not do its work (disk full, broken file)
     └── UsageError     exit 2   the request cannot be carried out as it was written
+        ├── SettingFailed       a setting turned out not to work, whatever the picture
         └── Unavailable         a part cannot run here: a package or a file is not at hand
             └── AssetMissing    … namely a file of the asset table
 
@@ -31,6 +32,10 @@ class UsageError(QaError):
     """A configuration, path or combination that cannot work: nothing was started."""
 
     exit_code = 2
+
+
+class SettingFailed(UsageError):
+    """A setting does not work here, which only a first decode could tell. It stops the run."""
 
 
 class Unavailable(UsageError):

@@ -31,7 +31,7 @@ _KERNELS = ("torch", "triton")
 CUDA_ONLY = frozenset({"tf32", "reduced_reductions", "cudnn_benchmark", "kernels"})
 """Settings that mean nothing on the CPU."""
 
-TALLY: Counter[str] = Counter()
+TALLY = Counter({"kernels": 0, "steps": 0, "steps made": 0})
 """How often, since this process began, a kernel ran (`kernels`), a step ran otherwise than eagerly
 (`steps`), and such a step was made first (`steps made`): whether a setting changes anything here,
 and whether a decode was a first one, is known only afterwards."""

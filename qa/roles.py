@@ -57,7 +57,7 @@ class Decoder(Protocol):
         """Pixels float32 [3,H,W] for each request, in order; sizes may differ within a call.
 
         A request's pixels must not depend on its neighbours in the call, and are the caller's: the
-        next call does not write into them. A UsageError stops the run, any other error is one
+        next call does not write into them. A SettingFailed stops the run, any other error is one
         picture's failure. What else a decoder may say about itself stands in `qa.traits`.
         """
         ...

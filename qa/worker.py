@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qa import images, numerics, stages
-from qa.errors import QaError, UsageError, said
+from qa.errors import QaError, SettingFailed, said
 from qa.panels import Values
 from qa.requests import note, requests
 from qa.roles import Decoder, LatentSource
@@ -95,8 +95,8 @@ class Worker:
     ) -> None:
         self.folder, self.decoder, self.latents = folder, decoder, latents
         self.scorer, self.knobs, self.device = scorer, knobs, device
-        self._peaks: dict[frozenset[tuple[int, int]], int] = {}
-        """Largest peak of the decodes of such sizes."""
+        self._peaks: dict[tuple[tuple[int, int], ...], int] = {}
+        """Largest peak of the decodes of pictures of such sizes."""
         self._made: set[tuple[int, int]] = set()
         """Sizes that were decoded before."""
 
@@ -207,8 +207,8 @@ class Worker:
         made = numerics.TALLY["steps made"]
         try:
             pixels, seconds, peak = self._timed(chunk)
-        except UsageError:
-            raise  # a setting that cannot work: no picture's failure
+        except SettingFailed:
+            raise  # no picture's failure
         except torch.AcceleratorError as error:
             raise QaError(
                 "The device failed.",
@@ -262,7 +262,7 @@ class Worker:
         if numerics.steps() == "graph":
             # A replay works in memory that was taken when it was recorded, and that no counter
             # shows afterwards: what the recording took counts for all of its pictures.
-            sizes = frozenset((request.height, request.width) for request in chunk)
+            sizes = tuple((request.height, request.width) for request in chunk)
             peak = self._peaks[sizes] = max(peak, self._peaks.get(sizes, 0))
         return peak
 

@@ -16,11 +16,14 @@ HEAD = """## Decoders on {name}
 
 `qa bench` → `docs/measurements/{file}`: {versions}. A whole decode from noise, latent and text;
 weights drawn in the released layout, those of the small networks trained. Seconds of a picture:
-median [20th, 80th percentile], ways taking turns. "Above" is what a call needs beside the weights.
+median [20th, 80th percentile], ways of one system, size and batch taking turns; "ms a step" is the
+whole decode over its steps (of L2P, with guidance, two passes each). "Above" is what a call needs
+beside the weights.
 FLOP are those of the plain way's products, convolutions and attention; their share of a large
 matrix product's rate can exceed 100% where a library multiplies less (Winograd). "Differs" is the
-largest difference to the plain way (float32, torch, eager, untiled, one picture; its own to
-float64) over the RMS of the picture; what differs more than its precision allows is not timed.
+largest difference to the plain way (float32, torch, eager, untiled, one picture; its own to float64
+but for norms and rotations), of half precisions the RMS of differences, over the RMS of the
+picture, at 64 to 256 pixels; what differs more than its precision allows is not timed.
 "Alone": whether pictures of a batch have the bits that they have alone.
 
 """

@@ -6,7 +6,6 @@ the small networks are the trained ones. Values change neither time nor memory.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,11 +117,6 @@ class L2P(System):
     parts: Mapping[str, str] = field(default_factory=lambda: {"head": "local_decoder"})
 
     @property
-    def gain(self) -> float:
-        """Guidance adds w of one answer and 1 − w of another, each rounded by itself."""
-        return math.hypot(self.row.cfg, self.row.cfg - 1)
-
-    @property
     def cell(self) -> int:
         return self.row.config.patch
 
@@ -138,10 +132,11 @@ class L2P(System):
 
     def call(self, model: Any, step: Step, given: Given, way: Way) -> Tensor:
         sigmas = given["sigmas"][0].cpu()  # where the sampler wants them
+        waves = {sigma.item(): model.waves(sigma) for sigma in sigmas[:-1]}
 
         def towards(text: Tensor, height: int, width: int) -> Velocity:
             condition = model.condition(text, height, width)
-            return lambda x, sigma: step(x, model.waves(sigma), condition)
+            return lambda x, sigma: step(x, waves[sigma.item()], condition)
 
         def picture(noise: Tensor, text: Tensor, null: Tensor) -> Tensor:
             positive, negative = (towards(one, *noise.shape[1:]) for one in (text, null))

@@ -66,6 +66,8 @@ def top_operations(call: Callable[[], Any], device: torch.device) -> list[dict[s
             torch.cuda.synchronize(device)
     times: dict[str, float] = defaultdict(float)
     for event in profile.key_averages():
+        if getattr(event, "is_user_annotation", False):
+            continue  # a range round kernels that are counted themselves
         on_gpu = event.device_type == DeviceType.CUDA
         if on_gpu == (device.type == "cuda"):
             times[event.key[:NAME]] += (

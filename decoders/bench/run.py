@@ -98,6 +98,7 @@ def run(options: Options, progress: Progress = lambda *_: None) -> tuple[Documen
         before = documents.stored(file)
         documents.merged(before, found)  # refused now rather than at the end
     ceilings: dict[str, float] = {}
+    versions = documents.software(device)
     names = list(operations.OPERATIONS) if options.operations else []
     done, rows = 0, sum(len(group.ways) for group in groups) + len(names)
     for system in dict.fromkeys(group.system for group in groups):
@@ -106,6 +107,8 @@ def run(options: Options, progress: Progress = lambda *_: None) -> tuple[Documen
         _raise(ceilings, own, device, options.threads)
         found["rows"] |= _system(own, options, device)
         _shares(found["rows"], ceilings)
+        for row in found["rows"].values():
+            row["software"] = versions
         done += sum(len(group.ways) for group in own)
         documents.write(file, documents.merged(before, found))
     with in_force(PLAIN, device, options.threads, autocast=False):
@@ -115,8 +118,7 @@ def run(options: Options, progress: Progress = lambda *_: None) -> tuple[Documen
         for dtype in options.dtype or USUAL[device.type]["dtype"]:
             found["operations"] |= operations.measured(name, dtype, device, options.threads, copied)
         done += 1
-    versions = documents.software(device)
-    for row in (*found["rows"].values(), *found["operations"].values()):
+    for row in found["operations"].values():
         row["software"] = versions
     documents.write(file, documents.merged(before, found))
     progress(rows, rows, str(file))
@@ -168,10 +170,11 @@ def _system(
     rows: dict[str, dict[str, Any]] = {}
     flops: dict[int, int] = {}
     for group in groups:
-        if group.side not in flops:
-            flops[group.side] = group.system.flops(group.side)
         for way, row in _group(group, models, agreed, options).items():
-            row["flops"] = flops[group.side]
+            if row["outcome"] == MEASURED:
+                if group.side not in flops:
+                    flops[group.side] = group.system.flops(group.side)
+                row["flops"] = flops[group.side]
             rows[f"{group.system.name}/{group.side}/{group.batch}/{way}"] = row
     models.built.clear()
     torch._dynamo.reset()  # compiled code holds its networks
@@ -210,7 +213,12 @@ def _group(
     calls = {way: partial(runner, given) for way, runner in ready.items()}
     once = sum(measure.timed(call, clock) for call in calls.values())
     rounds = options.rounds or measure.rounds_within(BUDGET[models.device.type], once)
-    for way, seconds in measure.taking_turns(calls, rounds, clock).items():
+    taken, why = attempt(lambda: measure.taking_turns(calls, rounds, clock))
+    if taken is None:  # together they need more than each alone
+        for way in ready:
+            rows[way]["outcome"] = why
+        return rows
+    for way, seconds in taken.items():
         rows[way]["seconds"] = measure.summary(seconds, group.batch)
     if options.profile:
         for way, runner in ready.items():
@@ -238,7 +246,10 @@ def _first(group: Group, models: Models, way: Way, given: Given, row: dict[str, 
     seconds: list[float] = []
 
     def call() -> None:
-        seconds.append(measure.timed(partial(runner, given), Clock(device)))
+        pictures: list[Any] = []
+        seconds.append(measure.timed(lambda: pictures.append(runner(given)), Clock(device)))
+        if not pictures.pop().isfinite().all():
+            raise QaError("Its pictures are not finite at this size.")
 
     if device.type == "cuda":
         above = measure.cuda_bytes(call, device)

@@ -46,11 +46,6 @@ class System:
     sampler_steps: int = 0
     """Steps of a whole decode; 0 where there is no sampler."""
 
-    @property
-    def gain(self) -> float:
-        """By how much a call multiplies the network's rounding."""
-        return 1
-
     def possible(self, way: Way, device: str) -> bool:
         """Whether it can be run this way, and is not the same as in a plainer one."""
         off_gpu = device != "cuda" and (way.kernels == "triton" or way.steps == "graph")

@@ -22,7 +22,6 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "memory": ("untiled", "exact"),
 }
 """What a way says, and the values that there are; the first is the plain one."""
-CUDA_ONLY = ("triton", "graph")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 
 from qa import numerics, stages
 from qa.config import compose
-from qa.errors import UsageError
+from qa.errors import SettingFailed, UsageError
 from qa.job import prepare
 from qa.run import evaluate, measure
 from qa.seeds import INITIAL_NOISE, LATENT_NOISE, content, noise
@@ -85,14 +85,15 @@ def breaking(monkeypatch, job, error):
 
 
 def test_a_setting_that_cannot_work_stops_the_run(job, monkeypatch):
-    breaking(monkeypatch, job, UsageError("A step cannot be recorded.", "", "numerics.steps=eager"))
-    with pytest.raises(UsageError, match="cannot be recorded"):
+    breaking(monkeypatch, job, SettingFailed("A step cannot be recorded."))
+    with pytest.raises(SettingFailed, match="cannot be recorded"):
         measure(job)
 
 
-def test_and_any_other_error_is_one_pictures_failure(job, monkeypatch):
-    """The negative control."""
-    breaking(monkeypatch, job, ValueError("no"))
+@pytest.mark.parametrize("error", [ValueError("no"), UsageError("no")])
+def test_and_any_other_error_is_one_pictures_failure(job, monkeypatch, error):
+    """The negative control. A prompt that a decoder cannot read is a UsageError of one picture."""
+    breaking(monkeypatch, job, error)
     measure(job)
     assert set(job.folder.decoded()["why"]) == {"no"}
 
@@ -118,12 +119,13 @@ def test_a_decode_that_made_a_step_first_is_no_warm_one(job, monkeypatch):
 
 
 def test_the_memory_of_a_recorded_step_counts_for_its_replays(job, monkeypatch):
-    taken = iter([100, 10, 7, 100, 10])
+    taken = iter([100, 10, 7, 9, 100, 10])
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: next(taken))
     worker = job.worker
     requests, others = (
         [DecodeRequest("a", 0, "", side, side, None, 0.0, None, Knobs())] for side in (64, 32)
     )
     with numerics.applied(numerics.Numerics(steps="graph")):
-        assert [worker._peak(one) for one in (requests, requests, others)] == [100, 100, 7]
+        asked = (requests, requests, others, requests * 2)
+        assert [worker._peak(one) for one in asked] == [100, 100, 7, 9]
     assert [worker._peak(requests) for _ in range(2)] == [100, 10], "what an eager call takes"

@@ -244,3 +244,72 @@ def test_steps_are_run_as_asked_and_compared(monkeypatch):
         assert calls
         row = found["rows"]["pid_mini/64/1/float32/torch/compile/untiled"]
         assert ("seconds" in row) is (code == 0)
+
+
+def test_a_half_is_timed_only_if_the_same_way_in_float32_agrees(monkeypatch):
+    """Rounding to bfloat16 would hide this fault; float32 shows it."""
+    call = networks.PiD.call
+
+    def off(self, model, step, given, way):
+        pictures = call(self, model, step, given, way)
+        return pictures * (1 + 1e-3) if way.steps == "compile" else pictures
+
+    monkeypatch.setattr(steps, "compiled", lambda step, device: step)
+    asked = options(systems=["pid_mini"], dtype=["bfloat16"], steps=["eager", "compile"])
+    found, code = run.run(asked)
+    compiled = "pid_mini/64/1/bfloat16/torch/compile/untiled"
+    assert (code, found["rows"][compiled]["outcome"]) == (0, "measured")
+    monkeypatch.setattr(networks.PiD, "call", off)
+    found, code = run.run(asked)
+    assert code == 1
+    assert found["rows"][compiled]["outcome"].startswith("in float32 it differs by")
+    assert "seconds" not in found["rows"][compiled]
+    assert "seconds" in found["rows"]["pid_mini/64/1/bfloat16/torch/eager/untiled"]
+
+
+def test_what_is_left_of_another_picture_is_seen(monkeypatch):
+    kept = []
+
+    def stale(step, device):
+        def run_with_the_first(x, t, condition):
+            kept.append(condition)
+            return step(x, t, kept[0])
+
+        return run_with_the_first
+
+    monkeypatch.setattr(steps, "compiled", stale)
+    found, code = run.run(options(systems=["pid_mini"], steps=["compile"]))
+    (row,) = found["rows"].values()
+    assert code == 1
+    assert row["outcome"].startswith("differs by")
+
+
+def test_pictures_that_are_not_finite_at_their_size_are_not_timed(monkeypatch):
+    call = networks.MiniVAE.call
+
+    def broken(self, model, step, given, way):
+        pictures = call(self, model, step, given, way)
+        return pictures * math.nan if pictures.shape[-1] > 64 else pictures
+
+    monkeypatch.setattr(networks.MiniVAE, "call", broken)
+    found, code = run.run(options(sizes=[64, 128]))
+    assert code == 1
+    assert found["rows"][VAE]["outcome"] == "measured"
+    assert "not finite" in found["rows"][VAE.replace("/64/", "/128/")]["outcome"]
+
+
+def test_memory_that_lacks_in_turns_leaves_the_other_sizes(monkeypatch):
+    turns = run.measure.taking_turns
+
+    def refused(calls, rounds, clock):
+        if refused.left:
+            refused.left -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return turns(calls, rounds, clock)
+
+    refused.left = 1
+    monkeypatch.setattr(run.measure, "taking_turns", refused)
+    found, code = run.run(options(sizes=[64, 128]))
+    assert code == 0
+    assert found["rows"][VAE]["outcome"] == "out of memory"
+    assert "seconds" in found["rows"][VAE.replace("/64/", "/128/")]

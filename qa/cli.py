@@ -9,6 +9,7 @@
     qa plan RUN                 pictures and seeds that each margin needs, from a pilot
     qa report | export RUN      write a report; copy the run to MLflow
     qa baseline promote RUN     make a run the measure for its suite; show, why, approve
+    qa signoff RUN              record who decided to ship or hold it, if its verdict allows that
     qa assets list|fetch|verify weights and prompt files
     qa doctor                   what works on this machine
     qa demo                     the first five minutes
@@ -26,12 +27,12 @@ import sys
 from collections.abc import Sequence
 
 from qa import __version__
-from qa.commands import baseline, bench, dial, judging, plan, report, repro, tools
+from qa.commands import baseline, bench, dial, judging, plan, report, repro, signoff, tools
 from qa.commands import run as running
 from qa.errors import QaError
 
 INTERRUPTED = 130
-COMMANDS = (running, dial, judging, plan, report, baseline, repro, bench, tools)
+COMMANDS = (running, dial, judging, plan, report, baseline, signoff, repro, bench, tools)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

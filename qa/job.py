@@ -44,8 +44,8 @@ from qa.store import RunFolder, file_name
 from qa.types import Knobs, MetricFacts, Sample
 from qa.worker import Worker
 
-Report = Callable[[RunFolder, RunFolder | None], Path]
-"""Writes a report of a run; the second folder, if any, holds the baseline's pictures."""
+Report = Callable[..., Path]
+"""Writes a report of a run: (run, the baseline's run folder or None, history=its baselines)."""
 DECODER = ("space", "knobs", "digest", "licence", "decode")
 GATE = ("name", "compares", "__call__")
 LATENT_SOURCE = ("space", "digest", "latent")

@@ -64,7 +64,10 @@ class Decoder(Protocol):
 
 
 class Metric(Protocol):
-    """Scores the seeds of one sample. Called from several threads at once."""
+    """Scores the seeds of one sample. Called from several threads at once.
+
+    It may also say where a picture differs from its reference (`qa.traits.Mapped`).
+    """
 
     facts: MetricFacts
 

@@ -2,7 +2,7 @@
 
     compose ─► prepare ─► measure ─► conclude
                list       units      reduce, judge, record,
-               build      through    report, export
+               build      through    maps, report, export
                check      the
                plan       executor
 
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa import aggregate, looks, numerics, panels, usage
+from qa import aggregate, looks, maps, numerics, panels, usage
 from qa.config import compose
 from qa.environment import class_of, decides
 from qa.errors import QaError, UsageError
@@ -125,7 +125,10 @@ def conclude(job: Job) -> Evaluation:
     looks.remember(job.folder, verdict)
     write_json(job.folder.verdict_file, verdict)
     if job.report is not None:
-        job.report(job.folder, against.results.folder if against else None)
+        with numerics.applied(job.numerics):
+            maps.draw(job.folder, job.metrics, maps.picked(job.report, job.folder))
+        pictures, history = (against.results.folder, against.history) if against else (None, ())
+        job.report(job.folder, pictures, history=history)
     try:
         tracked = job.tracker.export(job.folder.path) or None
     except QaError as error:

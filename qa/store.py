@@ -11,7 +11,9 @@
       features/<id>/<sample>.safetensors   what set metrics saw (qa.features.stored)
       sets.json               values of the set metrics (qa.aggregate)
       notes/<panel>/<sample>.json, panels.json   what panels saw, and their summaries (qa.panels)
+      maps/<sample>/seed<k>.<metric>.png   where the worst pictures differ (qa.maps)
       verdict.json, report.html
+      signoff.json            what people decided about the verdict, oldest first (qa.signature)
       usage.json              what the machine did meanwhile (qa.usage); no part of a verdict
       .lock                   held by the process that works on the run
 
@@ -109,6 +111,10 @@ class RunFolder:
         return self.path / "verdict.json"
 
     @property
+    def signoff_file(self) -> Path:
+        return self.path / "signoff.json"
+
+    @property
     def report_file(self) -> Path:
         return self.path / "report.html"
 
@@ -119,6 +125,10 @@ class RunFolder:
     def reference_file(self, sample: str) -> Path:
         """PNG of a sample's reference picture, as the metrics saw it."""
         return self.path / "images" / file_name(sample) / "reference.png"
+
+    def map_file(self, sample: str, seed: int, metric: str) -> Path:
+        """PNG of where one decoded picture differs from its reference, as a metric sees it."""
+        return self.path / "maps" / file_name(sample) / f"seed{seed}.{file_name(metric)}.png"
 
     def unit_file(self, unit: str) -> Path:
         return self.path / "units" / f"{unit}.json"

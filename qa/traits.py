@@ -1,11 +1,15 @@
-"""What a decoder may say about itself beyond its role, asked for in one place."""
+"""What a decoder or a metric may have beyond its role, asked for in one place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
-from qa.roles import Decoder
+from qa.roles import Decoder, Metric
 from qa.types import DecodeRequest, Knobs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -54,3 +58,24 @@ def size_of(decoder: Decoder, sample: str) -> tuple[int, int] | None:
     """Height and width of what a decoder has for a sample, where it has pictures already."""
     found = decoder.size_of(sample) if hasattr(decoder, "size_of") else None
     return None if found is None else (int(found[0]), int(found[1]))
+
+
+class Mapped(Metric, Protocol):
+    """A metric that compares with a reference and also says where a picture differs from it."""
+
+    full: float
+    """The value at the upper end of the map's colour scale, above 0: one number in every report,
+    so that maps of two runs can be compared by eye."""
+
+    def map(self, picture: Tensor, reference: Tensor) -> Tensor:
+        """Pictures uint8 [3,H,W] on the CPU → float32 [H,W] on the CPU, 0 where they are equal.
+
+        Values are finite and not negative, and may lie above `full`. Raises ValueError, with the
+        reason, where the metric is not defined for these pictures.
+        """
+        ...
+
+
+def has_map(metric: Any) -> TypeGuard[Mapped]:
+    """Whether a metric of pictures says where they differ."""
+    return metric.facts.of == "picture" and hasattr(metric, "map") and hasattr(metric, "full")

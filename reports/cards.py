@@ -1,18 +1,27 @@
-"""What the report shows of one picture: side by side, the error, and the worst place large."""
+"""What the report shows of one picture: a stage of panes, and the worst place in every seed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qa.store import RunFolder
+from reports import stage
 from reports.harm import Cell, Pick
-from reports.pictures import WINDOW, Array, Box, Inlined, Inliner, error, heat, read, worst_window
+from reports.picking import worst_seed
+from reports.pictures import WHOLE, WINDOW, Array, Inliner, error, heat, read, worst_window
 from reports.spread import Spread
+from reports.stage import Figure, Map, Tile, Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_SEEDS = 8
+"""Seeds whose worst windows are shown."""
 
 
 @dataclass(frozen=True)
@@ -26,37 +35,6 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A window of a picture, in per cent of its width and height."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One picture with its caption. `kind`: reference, candidate, baseline, error, spread."""
-
-    kind: str
-    title: str
-    picture: Inlined
-    alt: str
-    href: str | None = None
-    frame: Frame | None = None
-
-
-@dataclass(frozen=True)
-class Crop:
-    """The worst window of both pictures, pixel for pixel."""
-
-    box: Box
-    reference: Inlined
-    candidate: Inlined
-
-
-@dataclass(frozen=True)
 class Card:
     """Everything about one of the worst pictures."""
 
@@ -64,9 +42,20 @@ class Card:
     sample: Mapping[str, Any]
     cell: Cell | None
     figures: tuple[Figure, ...]
-    crop: Crop | None
+    window: Window | None
     error: str
     note: str
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The pictures uint8 [H,W,3] of one sample at one seed, as far as they are there."""
+
+    sample: str
+    seed: int
+    reference: Array | None
+    candidate: Array | None
+    baseline: Array | None
 
 
 @dataclass(frozen=True)
@@ -91,109 +80,117 @@ class Album:
             found.append(self._link(f"seed {seed}", self.run.picture_file(sample, seed), seed))
         return tuple(link for link in found if link.file.is_file())
 
-    def card(self, pick: Pick, sample: Mapping[str, Any], cell: Cell | None) -> Card:
-        """Reference, candidate, baseline and error map of the worst seed; spread of all seeds."""
-        seed = self._seed(pick.sample, cell)
-        reference = read(self.run.reference_file(pick.sample))
-        candidate = read(self.run.picture_file(pick.sample, seed))
-        theirs = read(self.baseline.picture_file(pick.sample, seed)) if self.baseline else None
-        levels = error(candidate, reference)
-        box = None if levels is None else worst_window(levels)
-        shown = [
-            self._figure("reference", "Reference", pick.sample, reference, box),
-            self._figure("candidate", f"Candidate, seed {seed}", pick.sample, candidate, box, seed),
-            self._figure("baseline", f"Baseline, seed {seed}", pick.sample, theirs, box),
-            self._error(pick.sample, levels, box),
-            self._spread(pick.sample, box, candidate),
-        ]
+    def card(
+        self,
+        pick: Pick,
+        sample: Mapping[str, Any],
+        cell: Cell | None,
+        values: Mapping[int, float] | None = None,
+        maps: Iterable[Map] = (),
+    ) -> Card:
+        """Reference, candidate, baseline and maps of the worst seed; the worst window of all.
+
+        `values` of the picked metric, seed → value, stand below the windows; `maps` of the worst
+        seed, beside its error, become panes of their own.
+        """
+        shot = self._shot(pick.sample, worst_seed(self.run, pick.sample, cell, self.seeds))
+        levels = error(shot.candidate, shot.reference)
+        drawn = [*self._own_maps(shot, levels), *maps]
         return Card(
             pick,
             sample,
             cell,
-            tuple(figure for figure in shown if figure is not None),
-            self._crop(box, reference, candidate),
+            tuple([*self._photographs(shot), *self._drawn(drawn)]),
+            None if levels is None else self._window(shot, levels, values or {}),
             "" if levels is None else f"mean {levels.mean():.1f}, largest {levels.max()}",
-            self._note(pick.sample, seed, reference, candidate),
+            self._note(shot),
         )
-
-    def _seed(self, sample: str, cell: Cell | None) -> int:
-        """The worst seed, or the first that has a picture."""
-        if cell is not None and cell.seed is not None:
-            return cell.seed
-        return next((link.seed for link in self.links(sample) if link.seed is not None), 0)
 
     def _link(self, text: str, file: Path, seed: int | None) -> Link:
         return Link(text, quote(Path(os.path.relpath(file, self.home)).as_posix()), file, seed)
 
-    def _figure(
-        self,
-        kind: str,
-        title: str,
-        sample: str,
-        picture: Array | None,
-        box: Box | None,
-        seed: int | None = None,
-    ) -> Figure | None:
-        inlined = self.inliner.put(picture)
-        if picture is None or inlined is None:
-            return None
-        file = self.run.reference_file(sample)
-        if seed is not None:
-            file = self.run.picture_file(sample, seed)
-        href = None if kind == "baseline" else self._link("", file, seed).href
-        return Figure(kind, title, inlined, f"{title}: {sample}", href, _frame(box, picture))
-
-    def _error(self, sample: str, levels: Array | None, box: Box | None) -> Figure | None:
-        if levels is None:
-            return None
-        inlined = self.inliner.put(heat(levels))
-        if inlined is None:
-            return None
-        alt = f"Absolute error map of {sample}: mean {levels.mean():.1f}, largest {levels.max()}"
-        return Figure("error", "Absolute error", inlined, alt, None, _frame(box, levels))
-
-    def _spread(self, sample: str, box: Box | None, candidate: Array | None) -> Figure | None:
-        spread = self.spreads.get(sample)
-        inlined = None if spread is None else self.inliner.put(spread.colours)
-        if spread is None or inlined is None:
-            return None
-        part = f" of {self.seeds}" if spread.seeds < self.seeds else ""
-        said = f"mean {spread.mean:.1f}, largest {spread.largest:.0f} levels"
-        title = f"Spread over {spread.seeds}{part} seeds: {said}"
-        frame = None if candidate is None else _frame(box, candidate)
-        return Figure("spread", title, inlined, f"{title}: {sample}", None, frame)
-
-    def _crop(
-        self, box: Box | None, reference: Array | None, candidate: Array | None
-    ) -> Crop | None:
-        if box is None or reference is None or candidate is None:
-            return None
-        theirs, ours = (
-            self.inliner.put(box.cut(picture), WINDOW, exact=True)
-            for picture in (reference, candidate)
+    def _shot(self, sample: str, seed: int) -> Shot:
+        return Shot(
+            sample,
+            seed,
+            read(self.run.reference_file(sample)),
+            read(self.run.picture_file(sample, seed)),
+            read(self.baseline.picture_file(sample, seed)) if self.baseline else None,
         )
-        return Crop(box, theirs, ours) if theirs and ours else None
 
-    def _note(
-        self, sample: str, seed: int, reference: Array | None, candidate: Array | None
-    ) -> str:
-        if candidate is None:
-            why = self.whys.get((sample, seed)) or "its file is missing or damaged"
-            return f"There is no picture of seed {seed}: {why}"
-        if reference is None:
+    def _photographs(self, shot: Shot) -> Iterator[Figure]:
+        """Figures of the pictures themselves; the baseline's file may lie on another machine."""
+        own = self.run.picture_file(shot.sample, shot.seed)
+        for kind, title, picture, file in (
+            ("reference", "Reference", shot.reference, self.run.reference_file(shot.sample)),
+            ("candidate", f"Candidate, seed {shot.seed}", shot.candidate, own),
+            ("baseline", f"Baseline, seed {shot.seed}", shot.baseline, None),
+        ):
+            inlined = self.inliner.put(picture, WHOLE)
+            if inlined is not None:
+                href = None if file is None else self._link("", file, None).href
+                yield Figure(kind, title, inlined, f"{title}: {shot.sample}", href)
+
+    def _own_maps(self, shot: Shot, levels: Array | None) -> Iterator[Map]:
+        """The maps that need nothing but the stored pictures: error, and spread over the seeds."""
+        if levels is not None:
+            said = f"mean {levels.mean():.1f}, largest {levels.max()}"
+            alt = f"Absolute error map of {shot.sample}: {said}"
+            yield Map("error", "Absolute error", alt, heat(levels), stage.ERROR)
+        spread = self.spreads.get(shot.sample)
+        if spread is not None:
+            part = f" of {self.seeds}" if spread.seeds < self.seeds else ""
+            said = f"mean {spread.mean:.1f}, largest {spread.largest:.0f} levels"
+            title = f"Spread over {spread.seeds}{part} seeds: {said}"
+            yield Map("spread", title, f"{title}: {shot.sample}", spread.colours, stage.SPREAD)
+
+    def _drawn(self, maps: Iterable[Map]) -> Iterator[Figure]:
+        for one in maps:
+            inlined = self.inliner.put(one.colours)
+            if inlined is not None:
+                yield Figure(one.kind, one.title, inlined, one.alt, scale=one.scale)
+
+    def _window(self, shot: Shot, levels: Array, values: Mapping[int, float]) -> Window:
+        box = worst_window(levels)
+
+        def tile(kind: str, title: str, picture: Array | None, seed: int | None = None) -> Tile:
+            fits = picture is not None and picture.shape[:2] == levels.shape
+            cut = self.inliner.put(box.cut(picture), WINDOW, exact=True) if fits else None
+            alt = f"Worst window, {title}: {shot.sample}"
+            return Tile(kind, title, cut, alt, seed, values.get(-1 if seed is None else seed))
+
+        tiles = [tile("reference", "Reference", shot.reference)]
+        if shot.baseline is not None:
+            tiles.append(tile("baseline", f"Baseline, seed {shot.seed}", shot.baseline))
+        tiles.append(tile("error", "Absolute error", heat(levels, max(levels.shape))))
+        shown = _shown(self.seeds, shot.seed)
+        for seed in shown:
+            own = seed == shot.seed
+            picture = shot.candidate if own else read(self.run.picture_file(shot.sample, seed))
+            tiles.append(tile("candidate" if own else "", f"Seed {seed}", picture, seed))
+        return Window(box, stage.frame(box, levels), tuple(tiles), self.seeds - len(shown))
+
+    def _note(self, shot: Shot) -> str:
+        if shot.candidate is None:
+            why = self.whys.get((shot.sample, shot.seed)) or "its file is missing or damaged"
+            return f"There is no picture of seed {shot.seed}: {why}"
+        if shot.reference is None:
             return "There is no reference picture to compare with."
-        if reference.shape != candidate.shape:
-            sizes = [f"{a.shape[1]}×{a.shape[0]}" for a in (reference, candidate)]
+        if shot.reference.shape != shot.candidate.shape:
+            sizes = [f"{a.shape[1]}×{a.shape[0]}" for a in (shot.reference, shot.candidate)]
             return f"The sizes differ: reference {sizes[0]}, candidate {sizes[1]}."
         return ""
 
 
-def _frame(box: Box | None, picture: Array) -> Frame | None:
-    """None where the window is the whole picture: a frame would show nothing."""
-    height, width = picture.shape[:2]
-    if box is None or (box.width, box.height) == (width, height):
-        return None
-    return Frame(
-        *(round(100 * part, 3) for part in (box.x / width, box.y / height)),
-        *(round(100 * part, 3) for part in (box.width / width, box.height / height)),
-    )
+def values_of_seeds(scores: pd.DataFrame, pick: Pick) -> dict[int, float]:
+    """Seed → value of the picked metric on the picked sample, where there is one."""
+    chosen = scores[(scores["sample"] == pick.sample) & (scores["metric"] == pick.metric)]
+    known = chosen.dropna(subset="value")
+    return dict(zip(known["seed"].tolist(), known["value"].tolist(), strict=True))
+
+
+def _shown(seeds: int, worst: int) -> Sequence[int]:
+    """At most `MOST_SEEDS` seeds; the worst is one of them."""
+    if seeds <= MOST_SEEDS or worst < MOST_SEEDS:
+        return range(min(seeds, MOST_SEEDS))
+    return [*range(MOST_SEEDS - 1), worst]

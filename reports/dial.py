@@ -53,7 +53,7 @@ def render(document: Mapping[str, Any], name: str = "dial") -> str:
     checks = [] if confirmed is None else [_check(row) for row in confirmed["rows"]]
     environment = page.environment()
     environment.globals.update(
-        harm=_harm,
+        harm=harm_in,
         kind=lambda setting: kind(document, setting),
         said=lambda setting: said(document, setting, not _broken(setting)),
     )
@@ -61,7 +61,7 @@ def render(document: Mapping[str, Any], name: str = "dial") -> str:
         dial=document,
         name=name,
         fronts=[front(document, row["metric"], not place) for place, row in enumerate(limits)],
-        margins={row["metric"]: _margin(row) for row in limits},
+        margins={row["metric"]: margin_in(row) for row in limits},
         settings=list(enumerate(document["settings"], 1))[:MAX_ROWS],
         picked=rows.get(document["picked"]),
         reference=rows.get(document["reference"]),
@@ -71,16 +71,16 @@ def render(document: Mapping[str, Any], name: str = "dial") -> str:
         forest=forest(checks),
         use=shlex.join(document["use"] or ()),
         command=shlex.join(["qa", "dial", *map(str, document["command"])]),
-        **page.frame("report.js", "report.css", "dial.css"),
+        **page.frame(["report.js"], ["report.css", "dial.css"]),
     )
 
 
 def _broken(setting: Mapping[str, Any]) -> bool:
     """Whether some limit is marked as not kept, so that nobody has to say which."""
-    return any(_harm(setting, metric)["broken"] for metric in setting["metrics"])
+    return any(harm_in(setting, metric)["broken"] for metric in setting["metrics"])
 
 
-def _margin(limit: Mapping[str, Any]) -> str:
+def margin_in(limit: Mapping[str, Any]) -> str:
     """What one unit of a front's axis is."""
     if not limit["margin"]:
         return ""
@@ -100,7 +100,7 @@ def _check(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "gate": "", "estimate": row["harm"], "counts": True}
 
 
-def _harm(setting: Mapping[str, Any], metric: str) -> dict[str, Any]:
+def harm_in(setting: Mapping[str, Any], metric: str) -> dict[str, Any]:
     """What a setting says about a metric, its harm's interval where filters look for one."""
     row = setting["metrics"].get(metric) or {}
     harm, low, high = (row.get(key) for key in ("harm", "harm_low", "harm_high"))

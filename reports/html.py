@@ -12,27 +12,43 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment
 
-from qa import cost as costs
-from qa import files, outcomes, tables
+from qa import files, outcomes
 from qa.store import RunFolder
-from reports import cards, harm, page, panels, spread, wording
+from reports import (
+    cards,
+    evidence,
+    gallery,
+    harm,
+    maps,
+    page,
+    panels,
+    scatter,
+    spread,
+    trend,
+    wording,
+)
+from reports import dial as dials
 from reports.forest import forest
+from reports.front import front
+from reports.picking import Picking, cells, picked, picking, scores_of, worst_seed
 from reports.pictures import FULL, RAMP, THUMBNAIL, WINDOW, Inlined, Inliner, read
-from reports.slices import split
+from reports.view import view
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["picked", "render", "write"]  # a run asks which pictures are large: it draws their maps
 
-MAX_PICTURES = 60
-"""Pictures inside the file; all others are links into the run folder."""
-MAX_CARDS = 5
+MAX_PICTURES = 130
+"""Pictures inside the file, beside the gallery's; all others are links into the run folder. Their
+bytes are bounded too (`pictures.ROOM`)."""
 MAX_THUMBNAILS = 24
-MAX_COLUMNS = 6
+MAX_LINES = 2000
+"""Pictures of the table; scores.parquet has all."""
 MAX_FAILURES = 200
+SCRIPTS = ("report.js", "panzoom.min.js", "stage.js", "gallery.js")
+STYLES = ("report.css", "stage.css", "gallery.css", "plots.css", "dial.css")
 
 
 @dataclass(frozen=True)
@@ -49,61 +65,99 @@ def write(
     run: RunFolder | str | Path,
     baseline: RunFolder | str | Path | None = None,
     out: Path | None = None,
+    history: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write the page of a run folder that has been judged; returns its path.
 
-    The baseline's run folder adds its pictures and the harm of every picture. Without `out` it is
-    the folder's own `report.html`; elsewhere it links to the pictures from there.
+    The baseline's run folder adds its pictures and the harm of every picture, its `history`
+    (`qa.baseline.Approved`) the trend. Without `out` it is the folder's own `report.html`;
+    elsewhere it links to the pictures from there.
     """
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     if baseline is not None and not isinstance(baseline, RunFolder):
         baseline = RunFolder.open(baseline)
     file = run.report_file if out is None else out
-    files.write_bytes(file, render(run, baseline, file.parent).encode())
+    files.write_bytes(file, render(run, baseline, file.parent, history).encode())
     return file
 
 
-def render(run: RunFolder, baseline: RunFolder | None = None, home: Path | None = None) -> str:
+def render(
+    run: RunFolder,
+    baseline: RunFolder | None = None,
+    home: Path | None = None,
+    history: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """The page as text; its links start from `home`, which is the run folder if not given."""
-    verdict, record = run.verdict(), run.record()
-    others, blocks = split(verdict["gates"])
-    gates = wording.by_severity(others)
+    seen = view(run, baseline)
+    verdict, record, gates = seen.verdict, seen.record, seen.gates
     samples = {row["id"]: row for row in run.samples()}
-    columns = harm.columns(verdict, MAX_COLUMNS)
-    cells = _cells(run, baseline, verdict, columns)
-    rows = harm.table(sorted(samples), cells, columns)
-    picked = harm.picks(verdict["gates"], rows, columns, MAX_CARDS)
+    found = picking(run, baseline)
     seeds = int(record.get("seeds") or verdict["candidate"].get("seeds") or 0)
-    spreads = spread.spreads(run, (pick.sample for pick in picked), seeds)
+    spreads = spread.spreads(run, (pick.sample for pick in found.picks), seeds)
     album = cards.Album(
         run, baseline, Inliner(MAX_PICTURES), seeds, _whys(verdict), home or run.path,
         spreads if spread.drawn(spreads) else {},
     )  # fmt: skip
-    shown = [
-        album.card(pick, samples[pick.sample], cells.get((pick.sample, pick.metric)))
-        for pick in picked
-    ]
+    shown = _cards(run, record, found, samples, album)
     template = _environment().get_template("report.html.j2")
     return template.render(
+        view=seen,
         verdict=verdict,
         record=record,
         facts=record.get("facts") or {},
         name=run.name,
         gates=gates,
         **_judged(verdict, gates),
-        slices=[(block, forest([gate for _, gate in block.rows])) for block in blocks],
-        columns=columns,
+        **_dialled(run),
+        slices=[(block, forest([gate for _, gate in block.rows])) for block in seen.slices],
+        columns=found.columns,
         digits=_digits(verdict),
-        lines=[_line(row, samples[row.sample], album, place) for place, row in enumerate(rows)],
+        lines=[
+            _line(row, samples[row.sample], album, place)
+            for place, row in enumerate(found.rows[:MAX_LINES])
+        ],
+        total=len(found.rows),
+        gallery=gallery.gallery(verdict, found.rows, found.columns, samples, album),
+        scatters=scatter.scatters(verdict, found.columns, found.cells, found.theirs),
+        trends=trend.trends(verdict, record, history),
         cards=shown,
         panels=_panels(run, baseline, verdict, record),
         failures=verdict["failures"][:MAX_FAILURES],
-        cost=_cost(run),
+        cost=seen.cost,
         command=shlex.join(map(str, record.get("command") or ())),
         spread_said=spread.sentence(spreads, seeds),
         with_baseline=baseline is not None,
-        **page.frame("report.js", "report.css"),
+        **page.frame(SCRIPTS, STYLES),
     )
+
+
+def _cards(
+    run: RunFolder,
+    record: Mapping[str, Any],
+    found: Picking,
+    samples: Mapping[str, Mapping[str, Any]],
+    album: cards.Album,
+) -> list[cards.Card]:
+    """The pictures that are shown large, with maps of metrics and the values of each seed."""
+    scores, facts = scores_of(run), record.get("facts") or {}
+    shown = []
+    for pick in found.picks:
+        cell = found.cell(pick)
+        seed = worst_seed(run, pick.sample, cell, album.seeds)
+        values = cards.values_of_seeds(scores, pick)
+        drawn = maps.shown(run, pick.sample, seed, facts)
+        shown.append(album.card(pick, samples[pick.sample], cell, values, drawn))
+    return shown
+
+
+def _dialled(run: RunFolder) -> dict[str, Any]:
+    """The front of the dial that picked the run's setting, where that dial lies beside the run."""
+    found = evidence.dial(run)
+    if found is None or not found["fidelity"]:
+        return {"dial": None}
+    limit = found["fidelity"][0]
+    drawn = front(found, limit["metric"], first=True)
+    return {"dial": found, "dial_front": drawn, "dial_margin": dials.margin_in(limit)}
 
 
 def _judged(verdict: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -125,19 +179,6 @@ def _drawn(gate: Mapping[str, Any]) -> bool:
     return gate.get("estimate") is not None or gate.get("margin") is not None
 
 
-def _cells(
-    run: RunFolder,
-    baseline: RunFolder | None,
-    verdict: Mapping[str, Any],
-    columns: Sequence[harm.Column],
-) -> harm.Cells:
-    better = {column.metric: column.better for column in columns if column.better}
-    ours = harm.per_picture(_scores(run), better)
-    if baseline is None:
-        return harm.with_known_harm(ours, verdict["gates"])
-    return harm.with_harm(ours, harm.per_picture(_scores(baseline), better), better)
-
-
 def _panels(
     run: RunFolder,
     baseline: RunFolder | None,
@@ -147,21 +188,7 @@ def _panels(
     if not run.panels_file.is_file():
         return []
     columns = harm.columns(verdict, None)
-    return panels.sections(run, record, _cells(run, baseline, verdict, columns), columns)
-
-
-def _scores(run: RunFolder) -> pd.DataFrame:
-    """A run's scores; an empty table where a run ended before it had any."""
-    if run.scores_file.is_file():
-        return run.scores()
-    import pandas as pd
-
-    return pd.DataFrame(columns=list(tables.SCORES))
-
-
-def _cost(run: RunFolder) -> list[dict[str, Any]]:
-    """What the decodes cost; nothing where a run ended before it had any."""
-    return costs.rows(run.decoded()) if run.decoded_file.is_file() else []
+    return panels.sections(run, record, cells(run, baseline, verdict, columns), columns)
 
 
 def _line(row: harm.Row, sample: Mapping[str, Any], album: cards.Album, place: int) -> Line:
@@ -190,12 +217,13 @@ def _environment() -> Environment:
     environment = page.environment()
     environment.filters.update(words=panels.words)
     environment.globals.update(
-        ramp=RAMP,
+        ramps={"ramp": RAMP, "spread": spread.RAMP, "metric": maps.RAMP},
         full=FULL,
         window=WINDOW,
         spread=spread,
         look=wording.look,
         sort_key=_sort_key,
+        harm=dials.harm_in,
     )
     return environment
 

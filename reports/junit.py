@@ -17,14 +17,16 @@ from typing import Any
 from xml.etree import ElementTree as xml
 
 from qa.outcomes import Check, checks
+from reports.view import View
 from reports.wording import footnotes, sentence, visible
 
 ELEMENTS = {"failed": "failure", "broken": "error", "skipped": "skipped", "waived": "skipped"}
 ABOUT = ("suite", "decoder", "plan", "licence", "environment")
 
 
-def render(verdict: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> str:
-    """The document as text. `record` (record.json) adds when and how the run was made."""
+def render(view: View) -> str:
+    """The document as text."""
+    verdict, record = view.verdict, view.record
     found = checks(verdict)
     tags = [ELEMENTS.get(check.kind) for check in found]
     counts = {
@@ -38,9 +40,9 @@ def render(verdict: Mapping[str, Any], record: Mapping[str, Any] | None = None) 
     name = f"decoder-qa {candidate.get('suite') or candidate.get('name')}"
     root = xml.Element("testsuites", {"name": "decoder-qa", **numbers})
     suite = xml.SubElement(root, "testsuite", {"name": visible(name), **numbers})
-    if record and record.get("finished"):
+    if record.get("finished"):
         suite.set("timestamp", visible(str(record["finished"])))
-    _properties(suite, _about(verdict, record or {}))
+    _properties(suite, _about(view))
     for check in found:
         _case(suite, check, candidate)
     said = [f"{verdict['state']}  {sentence(verdict)}", *map(": ".join, footnotes(verdict))]
@@ -52,12 +54,16 @@ def render(verdict: Mapping[str, Any], record: Mapping[str, Any] | None = None) 
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
-def _about(verdict: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, str]:
-    found = {key: verdict.get(key) for key in ("state", "exit_code", "policy", "use_case")}
+def _about(view: View) -> dict[str, str]:
+    verdict, signature = view.verdict, view.decision.signature
+    found: dict[str, Any] = {"decision": view.decision.said}
+    if signature is not None and signature.holds:
+        found["signed_by"] = signature.by
+    found |= {key: verdict.get(key) for key in ("state", "exit_code", "policy", "use_case")}
     for arm in ("candidate", "baseline"):
         described = verdict[arm] or {}
         found |= {f"{arm}.{key}": described.get(key) for key in ABOUT}
-    found["command"] = " ".join(map(str, record.get("command") or ()))
+    found["command"] = " ".join(map(str, view.record.get("command") or ()))
     return {key: str(value) for key, value in found.items() if value not in (None, "")}
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from qa.files import digest
 from qa.outcomes import counts, label, standing
-from reports.slices import Block, split
+from reports.slices import Block
+from reports.view import Open, Requirement, View
 from reports.wording import (
     bound,
-    by_severity,
     confidence,
     footnotes,
     gate_digits,
@@ -44,29 +44,27 @@ is read, too."""
 _NUMBERED = re.compile(r"\A(\d+)([.)])")
 
 
-def render(
-    verdict: Mapping[str, Any], record: Mapping[str, Any] | None = None, stamp: str = ""
-) -> str:
-    """The document as text.
-
-    `record` (record.json) adds the command that repeats the run, `stamp` is the SHA-256 of
-    verdict.json, which a repetition must give again.
-    """
-    others, blocks = split(verdict["gates"])
-    gates = by_severity(others)
+def render(view: View) -> str:
+    """The document as text."""
+    verdict = view.verdict
+    counted = [one for one in view.requirements if counts(one.gate)]
+    aside = [one for one in view.requirements if not counts(one.gate)]
     parts = [
         MARKER.format(digest([verdict["candidate"].get(key) for key in ("suite", "decoder")])[:12]),
         f"### {verdict['state']} · {_arms(verdict)}",
         f"**{verdict['state']}** {said(sentence(verdict))}",
-        _facts(verdict),
-        _table([gate for gate in gates if counts(gate)], verdict),
-        _folded("not counted", [gate for gate in gates if not counts(gate)], verdict),
-        _sliced(blocks, verdict),
+        _decision(view),
+        _facts(view),
+        _table(counted, verdict),
+        _folded("not counted", aside, verdict),
+        _sliced(view.slices, verdict),
         "" if verdict["gates"] else _measured(verdict),
         _lines("Not comparable", verdict["problems"]),
+        _lines("Not settled", map(_open, view.open)),
         _lines("Missing pictures", map(_lost, verdict["failures"])),
         _lines("Beside the verdict", (f"{kind}: {text}" for kind, text in footnotes(verdict))),
-        _again(verdict, record or {}, stamp),
+        _changed(view),
+        _again(view),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -100,8 +98,25 @@ def _arms(verdict: Mapping[str, Any]) -> str:
     return f"{ours} against {name(baseline.get('decoder') or baseline.get('name') or '?')}"
 
 
-def _facts(verdict: Mapping[str, Any]) -> str:
+def _decision(view: View) -> str:
+    """What the gates propose, or who signed what."""
+    decision, signature = view.decision, view.decision.signature
+    if signature is None:
+        return f"**{decision.proposed}** proposed by the gates, not signed: {said(decision.why)}"
+    by = f"{said(signature.by)} on {said(signature.date[:10])}"
+    why = f": {said(signature.why)}" if signature.why else ""
+    if signature.holds:
+        return f"**{signature.decision}** signed by {by}{why}"
+    return (
+        f"**{decision.proposed}** proposed by the gates; {by} had signed {signature.decision}, "
+        f"which no longer holds: {said(signature.broken)}"
+    )
+
+
+def _facts(view: View) -> str:
+    verdict = view.verdict
     arm = verdict["candidate"]
+    restricted = [one.of for one in view.scope.licences if one.restricted]
     found = [
         f"suite {name(arm['suite'])}" if arm.get("suite") else "",
         f"{arm.get('pictures')} pictures × {arm.get('seeds')} seeds",
@@ -109,12 +124,13 @@ def _facts(verdict: Mapping[str, Any]) -> str:
         f"policy {verdict['policy']}" if verdict.get("policy") else "",
         f"exit code {verdict['exit_code']}",
         "limited: it can never become a baseline" if arm.get("limited") else "",
+        f"not known to permit commercial use: {said(', '.join(restricted))}" if restricted else "",
     ]
     return " · ".join(filter(None, found))
 
 
-def _table(gates: list[Mapping[str, Any]], verdict: Mapping[str, Any]) -> str:
-    return _lined("gate", [(label(gate), gate) for gate in gates], verdict)
+def _table(rows: Sequence[Requirement], verdict: Mapping[str, Any]) -> str:
+    return _lined("gate", [(label(row.gate), row.gate) for row in rows], verdict)
 
 
 def _lined(
@@ -162,11 +178,11 @@ def _row(called: str, gate: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _folded(title: str, gates: list[Mapping[str, Any]], verdict: Mapping[str, Any]) -> str:
-    if not gates:
+def _folded(title: str, rows: Sequence[Requirement], verdict: Mapping[str, Any]) -> str:
+    if not rows:
         return ""
-    rows = f"{len(gates)} row{'s' * (len(gates) != 1)}"
-    return _details(f"{rows} {title}", [_table(gates, verdict)])
+    count = f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    return _details(f"{count} {title}", [_table(rows, verdict)])
 
 
 def _sliced(blocks: Sequence[Block], verdict: Mapping[str, Any]) -> str:
@@ -195,16 +211,34 @@ def _lost(row: Mapping[str, Any]) -> str:
     return f"{row['sample']} seed {row['seed']}: {row.get('why') or 'no picture'}"
 
 
-def _again(verdict: Mapping[str, Any], record: Mapping[str, Any], stamp: str) -> str:
+def _open(one: Open) -> str:
+    would = f"{one.needs} pictures would settle it" if one.needs else "no number of pictures would"
+    return f"{one.name}: {one.have} pictures, {would}"
+
+
+def _changed(view: View) -> str:
+    """What is not as it was in the baseline."""
+    changes = view.scope.changes
+    if not changes:
+        return ""
+    lines = [f"- {said(one.what)}: {said(one.before)} → {said(one.now)}" for one in changes]
+    more = [f"- and {view.scope.more} more"] if view.scope.more else []
+    plural = "s" * (len(lines) + view.scope.more != 1)
+    title = f"{len(lines) + view.scope.more} change{plural} since the baseline"
+    return _details(title, ["\n".join([*lines, *more])])
+
+
+def _again(view: View) -> str:
     """How to repeat it, and what must come out."""
+    verdict = view.verdict
     marks = {
         "plan": verdict["candidate"].get("plan"),
         "baseline": (verdict["baseline"] or {}).get("content"),
-        "verdict.json": stamp,
+        "verdict.json": view.stamp,
     }
     found = [f"{what} {name(str(mark)[:12])}" for what, mark in marks.items() if mark]
     lines = ["**Reproduce**", *(["", " · ".join(found)] if found else [])]
-    if record.get("command"):
-        command = visible(shlex.join(map(str, record["command"])))
+    if view.record.get("command"):
+        command = visible(shlex.join(map(str, view.record["command"])))
         lines += ["", f"<pre>{html.escape(command, quote=False)}</pre>"]
     return "\n".join(lines) if len(lines) > 1 else ""

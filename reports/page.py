@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from qa import outcomes
 from reports import wording
 
 TEMPLATES = Path(__file__).parent / "templates"
+VENDOR = Path(__file__).parent / "vendor"
 
 
 def environment() -> Environment:
@@ -39,6 +40,8 @@ def environment() -> Environment:
             wording.interval(row.get("low"), row.get("high"), digits)
         ),
         breakable=_breakable,
+        duration=_duration,
+        exact=_exact,
         leaves=leaves,
     )
     found.globals.update(
@@ -52,10 +55,9 @@ def environment() -> Environment:
     return found
 
 
-def frame(script: str, *styles: str) -> dict[str, str]:
+def frame(scripts: Sequence[str], styles: Sequence[str]) -> dict[str, str]:
     """`style`, `script` and the `policy` that allows them, by the names of their files."""
-    style = "\n".join(map(_partial, styles))
-    code = _partial(script)
+    style, code = ("\n".join(map(_partial, names)) for names in (styles, scripts))
     # Our own files, not data: they are printed as they are.
     return {"style": Markup(style), "script": Markup(code), "policy": _policy(style, code)}
 
@@ -76,7 +78,13 @@ def leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
 
 
 def _partial(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8").strip()
+    """A file of ours; or one of others below its licence, for they are copied only together."""
+    ours = TEMPLATES / name
+    if ours.is_file():
+        return ours.read_text(encoding="utf-8").strip()
+    licence = VENDOR / f"{name.partition('.')[0]}.licence.txt"
+    said, code = (file.read_text(encoding="utf-8").strip() for file in (licence, VENDOR / name))
+    return f"/*\n{said}\n*/\n{code}"
 
 
 def _policy(style: str, script: str) -> str:
@@ -90,6 +98,22 @@ def _policy(style: str, script: str) -> str:
         f"style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def _exact(value: float | None, shown: str) -> str:
+    """What is shown of a number, with the whole number for machines."""
+    if value is None:
+        return shown
+    return Markup('<data value="{}">{}</data>').format(repr(float(value)), shown)
+
+
+def _duration(seconds: float | None) -> str:
+    """Roughly how long: `40 s`, `12 min`, `3.5 h`."""
+    if seconds is None:
+        return wording.MISSING
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _signed(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Pictures inside a report: bounded in number and size, encoded as WebP data URIs.
+"""Pictures inside a report: bounded in number and bytes, encoded as WebP data URIs.
 
 The error map shows max over R, G, B of |candidate - reference| in levels of 255, on one fixed
 scale (0 to `FULL`) in every report, so that two reports can be compared by eye. Only NumPy and
@@ -15,8 +15,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SIDE = 384
-"""Longest side of an inlined picture, in pixels."""
+WHOLE = 1024
+"""Longest side of a picture that can be zoomed, in pixels."""
+SIDE = 512
+"""Longest side of a map of one, in pixels."""
+SHARE = 250_000
+"""Bytes of one picture in the page: one that needs more is made smaller."""
+ROOM = 12_000_000
+"""Bytes of all pictures of an inliner; forty shares and the small ones fit."""
+SMALLER = 0.75
+"""Side of the next attempt where a picture exceeds its share."""
 THUMBNAIL = 72
 WINDOW = 64
 """Side of the crop around the worst place."""
@@ -55,22 +63,35 @@ class Box:
 
 @dataclass
 class Inliner:
-    """Hands out data URIs until the report has its share of pictures."""
+    """Hands out data URIs until the report has its share of pictures, in number and in bytes."""
 
     left: int
+    room: int = ROOM
     used: int = field(default=0, init=False)
 
     def put(self, picture: Array | None, side: int = SIDE, exact: bool = False) -> Inlined | None:
-        """uint8 [H,W,3] → WebP no longer than `side`; None for no picture or no room."""
+        """uint8 [H,W,3] → WebP no longer than `side`; None for no picture or no room.
+
+        An exact picture keeps every pixel, whatever it takes.
+        """
         if picture is None or self.used >= self.left:
             return None
+        inlined = _encoded(Image.fromarray(picture), side, exact)
+        if len(inlined.source) > self.room:
+            return None
         self.used += 1
-        image = Image.fromarray(picture)
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        image.save(buffer, "webp", lossless=exact, quality=82, method=4)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        return Inlined(f"data:image/webp;base64,{data}", *image.size)
+        self.room -= len(inlined.source)
+        return inlined
+
+
+def _encoded(image: Image.Image, side: int, exact: bool) -> Inlined:
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "webp", lossless=exact, quality=82, method=4)
+    source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    if len(source) > SHARE and not exact:
+        return _encoded(image, int(SMALLER * max(image.size)), exact)
+    return Inlined(source, *image.size)
 
 
 def read(file: Path) -> Array | None:  # uint8 [H,W,3]

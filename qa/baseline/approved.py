@@ -59,6 +59,8 @@ class Approved:
     """ISO date; the last day on which it holds."""
     tolerances: tuple[dict[str, Any], ...] = ()
     """Measured differences between environment classes (`add_tolerance`)."""
+    history: tuple[dict[str, Any], ...] = ()
+    """What it and the baselines before it measured, the oldest first (`qa.baseline.history`)."""
 
     def tolerance(
         self, one: str, other: str, decoders: Collection[str] | None = None

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from qa.baseline import objects
+from qa.baseline import history, objects
 from qa.baseline.approved import SHORT, Approved, Waiver, expired, utc_today
 from qa.baseline.pointers import Line, Pointer, pointer, read
 from qa.errors import QaError
@@ -45,6 +45,7 @@ def find(
         why=entry["why"],
         until=entry["until"],
         tolerances=known.tolerances,
+        history=tuple(history.up_to(line.content, entry)),
     )
 
 

@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from qa.baseline import objects
+from qa.baseline import history, objects
 from qa.baseline.approved import SHORT, Waiver, last_day, utc_today
 from qa.baseline.eligibility import Refusal, Standing, charges, rejected, unfit, used
 from qa.baseline.people import who
@@ -84,6 +84,7 @@ def promote(
             "why": reason,
             "until": None if until is None else last_day(until, today),
             "promoted": now(),
+            "metrics": history.measured(run.verdict()),
         }
         renewed = present if present and objects.same_pictures(run, present.folder) else None
         if renewed is None:
@@ -214,6 +215,7 @@ def _next(
     return {
         **carried,
         "replaces": replaces,
+        "before": [] if present is None else history.up_to(present.line.content, present.entry),
         "verdict": _told(verdict, against),
         "waivers": [asdict(waiver) for waiver in used(verdict, waivers, today)],
     }
@@ -230,17 +232,27 @@ def _carried(present: Present, new: Mapping[str, float]) -> dict[str, Any]:
 def _again(present: Present, anchor: bool) -> dict[str, Any]:
     """What stays when the present baseline is promoted again."""
     names = ("drift", "anchor", "replaces", "verdict", "waivers")
-    return {name: present.entry[name] for name in names} | (ANCHOR if anchor else {})
+    kept = {name: present.entry[name] for name in names}
+    return kept | {"before": _before(present.entry)} | (ANCHOR if anchor else {})
 
 
 def _unchanged(entry: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    """Whether two objects differ at most in when they were made."""
+    """Whether two objects differ at most in when they were made.
+
+    Their means are those of the files; an interval may be wider because it was judged again.
+    """
 
     def lasting(one: Mapping[str, Any]) -> dict[str, Any]:
         files = {name: mark for name, mark in one["files"].items() if name not in RECORDS}
-        return {**one, "files": files, "promoted": None}
+        beside = {"promoted": None, "metrics": None, "before": _before(one)}
+        return {**one, "files": files, **beside}
 
     return lasting(entry) == lasting(present)
+
+
+def _before(entry: Mapping[str, Any]) -> list[Any]:
+    """What an object knows of its predecessors; those of earlier versions know nothing."""
+    return list(entry.get("before", ()))
 
 
 def _told(verdict: Mapping[str, Any], against: str) -> dict[str, Any]:

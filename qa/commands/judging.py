@@ -13,6 +13,7 @@ from qa.terminal import print_verdict
 
 if TYPE_CHECKING:
     from qa.baseline import Approved
+    from qa.gates.margins import Margin
     from qa.gates.use_case import UseCase
     from qa.results import Results
     from qa.roles import Gate
@@ -41,6 +42,7 @@ def arguments(commands: Any) -> None:
 
 def _judge(options: argparse.Namespace) -> int:
     from qa import looks
+    from qa.gates.margins import parse
     from qa.judge import judge
     from qa.results import load
 
@@ -50,8 +52,8 @@ def _judge(options: argparse.Namespace) -> int:
     verdict = judge(
         candidate,
         against,
-        _rules(options, candidate, against.results, own),
-        gates=_gates(own),
+        rules(candidate, against.results, own, options.use_case, parse(options.margin)),
+        gates=gates(own),
         policy=options.policy or str(own.get("policy", "pr")),
         better=dict(pair.partition("=")[::2] for pair in options.better),
     )
@@ -82,27 +84,31 @@ def _against(options: argparse.Namespace, candidate: Results) -> Approved:
     return found
 
 
-def _rules(
-    options: argparse.Namespace, candidate: Results, baseline: Results, own: Mapping[str, Any]
+def rules(
+    candidate: Results,
+    baseline: Results,
+    own: Mapping[str, Any],
+    named: str | None = None,
+    given: Mapping[str, Margin] | None = None,
 ) -> UseCase:
-    """The use case to judge by: a run's own, or --use-case; --margin adds primary metrics to it.
+    """The use case to judge by: a run's own, or the one named; margins given are primary in it.
 
-    A bare table is judged by the margins given with it, or by `photo` if there are none.
+    `own` is the run's configuration. A bare table is judged by the margins given with it, or by
+    `photo` if there are none.
     """
-    from qa.gates.margins import parse
     from qa.gates.use_case import from_config, load, of
     from qa.judge import applicable
 
-    given = parse(options.margin)
-    if options.use_case or (candidate.folder is None and not given):
-        return applicable(load(options.use_case or "photo"), candidate, baseline).asking(given)
+    given = given or {}
+    if named or (candidate.folder is None and not given):
+        return applicable(load(named or "photo"), candidate, baseline).asking(given)
     if candidate.folder is None:
         return of(given)
     use = from_config(own["use_case"], candidate.record["use_case"])
     return applicable(use, candidate, baseline).asking(given)
 
 
-def _gates(own: Mapping[str, Any]) -> list[Gate] | None:
+def gates(own: Mapping[str, Any]) -> list[Gate] | None:
     """The gates that the run was configured with; None for a bare table and older runs."""
     if not own.get("gate"):
         return None

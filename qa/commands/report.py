@@ -8,7 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from qa.files import sha256, write_bytes
+from qa.errors import QaError
+from qa.files import write_bytes
 from qa.store import RunFolder
 
 FORMATS = ("html", "md", "json", "junit")
@@ -33,11 +34,12 @@ def arguments(commands: Any) -> None:
 def _report(options: argparse.Namespace) -> int:
     folder = RunFolder.open(options.run)
     out = Path(options.out) if options.out else None
+    baseline, history = compared(folder, options.baseline)
     if options.format == "html":
         # By name: reports stand on qa, qa does not know them.
-        print(import_module("reports.html").write(folder, _pictures(options, folder), out))
+        print(import_module("reports.html").write(folder, baseline, out, history))
         return 0
-    text = _text(options.format, folder)
+    text = _text(options.format, folder, baseline)
     if out is None:
         print(text, end="")
     else:
@@ -46,24 +48,29 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _text(form: str, folder: RunFolder) -> str:
-    verdict = folder.verdict()
+def _text(form: str, folder: RunFolder, baseline: RunFolder | None) -> str:
+    view = import_module("reports.view").view(folder, baseline)
     if form == "json":
-        return json.dumps(verdict, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    if form == "junit":
-        return str(import_module("reports.junit").render(verdict, folder.record()))
-    stamp = sha256(folder.verdict_file)
-    return str(import_module("reports.markdown").render(verdict, folder.record(), stamp))
+        return json.dumps(view.document(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    name = "junit" if form == "junit" else "markdown"
+    return str(import_module(f"reports.{name}").render(view))
 
 
-def _pictures(options: argparse.Namespace, folder: RunFolder) -> RunFolder | None:
-    """The run whose pictures stand beside: the one given, or the baseline of the verdict."""
+def compared(folder: RunFolder, given: str | None = None) -> tuple[RunFolder | None, Any]:
+    """The run that a report shows beside this one, and the history of baselines up to it.
+
+    That is the run folder `given`, or the baseline of the verdict if its pictures are at hand.
+    """
     from qa import baseline
 
-    if options.baseline:
-        return RunFolder.open(options.baseline)
-    compared = folder.verdict()["baseline"] or {}
-    found = baseline.for_run(folder)
-    if found is None or found.results.record.get("plan") != compared.get("plan"):
-        return None
-    return found.results.folder
+    if given:
+        return RunFolder.open(given), ()
+    arm = folder.verdict()["baseline"] or {}
+    try:
+        found = baseline.for_run(folder)
+    except QaError:  # what was judged can be shown without the other arm
+        return None, ()
+    if found is None:
+        return None, ()
+    same = found.results.record.get("plan") == arm.get("plan")
+    return found.results.folder if same else None, found.history

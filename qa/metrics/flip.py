@@ -4,7 +4,7 @@
 
 with dEc the colour difference after the eye's contrast sensitivity at `ppd` pixels per degree of
 visual angle, and dEf the difference of edges and points. NVIDIA's package owns the code. The
-mean hides small areas: see `flip_map`.
+mean hides small areas: see the map.
 
 67 pixels per degree is a 3840 pixels wide screen of 0.7 m, seen from 0.7 m.
 """
@@ -32,6 +32,8 @@ class FLIP:
 
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = ""
+    full: ClassVar[float] = 1.0
+    """Of the map: the largest difference that there is."""
 
     def __init__(self, ppd: float = PPD) -> None:
         """`ppd`: pixels per degree of visual angle. UsageError if it is not above 0."""
@@ -62,6 +64,13 @@ class FLIP:
         maps = (flip_map(picture, target, self._ppd) for picture in pictures)
         # Not the package's own mean, which is a float32 sum in an order that threads decide.
         return finite(float(found.mean(dtype=torch.float64)) for found in maps)
+
+    def map(self, picture: Tensor, reference: Tensor) -> Tensor:
+        """Where two pictures uint8 [3,H,W] differ: float32 [H,W] in [0, 1] on the CPU.
+
+        Its mean is the value. Raises ValueError like a call.
+        """
+        return flip_map(picture, reference, self._ppd)
 
 
 def flip_map(picture: Tensor, reference: Tensor, ppd: float = PPD) -> Tensor:

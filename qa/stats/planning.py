@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qa.stats.interval import CONFIDENCE, Interval, t_quantile, z_quantile
+from qa.stats.interval import CONFIDENCE, Interval, t_above, t_quantile, z_quantile
 from qa.stats.rates import adjusted
 from qa.stats.shares import METHOD as SHARES
 
@@ -188,3 +188,18 @@ def _ends(seen: Interval, confidence: float) -> Callable[[int], tuple[float, flo
 
     ways = {"t": by_t, "paired counts": by_counts, SHARES: by_shares}
     return ways.get(seen.method, by_scale)
+
+
+def power_from(low: float, high: float, margin: float, count: int, confidence: float) -> float:
+    """Chance that a comparison like this one finds a true harm of its whole margin.
+
+    That is P(lower end > 0) where the harm is `margin` and the interval as wide as [low, high] is
+    here: T(m / e - t(1-α)) with the standard error e = (high - low) / 2 t(1-α) and T the law of
+    Student's t with `count` - 1 degrees of freedom. By symmetry it is also the chance that a
+    candidate without any harm passes. ValueError below two pictures or for an interval of no width.
+    """
+    if count < 2 or not high > low or margin <= 0:
+        raise ValueError(f"no power from [{low}, {high}], margin {margin}, {count} pictures")
+    quantile = t_quantile((1 + confidence) / 2, count - 1)
+    error = (high - low) / 2 / quantile
+    return 1.0 - float(t_above(margin / error - quantile, count - 1))

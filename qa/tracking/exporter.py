@@ -43,7 +43,7 @@ from qa.tracking.values import MISSING
 SHEET = "worst.png"
 FILES = (
     "config.yaml", "record.json", "samples.json", "decoded.parquet", "scores.parquet", "sets.json",
-    "panels.json", "usage.json", "verdict.json", "report.html",
+    "panels.json", "usage.json", "verdict.json", "signoff.json", "report.html",
 )  # fmt: skip
 SYSTEM = "system/"
 """MLflow shows numbers of this prefix on a page of their own."""
@@ -179,13 +179,14 @@ class _Copy:
 
     def _links(self, run: Any) -> dict[str, str]:
         """The description, and the run of the baseline that it leads to."""
-        verdict = self.summary.verdict
-        found = _baseline_run(self.store, verdict.get("baseline") or {}, run.info.run_id)
-        level = self.summary.level
+        summary = self.summary
+        baseline = summary.verdict.get("baseline") or {}
+        found = _baseline_run(self.store, baseline, run.info.run_id)
         if found is None:
-            return {NOTE: note(verdict, None, level)}
+            return {NOTE: note(summary.verdict, None, summary.level, summary.signature)}
         link = f"#/experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
-        return {NOTE: note(verdict, link, level), "qa.baseline.run": found.info.run_id}
+        said = note(summary.verdict, link, summary.level, summary.signature)
+        return {NOTE: said, "qa.baseline.run": found.info.run_id}
 
 
 def _baseline_run(store: Upsert, baseline: Mapping[str, Any], own: str) -> Any | None:

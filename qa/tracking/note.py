@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from qa.outcomes import counts, standing
+from qa.signature import Signature
 from qa.tracking.values import MAX_TEXT, text
 from qa.tracking.verdicts import SEVERITY, look, named
 
@@ -39,14 +40,20 @@ def table(verdict: Row) -> bytes:
     return (json.dumps({"columns": COLUMNS, "data": data}, allow_nan=False) + "\n").encode()
 
 
-def note(verdict: Row, baseline_link: str | None = None, repro: str = "") -> str:
+def note(
+    verdict: Row,
+    baseline_link: str | None = None,
+    repro: str = "",
+    signature: Signature | None = None,
+) -> str:
     """The description of a run.
 
     `baseline_link` leads to the MLflow run of the baseline; `repro` is the level of
-    reproducibility that was reached.
+    reproducibility that was reached; `signature` the newest one.
     """
     parts = [
         f"**{plain(verdict.get('state'))}** {plain(verdict.get('summary') or '')}",
+        _signed(signature),
         _against(verdict.get("baseline") or {}, baseline_link),
         _terms(verdict, repro),
         _list("Not comparable", verdict.get("problems") or []),
@@ -85,6 +92,17 @@ def _cells(row: Row) -> dict[str, Any]:
         "worst": ", ".join(worst),
         "why": row.get("why") or "",
     }
+
+
+def _signed(signature: Signature | None) -> str:
+    if signature is None:
+        return ""
+    who = f"signed by {plain(signature.by)}, {signature.date}"
+    if not signature.holds:
+        why = plain(signature.broken)
+        return f"A signature no longer holds ({why}): {signature.decision}, {who}"
+    why = f": {plain(signature.why)}" if signature.why else ""
+    return f"**{signature.decision}** {who}{why}"
 
 
 def _against(baseline: Row, link: str | None) -> str:

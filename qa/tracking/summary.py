@@ -1,8 +1,8 @@
 """A finished run as flat parameters, numbers and texts: what a tracker shows of it.
 
-Everything comes from record.json, verdict.json, decoded.parquet, usage.json (docs/formats.md) and
-from the newest `repro.json` beside the run that fits it. Numbers are aggregates over pictures with
-the ends of their intervals, never one per sample:
+Everything comes from record.json, verdict.json, signoff.json, decoded.parquet, usage.json
+(docs/formats.md) and from the newest `repro.json` beside the run that fits it. Numbers are
+aggregates over pictures with the ends of their intervals, never one per sample:
 
     psnr/mean …   gate/psnr/harm …   drift/psnr/spent …        the verdict (qa.tracking.verdicts)
     decode/pictures  decode/failures  decode/seconds_median …  cost of the decodes
@@ -23,6 +23,7 @@ from typing import Any
 from qa import cost, shown
 from qa.errors import QaError
 from qa.files import digest
+from qa.signature import Signature, signed
 from qa.store import RunFolder
 from qa.tracking import panels, verdicts
 from qa.tracking.values import MAX_KEY, MAX_PARAM, Numbers, clean, text
@@ -58,6 +59,8 @@ class Summary:
     """The file of the reproducibility levels that were tested for these inputs and machine."""
     level: str
     """The highest of them that was reached, or ""."""
+    signature: Signature | None
+    """The newest one, whether or not it holds."""
 
 
 def summarise(folder: RunFolder) -> Summary:
@@ -70,7 +73,11 @@ def summarise(folder: RunFolder) -> Summary:
     panels.add_numbers(folder, numbers)
     repro, levels = reproducibility(folder.path.resolve().parent, record)
     suite, suite_digest = str(record["suite"]), str(record["suite_digest"])
-    tags = {**_tags(record), **verdicts.tags(verdict), **levels, **numbers.missing}
+    signature = signed(folder)
+    tags = {
+        **_tags(record), **verdicts.tags(verdict), **_decision(signature), **levels,
+        **numbers.missing,
+    }  # fmt: skip
     return Summary(
         name=_name(record),
         suite=suite,
@@ -87,6 +94,7 @@ def summarise(folder: RunFolder) -> Summary:
         decoder=_decoder(record),
         repro=repro,
         level=levels.get("qa.repro", ""),
+        signature=signature,
     )
 
 
@@ -170,6 +178,18 @@ def _tags(record: Mapping[str, Any]) -> dict[str, str]:
     for name, why in (record.get("unavailable") or {}).items():
         values[f"qa.unavailable.{name}"] = why
     return {clean(key): text(value) for key, value in values.items()}
+
+
+def _decision(signature: Signature | None) -> dict[str, str]:
+    """What was signed. A signature for something else decides nothing here, and is told as that."""
+    if signature is None:
+        return {}
+    if not signature.holds:
+        said = f"{signature.decision} by {signature.by}, {signature.date}: {signature.broken}"
+        return {"qa.decision.broken": text(said)}
+    parts = {name: getattr(signature, name) for name in ("by", "why", "date", "verdict")}
+    told = {f"qa.decision.{name}": text(value) for name, value in parts.items() if value}
+    return {"qa.decision": signature.decision, **told}
 
 
 def _cost(folder: RunFolder, numbers: Numbers) -> None:

@@ -1,19 +1,7 @@
 "use strict";
-// The page is complete without this: it adds the wipe and the sorting of columns.
+// The page is complete without this: it adds the sorting of columns.
 document.documentElement.classList.add("js");
 document.addEventListener("DOMContentLoaded", () => {
-  for (const wipe of document.querySelectorAll(".wipe")) {
-    const layers = wipe.querySelector(".layers");
-    const wiper = wipe.querySelector(".wiper");
-    const move = () => layers.style.setProperty("--wipe", wiper.value + "%");
-    wiper.addEventListener("input", move);
-    layers.addEventListener("pointermove", (event) => {
-      const edges = layers.getBoundingClientRect();
-      wiper.value = Math.round(100 * (event.clientX - edges.left) / edges.width);
-      move();
-    });
-    move();
-  }
   for (const button of document.querySelectorAll("th button")) {
     button.addEventListener("click", () => sort(button.closest("th")));
   }

@@ -9,9 +9,15 @@ import pytest
 from markdown_it import MarkdownIt
 from verdicts import HOSTILE, gate, secondary, tail, verdict, waived
 
-from reports.markdown import MARKER, render, said
+from reports import markdown
+from reports.markdown import MARKER, said
+from reports.view import of
 
 RECORD = {"command": ["qa", "run", "decoder=shifted", "suite=a b"]}
+
+
+def render(document, record=None, **known):
+    return markdown.render(of(document, record or {}, **known))
 
 
 class Page(HTMLParser):
@@ -52,7 +58,7 @@ ROWS = [gate("psnr", "FAIL"), gate("lpips", "INCONCLUSIVE"), secondary(), waived
 
 
 def test_verdict_first_then_every_row_that_counts():
-    source = render(verdict("FAIL", *ROWS), RECORD, "0123456789abcdef")
+    source = render(verdict("FAIL", *ROWS), RECORD, stamp="0123456789abcdef")
     page = Page(source)
     assert source.splitlines()[0].startswith(MARKER.split("{")[0])
     assert source.splitlines()[2].startswith("### FAIL · ")

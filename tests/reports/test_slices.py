@@ -16,6 +16,7 @@ from rich.text import Text
 from qa import files
 from qa.store import RunFolder
 from reports import html, junit, markdown, slices, terminal
+from reports.view import of
 from reports.wording import BREAKS
 
 TAGS = ("cap_06", "two_object", "mean of slices")
@@ -122,7 +123,7 @@ def test_names_break_where_words_end():
 def test_markdown_folds_slices_apart_from_what_is_not_counted():
     found = document("psnr", "ssim")
     found["gates"].append(verdicts.secondary("lpips"))
-    source = markdown.render(found)
+    source = markdown.render(of(found, {}))
     assert source.count("<details>") == source.count("</details>") == 2
     aside, own = re.findall(r"<details>.*?</details>", source, re.DOTALL)
     assert "1 row not counted" in aside
@@ -131,7 +132,7 @@ def test_markdown_folds_slices_apart_from_what_is_not_counted():
     shown = Texts(MarkdownIt("commonmark").enable("table").render(own)).texts
     names = [text for text in shown if text in (*TAGS, "psnr", "ssim")]
     assert names == ["psnr", *TAGS, "ssim", *TAGS]
-    assert "slices" not in markdown.render(verdicts.verdict("PASS", verdicts.secondary()))
+    assert "slices" not in markdown.render(of(verdicts.verdict("PASS", verdicts.secondary()), {}))
 
 
 def test_the_page_has_a_section_of_slices_after_the_gates(page):
@@ -156,7 +157,7 @@ def test_slices_without_numbers_or_without_gates_are_shown(page):
     assert "no estimate" in text
     assert 'id="gates"' not in text
     assert printed(found).splitlines()[1].startswith("metric")
-    assert "1 slice, not counted" in markdown.render(found)
+    assert "1 slice, not counted" in markdown.render(of(found, {}))
 
 
 @pytest.mark.parametrize("tag", NASTY)
@@ -165,7 +166,7 @@ def test_hostile_tags_do_nothing_and_are_whole(page, tag):
     shown = Texts(page(found))
     assert shown.tags.count("script") == 1, "the page's own"
     assert Texts(f"<p>{NASTY[0]}").tags.count("script") == 1, "the check can fail"
-    source = markdown.render(found)
+    source = markdown.render(of(found, {}))
     marks = Texts(MarkdownIt("commonmark").enable("table").render(source)).tags
     assert {"script", "img", "a", "h1", "em"}.isdisjoint(marks)
     text = printed(found)
@@ -179,7 +180,7 @@ def test_hostile_tags_do_nothing_and_are_whole(page, tag):
 
 
 def test_a_slice_is_never_red():
-    suite = xml.fromstring(junit.render(document()))
+    suite = xml.fromstring(junit.render(of(document(), {})))
     cases = {case.get("name"): case for case in suite.iter("testcase")}
     assert cases["psnr[two_object]"].find("skipped") is not None
     assert not list(suite.iter("failure"))

@@ -12,8 +12,9 @@ from skimage.color import rgb2lab
 from qa import files
 from qa.metrics.spread import SeedDeviation, deviation_map
 from qa.store import RunFolder
-from reports import html, spread
+from reports import gallery, html, spread
 from reports.html import MAX_PICTURES, render
+from reports.picking import MAX_CARDS
 from reports.spread import FULL, MOST, RAMP, TICKS, Spread, colours, deviation, sentence, ticks
 
 
@@ -174,6 +175,9 @@ def test_many_seeds_and_many_pictures_stay_bounded(tmp_path):
     run = stored(tmp_path / "run", ids, seeds=MOST + 1, size=24)
     text = render(run, run)
     assert maps(text)[0].startswith(f"Spread over {MOST} of {MOST + 1} seeds")
-    assert len(maps(text)) == html.MAX_CARDS
+    assert len(maps(text)) == MAX_CARDS
     assert len(re.findall(r'<td class="thumb"><img', text)) == html.MAX_THUMBNAILS
-    assert text.count("<img") == 7 * html.MAX_CARDS + html.MAX_THUMBNAILS <= MAX_PICTURES
+    large, _ = text.split('id="pictures"')
+    panes, windows = 5, 3 + 8  # reference, candidate, baseline, error, spread; eight seeds at most
+    assert large.count("<img") == (panes + windows) * MAX_CARDS
+    assert text.count("<img") <= MAX_PICTURES + 4 * gallery.MOST

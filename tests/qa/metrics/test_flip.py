@@ -57,6 +57,17 @@ def test_the_map_shows_where(battery):
     assert found[:8].max() == found[:, -8:].max() == 0
 
 
+def test_the_metrics_own_map_has_its_viewing_distance(battery):
+    reference = battery.drawing(40, 53)
+    picture = battery.noisy(reference, 12)
+    near, far = FLIP(20).map(picture, reference), FLIP().map(picture, reference)
+    assert torch.equal(near, flip_map(picture, reference, 20))
+    assert torch.equal(far, flip_map(picture, reference))
+    assert not torch.equal(near, far)
+    black = torch.zeros((3, 20, 24), dtype=torch.uint8)
+    assert 0.9 < float(FLIP().map(255 - black, black).max()) <= FLIP.full
+
+
 def test_refusals(monkeypatch):
     picture = torch.zeros((3, 8, 8), dtype=torch.uint8)
     with pytest.raises(UsageError, match="ppd=0"):

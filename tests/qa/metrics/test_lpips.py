@@ -117,6 +117,21 @@ def test_the_map_shows_where_and_refuses_other_sizes(battery, mirror):
         LPIPS().map(picture, reference[:, :60])
 
 
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_the_scale_of_the_map_ends_where_nothing_is_in_common(mirror, net):
+    """By the formula: unit vectors with no common channel, each spread evenly over its own half."""
+    heads = torch.load(Path(inspect.getfile(lpips)).parent / f"weights/v0.1/{net}.pth", "cpu")
+    shuffle, distance = torch.Generator().manual_seed(0), 0.0
+    for head in heads.values():
+        w = head.flatten()[torch.randperm(head.numel(), generator=shuffle)]
+        half = torch.arange(len(w)) < len(w) // 2
+        x, y = (part / part.norm() for part in (half.float(), (~half).float()))
+        distance += float(w @ (x - y) ** 2)
+    metric = LPIPS(net)
+    assert metric.full == round(distance, 1)
+    assert metric.full != LPIPS({"alex": "vgg", "vgg": "alex"}[net]).full
+
+
 def test_the_reference_goes_through_the_network_once(battery, mirror):
     """Once a tile, whatever the number of pictures."""
     reference = battery.drawing(64, 128)

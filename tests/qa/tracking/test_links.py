@@ -1,6 +1,7 @@
 """What a run of MLflow leads to: samples of its machine, its baseline, its model, its table."""
 
 import json
+from pathlib import Path
 
 import pytest
 from tracked import STARTED, VERDICT, client_of, make_run, run_of, table_of
@@ -8,6 +9,7 @@ from tracked import STARTED, VERDICT, client_of, make_run, run_of, table_of
 from qa import usage
 from qa.errors import QaError
 from qa.files import write_json
+from qa.signature import Signature, add, digests
 from qa.tracking import MLflow
 from qa.tracking.note import TABLE
 from qa.tracking.values import MISSING
@@ -119,3 +121,27 @@ def test_a_withdrawn_verdict_empties_the_table(runs, uri):
     write_json(folder.verdict_file, {**VERDICT, "state": "MEASURED", "gates": []})
     MLflow().export(folder.path)
     assert len(table_of(uri, run, TABLE)) == 0
+
+
+def test_a_signature_comes_and_goes_with_what_it_was_given_for(runs, uri):
+    folder = make_run(runs / "signed")
+    MLflow().export(folder.path)
+    assert "qa.decision" not in run_of(uri, folder).data.tags
+    when = "2026-11-22T10:00:00+00:00"
+    signature = Signature("HOLD", "Ada", "see #9", when, "HOLD", "FAIL", *digests(folder), ())
+    add(folder, signature)
+    MLflow().export(folder.path)
+    run = run_of(uri, folder)
+    assert (run.data.tags["qa.decision"], run.data.tags["qa.decision.by"]) == ("HOLD", "Ada")
+    assert run.data.tags["qa.decision.verdict"] == signature.verdict
+    assert "**HOLD** signed by Ada" in run.data.tags["mlflow.note.content"]
+    got = client_of(uri).download_artifacts(run.info.run_id, "signoff.json")
+    assert Path(got).read_bytes() == folder.signoff_file.read_bytes()
+    write_json(folder.verdict_file, {**VERDICT, "summary": "judged again"})
+    MLflow().export(folder.path)
+    tags = run_of(uri, folder).data.tags
+    assert tags["qa.decision.broken"].endswith("verdict.json changed")
+    assert [key for key in tags if key.startswith("qa.decision")] == ["qa.decision.broken"]
+    folder.signoff_file.unlink()
+    MLflow().export(folder.path)
+    assert not [key for key in run_of(uri, folder).data.tags if key.startswith("qa.decision")]

@@ -1,10 +1,12 @@
 """The description and the table that people read in MLflow."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tracked import JUDGED, ROW, VERDICT
 
+from qa.signature import Signature
 from qa.tracking.note import COLUMNS, SHOWN, note, plain, table
 
 
@@ -60,6 +62,19 @@ def test_the_description_says_what_is_worse_than_what_and_under_which_terms():
 def test_a_run_that_was_only_measured_says_so():
     said = note({"state": "MEASURED", "summary": "12 pictures", "gates": [], "baseline": None})
     assert said == "**MEASURED** 12 pictures\n\nNo baseline: nothing was compared."
+
+
+def test_the_description_names_who_signed_and_for_what():
+    signed = Signature("HOLD", "Ada", "see |#9|", "2026-11-22T10:00:00+00:00", "HOLD", "FAIL",
+                       "0" * 64, {}, ())  # fmt: skip
+    line = note(JUDGED, signature=signed).split("\n\n")[1]
+    assert line == "**HOLD** signed by Ada, 2026-11-22T10:00:00+00:00: see &#124;&#35;9&#124;"
+    broken = replace(signed, broken="verdict.json changed", why="")
+    assert note(JUDGED, signature=broken).split("\n\n")[1] == (
+        "A signature no longer holds (verdict.json changed): HOLD, signed by Ada, "
+        "2026-11-22T10:00:00+00:00"
+    )
+    assert "signed" not in note(JUDGED), "negative control"
 
 
 def test_many_gates_are_cut_and_counted():

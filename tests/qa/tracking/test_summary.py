@@ -1,10 +1,13 @@
 """What a tracker is told of a run."""
 
+from dataclasses import replace
+
 import pytest
-from tracked import RECORD, make_run
+from tracked import RECORD, VERDICT, make_run
 
 from qa.errors import QaError, UsageError
 from qa.files import write_json
+from qa.signature import Signature, add, digests
 from qa.tracking import MLflow
 from qa.tracking.summary import reproducibility, summarise
 
@@ -46,6 +49,30 @@ def test_further_looks_belong_to_the_same_run(tmp_path):
     assert first.key == second.key != other.key
     assert first.params["pictures"] == "12"
     assert first.pictures == 12
+
+
+def test_a_decision_is_told_and_one_for_something_else_only_as_that(tmp_path):
+    def decided(run):
+        tags = summarise(run).tags
+        return {key: value for key, value in tags.items() if key.startswith("qa.decision")}
+
+    run = make_run(tmp_path / "runs" / "x")
+    assert decided(run) == {}
+    verdict, evidence = digests(run)
+    when = "2026-11-22T10:00:00+00:00"
+    signed = Signature("HOLD", "Ada", "", when, "HOLD", "FAIL", verdict, evidence, ())
+    add(run, replace(signed, why="see #9"))
+    told = {"qa.decision": "HOLD", "qa.decision.by": "Ada", "qa.decision.date": when,
+            "qa.decision.verdict": verdict}  # fmt: skip
+    assert decided(run) == {**told, "qa.decision.why": "see #9"}
+    write_json(run.verdict_file, {**VERDICT, "summary": "another"})
+    assert decided(run) == {"qa.decision.broken": f"HOLD by Ada, {when}: verdict.json changed"}
+    add(run, Signature("SHIP", "Bea", "", when, "SHIP", "PASS", *digests(run), ()))
+    assert decided(run)["qa.decision"] == "SHIP"
+    assert "qa.decision.why" not in decided(run)
+    run.signoff_file.write_text("{}")
+    with pytest.raises(QaError, match="is not what `qa signoff` writes"):
+        summarise(run)
 
 
 def test_folders_of_one_name_are_runs_of_their_own(tmp_path):

@@ -1,0 +1,250 @@
+"""One self-contained HTML page for a comparison: verdicts first, then all arms side by side.
+
+    document of qa.comparison, and each arm's scores and pictures ──► compare.html
+
+The page decides nothing; equal documents and run folders give equal bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from qa import files
+from qa.comparison import SECONDS
+from qa.results import Results
+from reports import harm, page, wording
+from reports.comparing import lines, table
+from reports.forest import forest
+from reports.pareto import plot
+from reports.pictures import WHOLE, WINDOW, Array, Inliner, error, read, worst_window
+from reports.scatter import Scatter, scatters
+from reports.slices import split
+from reports.stage import Figure, Tile, Window, frame
+
+__all__ = ["render", "table", "write"]
+
+MAX_CASES = 6
+"""Pictures that are shown large."""
+MAX_COLUMNS = 6
+MAX_SCATTERS = 2
+"""Metrics whose pictures are drawn, for each baseline."""
+MAX_PROBLEMS = 12
+SCRIPTS = ("report.js", "panzoom.min.js", "stage.js")
+STYLES = ("report.css", "stage.css", "plots.css", "dial.css", "compare.css")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Versus:
+    """The first arm against one of the others."""
+
+    arm: Row
+    verdict: Row
+    gates: Sequence[Row]
+    """All but slices, the worst first."""
+    forest: Any
+    scatters: Sequence[Scatter]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture in every arm."""
+
+    pick: harm.Pick
+    sample: Row
+    seed: int
+    values: Sequence[tuple[str, harm.Cell]]
+    """Letter → the picked metric's mean over seeds."""
+    figures: tuple[Figure, ...]
+    window: Window | None
+    lost: Sequence[tuple[str, str]]
+    """Letter → why it has no picture."""
+
+
+def write(document: Row, arms: Sequence[Results], file: Path) -> Path:
+    """Write the page; its links to the first arm's pictures start where it lies."""
+    files.write_bytes(file, render(document, arms, file.parent).encode())
+    return file
+
+
+def render(document: Row, arms: Sequence[Results], home: Path) -> str:
+    """The page as text; `arms` are those of the document, in its order."""
+    columns = _columns(document)
+    cells = [_cells(arm, columns) for arm in arms]
+    pairs = zip(document["arms"][1:], document["verdicts"], cells[1:], strict=True)
+    environment = page.environment()
+    environment.globals.update(seconds=SECONDS, footnotes=wording.footnotes)
+    return environment.get_template("compare.html.j2").render(
+        document=document,
+        name=arms[0].name,
+        arms=document["arms"],
+        called={arm["letter"]: _called(arm) for arm in document["arms"]},
+        versus=[
+            _versus(arm, verdict, columns, cells[0], theirs) for arm, verdict, theirs in pairs
+        ],
+        lines=lines(document),
+        plots=[plot(entry) for entry in document["pareto"]],
+        costs=_costs(document["arms"]),
+        cases=list(_cases(document, arms, columns, cells, home)),
+        digits={line.name: line.digits for line in lines(document)},
+        most=MAX_PROBLEMS,
+        **page.frame(SCRIPTS, STYLES),
+    )
+
+
+def _called(arm: Row) -> str:
+    return f"{arm['letter']} {arm['decoder'] or arm['name']}"
+
+
+def _versus(
+    arm: Row, verdict: Row, columns: Sequence[harm.Column], ours: harm.Cells, theirs: harm.Cells
+) -> Versus:
+    gates = wording.by_severity(split(verdict["gates"])[0])
+    drawn = [gate for gate in gates if gate["estimate"] is not None or gate["margin"] is not None]
+    points = () if arm["incomparable"] else scatters(verdict, columns, ours, theirs)
+    return Versus(arm, verdict, gates, forest(drawn), points[:MAX_SCATTERS])
+
+
+def _columns(document: Row) -> list[harm.Column]:
+    """Metrics of single pictures, the worst gate of the first verdict first."""
+    return harm.columns(document["verdicts"][0], MAX_COLUMNS)
+
+
+def _cells(arm: Results, columns: Sequence[harm.Column]) -> harm.Cells:
+    better = {column.metric: column.better for column in columns if column.better}
+    return harm.per_picture(arm.scores[arm.scores["metric"].isin(list(better))], better)
+
+
+def _costs(arms: Sequence[Row]) -> list[tuple[Row, list[Row | None], float | None]]:
+    """What decodes cost: a measure, its row in each arm, and the best value among equal machines."""
+    found = []
+    known = [{row["metric"]: row for row in arm["cost"]} for arm in arms]
+    for metric in dict.fromkeys(name for rows in known for name in rows):
+        rows = [own.get(metric) for own in known]
+        facts = next(row for row in rows if row is not None)
+        able = {
+            row["value"]
+            for arm, row in zip(arms, rows, strict=True)
+            if row is not None and row["value"] is not None and not arm["elsewhere"]
+        }
+        best = min(able, key=lambda value: harm.worse(value, facts["better"]), default=None)
+        if any(row is not None and row["value"] is not None for row in rows):
+            found.append((facts, rows, best if len(able) > 1 else None))
+    return found
+
+
+def _cases(
+    document: Row,
+    arms: Sequence[Results],
+    columns: Sequence[harm.Column],
+    cells: Sequence[harm.Cells],
+    home: Path,
+) -> Iterator[Case]:
+    """The pictures with the largest harm against the first baseline, in every arm."""
+    if not any(arm.folder for arm in arms):
+        return
+    better = {column.metric: column.better for column in columns if column.better}
+    ours = harm.with_harm(cells[0], cells[1], better)
+    rows = harm.table(arms[0].samples, ours, columns)
+    picks = harm.picks(document["verdicts"][0]["gates"], rows, columns, MAX_CASES)
+    known = next(arm.folder.samples() for arm in arms if arm.folder)
+    samples = {row["id"]: row for row in known}
+    letters = [arm["letter"] for arm in document["arms"]]
+    studio = Studio(document["arms"], arms, Inliner(2 * MAX_CASES * (len(arms) + 1)), home)
+    for pick in picks:
+        cell = ours.get((pick.sample, pick.metric))
+        values = [
+            (letter, own[pick.sample, pick.metric])
+            for letter, own in zip(letters, cells, strict=True)
+            if (pick.sample, pick.metric) in own
+        ]
+        seed = studio.seed(pick.sample, cell)
+        sample = samples.get(pick.sample, {"id": pick.sample, "prompt": None})
+        yield Case(pick, sample, seed, values, *studio.pictures(pick.sample, seed))
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Finds the pictures of all arms and lays them side by side."""
+
+    shown: Sequence[Row]
+    arms: Sequence[Results]
+    inliner: Inliner
+    home: Path
+    """The folder that the page lies in."""
+
+    def seed(self, sample: str, cell: harm.Cell | None) -> int:
+        """The first arm's worst seed, or the first that any arm has a picture of."""
+        if cell is not None and cell.seed is not None:
+            return cell.seed
+        return next(
+            (seed for seed in self.arms[0].seeds for arm in self.arms if _file(arm, sample, seed)),
+            0,
+        )
+
+    def pictures(
+        self, sample: str, seed: int
+    ) -> tuple[tuple[Figure, ...], Window | None, list[tuple[str, str]]]:
+        """Reference and arms at one seed, their worst window, and which arms have no picture."""
+        known = (arm.folder.reference_file(sample) for arm in self.arms if arm.folder)
+        source = next((file for file in known if file.is_file()), None)
+        reference = None if source is None else read(source)
+        panes = [("reference", "Reference", reference, source)]
+        lost = []
+        for place, (row, arm) in enumerate(zip(self.shown, self.arms, strict=True)):
+            file = _file(arm, sample, seed)
+            picture = None if file is None else read(file)
+            if picture is None:
+                lost.append((row["letter"], _why(arm, sample, seed)))
+            kind = f"arm-{row['letter']}" if place else "candidate"
+            panes.append((kind, f"{_called(row)}, seed {seed}", picture, None if place else file))
+        figures = tuple(self._figures(sample, panes))
+        return figures, self._window(sample, reference, panes), lost
+
+    def _figures(
+        self, sample: str, panes: Sequence[tuple[str, str, Array | None, Path | None]]
+    ) -> Iterator[Figure]:
+        for kind, title, picture, file in panes:
+            inlined = self.inliner.put(picture, WHOLE)
+            if inlined is not None:
+                # Other arms' folders may lie on another machine by the time somebody reads this.
+                href = None if file is None else quote(Path(os.path.relpath(file, self.home)).as_posix())
+                yield Figure(kind, title, inlined, f"{title}: {sample}", href)
+
+    def _window(
+        self,
+        sample: str,
+        reference: Array | None,
+        panes: Sequence[tuple[str, str, Array | None, Path | None]],
+    ) -> Window | None:
+        """Where the first arm differs most from the reference."""
+        levels = error(panes[1][2], reference)
+        if levels is None:
+            return None
+        box = worst_window(levels)
+        tiles = [
+            Tile(kind, title, self.inliner.put(box.cut(picture), WINDOW, exact=True),
+                 f"Worst window, {title}: {sample}")
+            for kind, title, picture, _ in panes
+            if picture is not None and picture.shape[:2] == levels.shape
+        ]  # fmt: skip
+        return Window(box, frame(box, levels), tuple(tiles), 0)
+
+
+def _file(arm: Results, sample: str, seed: int) -> Path | None:
+    """A decoded picture's file, if it is there."""
+    file = None if arm.folder is None else arm.folder.picture_file(sample, seed)
+    return file if file is not None and file.is_file() else None
+
+
+def _why(arm: Results, sample: str, seed: int) -> str:
+    if arm.folder is None:
+        return "a bare table has no pictures"
+    told = (row["why"] for row in arm.failures if (row["sample"], row["seed"]) == (sample, seed))
+    return next(told, "its file is missing or damaged")

@@ -1,0 +1,13 @@
+"""A browser leaves nothing behind that keeps other tests from running event loops."""
+
+import asyncio
+
+import pytest
+from browsers import chromium
+
+
+def test_a_loop_can_run_when_the_browser_is_gone():
+    nothing = asyncio.sleep(0, "ran")
+    with chromium(), pytest.raises(RuntimeError, match="running event loop"):
+        asyncio.run(nothing)
+    assert asyncio.run(nothing) == "ran"

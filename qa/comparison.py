@@ -75,10 +75,11 @@ def undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
 
     Another one beats it that is nowhere smaller and somewhere larger; equal ones beat no one.
     """
-    return [
-        not any(other != point and other[0] >= point[0] and other[1] >= point[1] for other in points)
-        for point in points
-    ]
+
+    def beaten(point: tuple[float, float]) -> bool:
+        return any(o != point and o[0] >= point[0] and o[1] >= point[1] for o in points)
+
+    return [not beaten(point) for point in points]
 
 
 def _part(arm: Results, candidate: Results) -> Results:

@@ -61,6 +61,8 @@ class Case:
     seed: int
     values: Sequence[tuple[str, harm.Cell]]
     """Letter → the picked metric's mean over seeds."""
+    harm: float | None
+    """Of these means, against the first baseline."""
     figures: tuple[Figure, ...]
     window: Window | None
     lost: Sequence[tuple[str, str]]
@@ -75,7 +77,8 @@ def write(document: Row, arms: Sequence[Results], file: Path) -> Path:
 
 def render(document: Row, arms: Sequence[Results], home: Path) -> str:
     """The page as text; `arms` are those of the document, in its order."""
-    columns = _columns(document)
+    columns = harm.columns(document["verdicts"][0], MAX_COLUMNS)
+    rows = lines(document)
     cells = [_cells(arm, columns) for arm in arms]
     pairs = zip(document["arms"][1:], document["verdicts"], cells[1:], strict=True)
     environment = page.environment()
@@ -85,14 +88,12 @@ def render(document: Row, arms: Sequence[Results], home: Path) -> str:
         name=arms[0].name,
         arms=document["arms"],
         called={arm["letter"]: _called(arm) for arm in document["arms"]},
-        versus=[
-            _versus(arm, verdict, columns, cells[0], theirs) for arm, verdict, theirs in pairs
-        ],
-        lines=lines(document),
+        versus=[_versus(arm, verdict, columns, cells[0], theirs) for arm, verdict, theirs in pairs],
+        lines=rows,
         plots=[plot(entry) for entry in document["pareto"]],
         costs=_costs(document["arms"]),
         cases=list(_cases(document, arms, columns, cells, home)),
-        digits={line.name: line.digits for line in lines(document)},
+        digits={row.name: row.digits for row in rows},
         most=MAX_PROBLEMS,
         **page.frame(SCRIPTS, STYLES),
     )
@@ -111,18 +112,13 @@ def _versus(
     return Versus(arm, verdict, gates, forest(drawn), points[:MAX_SCATTERS])
 
 
-def _columns(document: Row) -> list[harm.Column]:
-    """Metrics of single pictures, the worst gate of the first verdict first."""
-    return harm.columns(document["verdicts"][0], MAX_COLUMNS)
-
-
 def _cells(arm: Results, columns: Sequence[harm.Column]) -> harm.Cells:
     better = {column.metric: column.better for column in columns if column.better}
     return harm.per_picture(arm.scores[arm.scores["metric"].isin(list(better))], better)
 
 
 def _costs(arms: Sequence[Row]) -> list[tuple[Row, list[Row | None], float | None]]:
-    """What decodes cost: a measure, its row in each arm, and the best value among equal machines."""
+    """Each measure's facts, its row in every arm, and the best value among equal machines."""
     found = []
     known = [{row["metric"]: row for row in arm["cost"]} for arm in arms]
     for metric in dict.fromkeys(name for rows in known for name in rows):
@@ -166,7 +162,19 @@ def _cases(
         ]
         seed = studio.seed(pick.sample, cell)
         sample = samples.get(pick.sample, {"id": pick.sample, "prompt": None})
-        yield Case(pick, sample, seed, values, *studio.pictures(pick.sample, seed))
+        lost = None if cell is None else cell.harm
+        yield Case(pick, sample, seed, values, lost, *studio.pictures(pick.sample, seed))
+
+
+@dataclass(frozen=True)
+class Pane:
+    """One picture uint8 [H,W,3] of a case, before it is made smaller."""
+
+    kind: str
+    title: str
+    picture: Array | None
+    file: Path | None
+    """What the page links to; other arms' folders may lie elsewhere when somebody reads it."""
 
 
 @dataclass(frozen=True)
@@ -194,46 +202,40 @@ class Studio:
         """Reference and arms at one seed, their worst window, and which arms have no picture."""
         known = (arm.folder.reference_file(sample) for arm in self.arms if arm.folder)
         source = next((file for file in known if file.is_file()), None)
-        reference = None if source is None else read(source)
-        panes = [("reference", "Reference", reference, source)]
+        panes = [Pane("reference", "Reference", None if source is None else read(source), source)]
         lost = []
-        for place, (row, arm) in enumerate(zip(self.shown, self.arms, strict=True)):
-            file = _file(arm, sample, seed)
+        for row, arm in zip(self.shown, self.arms, strict=True):
+            own, file = len(panes) == 1, _file(arm, sample, seed)
             picture = None if file is None else read(file)
             if picture is None:
                 lost.append((row["letter"], _why(arm, sample, seed)))
-            kind = f"arm-{row['letter']}" if place else "candidate"
-            panes.append((kind, f"{_called(row)}, seed {seed}", picture, None if place else file))
-        figures = tuple(self._figures(sample, panes))
-        return figures, self._window(sample, reference, panes), lost
+            kind = "candidate" if own else f"arm-{row['letter']}"
+            panes.append(Pane(kind, f"{_called(row)}, seed {seed}", picture, file if own else None))
+        return tuple(self._figures(sample, panes)), self._window(sample, panes), lost
 
-    def _figures(
-        self, sample: str, panes: Sequence[tuple[str, str, Array | None, Path | None]]
-    ) -> Iterator[Figure]:
-        for kind, title, picture, file in panes:
-            inlined = self.inliner.put(picture, WHOLE)
+    def _figures(self, sample: str, panes: Sequence[Pane]) -> Iterator[Figure]:
+        for pane in panes:
+            inlined = self.inliner.put(pane.picture, WHOLE)
             if inlined is not None:
-                # Other arms' folders may lie on another machine by the time somebody reads this.
-                href = None if file is None else quote(Path(os.path.relpath(file, self.home)).as_posix())
-                yield Figure(kind, title, inlined, f"{title}: {sample}", href)
+                alt = f"{pane.title}: {sample}"
+                yield Figure(pane.kind, pane.title, inlined, alt, self._link(pane.file))
 
-    def _window(
-        self,
-        sample: str,
-        reference: Array | None,
-        panes: Sequence[tuple[str, str, Array | None, Path | None]],
-    ) -> Window | None:
-        """Where the first arm differs most from the reference."""
-        levels = error(panes[1][2], reference)
+    def _link(self, file: Path | None) -> str | None:
+        return None if file is None else quote(Path(os.path.relpath(file, self.home)).as_posix())
+
+    def _window(self, sample: str, panes: Sequence[Pane]) -> Window | None:
+        """Where the first arm differs most from the reference, in every picture of that size."""
+        reference, own, *_ = panes
+        levels = error(own.picture, reference.picture)
         if levels is None:
             return None
         box = worst_window(levels)
-        tiles = [
-            Tile(kind, title, self.inliner.put(box.cut(picture), WINDOW, exact=True),
-                 f"Worst window, {title}: {sample}")
-            for kind, title, picture, _ in panes
-            if picture is not None and picture.shape[:2] == levels.shape
-        ]  # fmt: skip
+        tiles = []
+        for pane in panes:
+            if pane.picture is not None and pane.picture.shape[:2] == levels.shape:
+                inlined = self.inliner.put(box.cut(pane.picture), WINDOW, exact=True)
+                alt = f"Worst window, {pane.title}: {sample}"
+                tiles.append(Tile(pane.kind, pane.title, inlined, alt))
         return Window(box, frame(box, levels), tuple(tiles), 0)
 
 

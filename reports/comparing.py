@@ -176,9 +176,8 @@ class Side:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for gap in GAPS:
             if fits(self._wide(gap, 0), console, options):
-                unnamed = self._wide(gap, 0)
-                spare = options.max_width - console.measure(unnamed, options=options).maximum
-                yield self._wide(gap, max(NAME_WIDTH, spare))
+                unnamed = console.measure(self._wide(gap, 0), options=options).maximum
+                yield self._wide(gap, NAME_WIDTH + options.max_width - unnamed)
                 return
         for line in self.lines:
             yield _name(line)
@@ -237,9 +236,7 @@ def _legend(document: Row, whole: Sequence[Line]) -> list[RenderableType]:
     if any(cell.gate and not counts(cell.gate) for line in whole for cell in line.cells):
         found.append("(…) shown, does not count")
     parts: list[RenderableType] = [Text(visible(said), "dim") for said in found]
-    apart = {
-        (cell.letter, cell.apart): None for line in whole for cell in line.cells if cell.apart
-    }
+    apart = {(cell.letter, cell.apart): None for line in whole for cell in line.cells if cell.apart}
     return [*parts, *notes([(UNLIKE, f"{letter}  {why}") for letter, why in apart])]
 
 

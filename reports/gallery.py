@@ -20,7 +20,7 @@ from reports.cards import Album, Link
 from reports.harm import Cell, Column, Row, paired
 from reports.pictures import Inlined, Inliner, read
 from reports.scatter import drawn_by_lot
-from reports.wording import by_severity, number
+from reports.wording import by_severity
 
 MOST = 24
 """Pictures of a group."""

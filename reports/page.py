@@ -55,11 +55,16 @@ def environment() -> Environment:
     return found
 
 
-def frame(scripts: Sequence[str], styles: Sequence[str]) -> dict[str, str]:
-    """`style`, `script` and the `policy` that allows them, by the names of their files."""
+def frame(
+    scripts: Sequence[str], styles: Sequence[str], *, images: str = "data:"
+) -> dict[str, str]:
+    """`style`, `script` and the `policy` that allows them, by the names of their files.
+
+    `images`: where pictures may come from, as the policy names it.
+    """
     style, code = ("\n".join(map(_partial, names)) for names in (styles, scripts))
     # Our own files, not data: they are printed as they are.
-    return {"style": Markup(style), "script": Markup(code), "policy": _policy(style, code)}
+    return {"style": Markup(style), "script": Markup(code), "policy": _policy(style, code, images)}
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
@@ -87,14 +92,14 @@ def _partial(name: str) -> str:
     return f"/*\n{said}\n*/\n{code}"
 
 
-def _policy(style: str, script: str) -> str:
-    """Only these two texts and data: pictures; no network, no frames, no forms."""
+def _policy(style: str, script: str, images: str) -> str:
+    """Only these two texts and pictures from there; no network, no frames, no forms."""
     style_hash, script_hash = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         for text in (style, script)
     )
     return (
-        "default-src 'none'; img-src data:; "
+        f"default-src 'none'; img-src {images}; "
         f"style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
         "base-uri 'none'; form-action 'none'"
     )

@@ -102,9 +102,7 @@ def plot(document: Mapping[str, Any]) -> Plot:
     """Lay out one entry of `pareto`."""
     rows = document["points"]
     x, y = (_scale(document[way], [row[way] for row in rows]) for way in ("x", "y"))
-    spots = {
-        row["arm"]: (x.across(row["x"]["value"]), y.down(row["y"]["value"])) for row in rows
-    }
+    spots = {row["arm"]: (x.across(row["x"]["value"]), y.down(row["y"]["value"])) for row in rows}
     labels = _labels(spots)
     points = tuple(
         Point(

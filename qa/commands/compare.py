@@ -28,9 +28,7 @@ def arguments(commands: Any) -> None:
     command.add_argument("bases", metavar="BASE", nargs="+", help="what it is compared with")
     command.add_argument("--use-case", help="margins to use: a name, or a YAML file (default: "
                          "RUN's own, or photo)")  # fmt: skip
-    command.add_argument(
-        "--policy", choices=("pr", "release"), help="default: RUN's own, or pr"
-    )
+    command.add_argument("--policy", choices=("pr", "release"), help="default: RUN's own, or pr")
     command.add_argument(
         "--out", metavar="FILE", help="the page (default: compare.html in RUN, if it is a folder)"
     )
@@ -87,15 +85,14 @@ def _loaded(paths: Sequence[str]) -> list[Results]:
             f"They are called by letters, of which there are {len(LETTERS)}.",
             "compare fewer at a time",
         )
-    known: dict[Path, str] = {}
-    for path in paths:
-        first = known.setdefault(Path(path).resolve(), path)
-        if first is not path:
-            raise UsageError(
-                f"{path} is there twice.",
-                "Compared with itself, a run says nothing.",
-                "name each run once",
-            )
+    places = [Path(path).resolve() for path in paths]
+    twice = [path for n, path in enumerate(paths) if places[n] in places[:n]]
+    if twice:
+        raise UsageError(
+            f"{twice[0]} is there twice.",
+            "Compared with itself, a run says nothing.",
+            "name each run once",
+        )
     return [load(path) for path in paths]
 
 

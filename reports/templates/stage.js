@@ -134,7 +134,7 @@ class Stage {
 
   wheel(event) {
     const place = this.panes.findIndex((pane) => pane.contains(event.target));
-    if (place < 0 || !(event.ctrlKey || document.activeElement === this.area)) return;
+    if (place < 0 || !event.cancelable || !(event.ctrlKey || document.activeElement === this.area)) return;
     if (this.place.scale === 1 && event.deltaY > 0 && !event.ctrlKey) return; // the page scrolls on
     this.zoomers[place].zoomWithWheel(event);
   }

@@ -1,7 +1,10 @@
 """The stage of a worst picture: side by side, wipe, flicker, zoom, by mouse and by keyboard."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
 TRANSFORMS = """all => all.filter(one => one.checkVisibility())
     .map(one => new DOMMatrix(getComputedStyle(one).transform))
     .map(matrix => [matrix.a, matrix.e, matrix.f])"""
@@ -18,8 +21,9 @@ class Stage:
     """The stage of the worst picture, in a page whose time stands still until `run_for`."""
 
     def __init__(self, page, report):
-        page.clock.install()
+        page.clock.install(time=START)
         page.goto(report.as_uri())
+        page.clock.pause_at(START + timedelta(minutes=1))
         self.page = page
         self.root = page.locator(".stage").first
         self.area = self.root.locator(".panes")
@@ -199,27 +203,29 @@ def test_the_wheel_zooms_all_panes_about_the_pointer(stage, kind):
     assert height / 2 - scale * 0.25 * height + y == pytest.approx(0.25 * height, abs=1)
 
 
-def test_the_wheel_alone_scrolls_the_page_until_the_stage_has_the_focus(stage):
-    scrolled = "scrollY"
-    stage.page.evaluate("scrollBy(0, -150)")
-    before = stage.page.evaluate(scrolled)
+@pytest.mark.parametrize("focused", [False, True])
+def test_the_wheel_alone_scrolls_the_page_while_there_is_nothing_to_zoom(stage, focused):
+    if focused:
+        stage.area.focus()
     stage.mouse("candidate")
+    before = stage.page.evaluate("scrollY")
     stage.page.mouse.wheel(0, 100)
     until(stage.page, f"scrollY > {before}")
-    assert stage.matrix()[0] == 1
+    assert stage.matrix() == [1, 0, 0]
+
+
+def test_a_click_gives_the_wheel_to_the_stage(stage):
     stage.mouse("candidate")
     stage.page.mouse.down()
     stage.page.mouse.up()
-    before = stage.page.evaluate(scrolled)
-    stage.page.mouse.wheel(0, -100)
-    stage.frame()
-    assert stage.matrix()[0] > 1
-    assert stage.page.evaluate(scrolled) == before
-    stage.page.mouse.wheel(0, 100)
-    stage.frame()
+    before = stage.page.evaluate("scrollY")
+    for way in (-100, 100):
+        was = stage.matrix()[0]
+        stage.page.mouse.wheel(0, way)
+        stage.frame()
+        assert (stage.matrix()[0] > was) == (way < 0)
     assert stage.matrix()[0] == 1
-    stage.page.mouse.wheel(0, 100)  # nothing to zoom out of
-    until(stage.page, f"scrollY > {before}")
+    assert stage.page.evaluate("scrollY") == before
 
 
 def test_dragging_moves_all_panes_but_never_beyond_the_picture(stage):
@@ -359,7 +365,9 @@ def test_a_viewer_gives_the_stored_picture_once_it_is_zoomed(stage):
     stage.press("Wipe")
     assert image.get_attribute("src") == own != full
     stage.press("Zoom in")
-    until(stage.page, "full => document.querySelectorAll('.pane img')[3].src === full", full)
+    until(
+        stage.page, "full => document.querySelector('[data-kind=candidate] img').src === full", full
+    )
 
 
 def test_on_paper_all_pictures_stand_whole(stage):

@@ -20,7 +20,8 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     "module",
     ["qa", "qa.types", "qa.roles", "qa.judge", "qa.cli", "qa.tracking", "qa.assets", "qa.config",
-     "qa.run", "suites.folder", "suites.mini", "reports.html", "reports.terminal"],
+     "qa.run", "qa.maps", "qa.signoff", "suites.folder", "suites.mini", "reports.html",
+     "reports.maps", "reports.picking", "reports.view", "reports.terminal"],
 )  # fmt: skip
 def test_light_modules_import_nothing_heavy(module):
     assert loaded_by(f"import {module}") == set()

@@ -1,0 +1,215 @@
+"""The pictures of a run as the viewer lists them, and every value of each.
+
+    samples, scores, verdict, runs to compare with  ──►  Listing
+
+The order is that of the report's table (`harm.table`): anything missing first, then by harm in
+margins. A run that nobody judged is ordered by its first metric. Harm is against the first run
+that it is compared with; without one, as far as the verdict names it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qa.store import RunFolder
+from reports import harm, picking, wording
+from reports.gallery import Charge
+from reports.slices import split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = Mapping[str, Any]
+MISSING, BEYOND, WITHIN, NONE, UNKNOWN = "missing", "beyond", "within", "none", "unknown"
+"""Of a picture's harm: no value, the margin or more, less, not worse; no margin to compare with."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture of the list."""
+
+    place: int
+    """In samples.json, from 0."""
+    sample: Row
+    seed: int
+    """The worst one, in the metric that ranks the picture."""
+    state: str
+    charge: Charge | None
+    """The metric of the largest harm in margins, else the first one."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A metric's mean of the same picture in a run that is compared with."""
+
+    value: float | None
+    harm: float | None
+    beyond: bool
+    """Whether the harm is the margin or more."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one picture."""
+
+    column: harm.Column
+    digits: int
+    margin: float | None
+    value: float | None
+    """Of one seed."""
+    why: str
+    """It has none."""
+    cell: harm.Cell
+    """Mean over seeds."""
+    beside: tuple[Beside, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A run's pictures, worst first, and what was measured of them."""
+
+    verdict: Row
+    samples: tuple[Row, ...]
+    """As samples.json lists them."""
+    entries: tuple[Entry, ...]
+    columns: Sequence[harm.Column]
+    cells: harm.Cells
+    bases: Sequence[harm.Cells]
+    """Values of the runs that are compared with, of samples that mean the same there."""
+    seeds: Mapping[tuple[str, int, str], tuple[float | None, str]]
+    """(sample, seed, metric) → value, or why there is none."""
+
+    @property
+    def tags(self) -> list[tuple[str, int]]:
+        """Tag → how many pictures have it, by name."""
+        return sorted(Counter(tag for row in self.samples for tag in set(row["tags"])).items())
+
+    def lines(self, sample: str, seed: int) -> list[Line]:
+        """Every metric of a picture at a seed, those that decide first."""
+        keys = [(sample, column.metric) for column in self.columns]
+        own = {key: self.cells[key] for key in keys if key in self.cells}
+        better = _better(self.columns)
+        against = [(theirs, harm.with_harm(own, theirs, better)) for theirs in self.bases]
+        digits, margins = _digits(self.verdict), _margins(self.verdict)
+        lines = []
+        for column in self.columns:
+            key, margin = (sample, column.metric), margins.get(column.metric)
+            if key in own:
+                value, why = self.seeds.get((sample, seed, column.metric), (None, "no row"))
+                beside = [_beside(theirs.get(key), ours[key], margin) for theirs, ours in against]
+                places = digits.get(column.metric, 3)
+                lines.append(Line(column, places, margin, value, why, own[key], tuple(beside)))
+        return lines
+
+
+def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
+    """What is listed of a run, whether or not it was judged."""
+    scores, samples = picking.scores_of(run), tuple(run.samples())
+    judged = run.verdict_file.is_file()
+    verdict = run.verdict() if judged else _unjudged(run.record(), scores)
+    columns = harm.columns(verdict, None)
+    better = _better(columns)
+    theirs = [_theirs(samples, base, columns) for base in bases]
+    ours = harm.per_picture(scores, better)
+    if theirs:
+        ours = harm.with_harm(ours, theirs[0], better)
+    else:
+        ours = harm.with_known_harm(ours, verdict["gates"])
+    ranking = columns[: picking.MAX_COLUMNS] if judged else columns[:1]
+    places = {row["id"]: place for place, row in enumerate(samples)}
+    rows = harm.table(sorted(places), ours, ranking)
+    margins = _margins(verdict)
+    entries = []
+    for row in rows:
+        place = places[row.sample]
+        entries.append(_entry(row, ranking, margins, place, samples[place]))
+    return Listing(verdict, samples, tuple(entries), columns, ours, theirs, _of_seeds(scores))
+
+
+def shared(samples: Sequence[Row], base: RunFolder) -> frozenset[str]:
+    """The samples that mean the same picture in another run."""
+    known = {row["id"]: _meaning(row) for row in base.samples()}
+    return frozenset(row["id"] for row in samples if known.get(row["id"]) == _meaning(row))
+
+
+def _meaning(sample: Row) -> tuple[Any, ...]:
+    return sample.get("sha256"), sample.get("prompt"), sample.get("take")
+
+
+def _theirs(
+    samples: Sequence[Row], base: RunFolder, columns: Sequence[harm.Column]
+) -> harm.Cells:
+    known = shared(samples, base)
+    cells = picking.values(base, columns)
+    return {key: cell for key, cell in cells.items() if key[0] in known}
+
+
+def _entry(
+    row: harm.Row,
+    columns: Sequence[harm.Column],
+    margins: Mapping[str, float],
+    place: int,
+    sample: Row,
+) -> Entry:
+    charges = []
+    for column, cell in zip(columns, row.cells, strict=True):
+        margin = margins.get(column.metric)
+        known = None not in (cell.harm, margin)
+        charges.append(Charge(column, cell, cell.harm / margin if known else None))
+    worst = max(
+        (charge for charge in charges if charge.times is not None),
+        key=lambda charge: charge.times,
+        default=next(iter(charges), None),
+    )
+    cells = row.cells if worst is None else (worst.cell, *row.cells)
+    seed = next((cell.seed for cell in cells if cell.seed is not None), 0)
+    return Entry(place, sample, seed, _state(row, worst), worst)
+
+
+def _state(row: harm.Row, worst: Charge | None) -> str:
+    if row.missing:
+        return MISSING
+    if worst is None or worst.times is None:
+        return UNKNOWN
+    return BEYOND if worst.times >= 1 else WITHIN if worst.times > 0 else NONE
+
+
+def _beside(theirs: harm.Cell | None, ours: harm.Cell, margin: float | None) -> Beside:
+    beyond = ours.harm is not None and margin is not None and ours.harm >= margin
+    return Beside(None if theirs is None else theirs.value, ours.harm, beyond)
+
+
+def _margins(verdict: Row) -> dict[str, float]:
+    """Metric → the margin of its worst gate."""
+    gates = reversed(wording.by_severity(split(verdict["gates"])[0]))
+    return {gate["metric"]: gate["margin"] for gate in gates if harm.paired(gate) and gate["margin"]}
+
+
+def _digits(verdict: Row) -> dict[str, int]:
+    """Digits after the point for each metric's values, as in the report."""
+    digits = {row["metric"]: wording.metric_digits(row) for row in verdict["metrics"]}
+    gates = filter(harm.paired, verdict["gates"])
+    return digits | {gate["metric"]: wording.gate_digits(gate) for gate in gates}
+
+
+def _better(columns: Sequence[harm.Column]) -> dict[str, str]:
+    return {column.metric: column.better for column in columns if column.better}
+
+
+def _of_seeds(scores: pd.DataFrame) -> dict[tuple[str, int, str], tuple[float | None, str]]:
+    columns = [scores[name].tolist() for name in ("sample", "seed", "metric", "value", "why")]
+    return {
+        (sample, seed, metric): (value if value == value else None, why or "")
+        for sample, seed, metric, value, why in zip(*columns, strict=True)
+    }
+
+
+def _unjudged(record: Row, scores: pd.DataFrame) -> Row:
+    """As much of a verdict as a run without one has: its metrics."""
+    counts = scores.dropna(subset="value")["metric"].value_counts()
+    facts = record.get("facts") or {}
+    rows = [{"metric": name, "count": counts.get(name, 0), **known} for name, known in facts.items()]
+    return {"state": "", "gates": [], "metrics": rows}

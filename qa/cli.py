@@ -6,6 +6,7 @@
     qa repro [key=value ...]    how far the same inputs give the same pictures
     qa bench [key=value ...]    how fast and in how much memory decoders run here
     qa judge RUN                judge stored scores again
+    qa compare RUN BASE ...     several runs beside each other: verdicts, trade-offs, pictures
     qa plan RUN                 pictures and seeds that each margin needs, from a pilot
     qa report | export RUN      write a report; copy the run to MLflow
     qa baseline promote RUN     make a run the measure for its suite; show, why, approve
@@ -27,12 +28,12 @@ import sys
 from collections.abc import Sequence
 
 from qa import __version__
-from qa.commands import baseline, bench, dial, judging, plan, report, repro, signoff, tools
+from qa.commands import baseline, bench, compare, dial, judging, plan, report, repro, signoff, tools
 from qa.commands import run as running
 from qa.errors import QaError
 
 INTERRUPTED = 130
-COMMANDS = (running, dial, judging, plan, report, baseline, signoff, repro, bench, tools)
+COMMANDS = (running, dial, judging, compare, plan, report, baseline, signoff, repro, bench, tools)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -31,6 +31,8 @@ LETTERS = ascii_uppercase
 SECONDS = "seconds"
 """The metric of a front that stands for the time of a picture."""
 
+ALIKE: Mapping[str, Any] = {"incomparable": [], "mismatched": {}, "elsewhere": ""}
+
 Row = Mapping[str, Any]
 
 
@@ -50,11 +52,12 @@ def document(arms: Sequence[Results], verdicts: Sequence[Row], use: UseCase) -> 
     `use` says which metrics are fidelity and which plausibility. Its state is the worst one.
     """
     confidence = float(verdicts[0]["confidence"])
-    same = [_part(arm, arms[0]) for arm in arms]
-    shown = [
-        _arm(letter, arm, same[0], confidence) for letter, arm in zip(LETTERS, same, strict=False)
-    ]
-    shown[0] |= {"metrics": verdicts[0]["metrics"], "elsewhere": ""}
+    first, *others = (_part(arm, arms[0]) for arm in arms)
+    own = {"metrics": verdicts[0]["metrics"]}
+    shown = [{**_arm("A", first, confidence), **own, **ALIKE}]
+    for letter, arm in zip(LETTERS[1:], others, strict=False):
+        theirs = {"metrics": _metrics(arm, confidence)}
+        shown.append({**_arm(letter, arm, confidence), **theirs, **_apart(first, arm)})
     states = {verdict["state"] for verdict in verdicts}
     state = next(state for state in summary.ORDER if state in states)
     return {
@@ -88,18 +91,18 @@ def _part(arm: Results, candidate: Results) -> Results:
     return arm if look is None else comparable.restricted(arm, candidate.samples)
 
 
-def _arm(letter: str, arm: Results, candidate: Results, confidence: float) -> dict[str, Any]:
-    decoded = _decoded(arm)
+def _arm(letter: str, arm: Results, confidence: float) -> dict[str, Any]:
+    environment = comparable.environment_of(arm)
+    own = {"letter": letter, **arm.describe(), "environment": environment}
+    return {**own, **_cost(arm, confidence)}
+
+
+def _apart(first: Results, arm: Results) -> dict[str, Any]:
+    """Why an arm's values, or some of them, or its times, may not be compared with the first's."""
     return {
-        "letter": letter,
-        **arm.describe(),
-        "environment": comparable.environment_of(arm),
-        "incomparable": comparable.incomparable(candidate, arm, ()),
-        "mismatched": comparable.mismatched(candidate, arm),
-        "metrics": [] if arm is candidate else _metrics(arm, confidence),
-        "cost": [] if decoded is None else cost.rows(decoded),
-        "seconds": None if decoded is None else _seconds(decoded, confidence),
-        "elsewhere": unlike(candidate, arm),
+        "incomparable": comparable.incomparable(first, arm, ()),
+        "mismatched": comparable.mismatched(first, arm),
+        "elsewhere": unlike(first, arm),
     }
 
 
@@ -110,12 +113,13 @@ def _metrics(arm: Results, confidence: float) -> list[Any]:
     return found
 
 
-def _decoded(arm: Results) -> Any:
-    """What was decoded of the arm's pictures, as a table; None where there is none."""
+def _cost(arm: Results, confidence: float) -> dict[str, Any]:
+    """What the decodes of the arm's pictures cost; nothing of a bare table."""
     if arm.folder is None or not arm.folder.decoded_file.is_file():
-        return None
+        return {"cost": [], "seconds": None}
     table = arm.folder.decoded()
-    return table[table["sample"].isin(arm.samples)]
+    decoded = table[table["sample"].isin(arm.samples)]
+    return {"cost": cost.rows(decoded), "seconds": _seconds(decoded, confidence)}
 
 
 def _seconds(decoded: Any, confidence: float) -> dict[str, Any] | None:

@@ -9,11 +9,13 @@ that it is compared with; without one, as far as the verdict names it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qa.errors import UsageError
 from qa.store import RunFolder
 from reports import harm, picking, wording
 from reports.gallery import Charge
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 MISSING, BEYOND, WITHIN, NONE, UNKNOWN = "missing", "beyond", "within", "none", "unknown"
-"""Of a picture's harm: no value, the margin or more, less, not worse; no margin to compare with."""
+SAID = {
+    MISSING: "missing",
+    BEYOND: "the margin or more",
+    WITHIN: "less than the margin",
+    NONE: "none",
+    UNKNOWN: "not known",
+}
+"""How large the harm of a picture is."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,17 @@ class Entry:
     state: str
     charge: Charge | None
     """The metric of the largest harm in margins, else the first one."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A run that is compared with."""
+
+    run: RunFolder
+    shared: frozenset[str]
+    """The samples that mean the same picture there."""
+    cells: harm.Cells
+    """Its values, of those samples."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +92,13 @@ class Listing:
     """A run's pictures, worst first, and what was measured of them."""
 
     verdict: Row
+    """The run's own, or as much of one as a run has that nobody judged: its state is empty."""
     samples: tuple[Row, ...]
     """As samples.json lists them."""
     entries: tuple[Entry, ...]
     columns: Sequence[harm.Column]
     cells: harm.Cells
-    bases: Sequence[harm.Cells]
-    """Values of the runs that are compared with, of samples that mean the same there."""
+    bases: tuple[Base, ...]
     seeds: Mapping[tuple[str, int, str], tuple[float | None, str]]
     """(sample, seed, metric) → value, or why there is none."""
 
@@ -87,13 +107,34 @@ class Listing:
         """Tag → how many pictures have it, by name."""
         return sorted(Counter(tag for row in self.samples for tag in set(row["tags"])).items())
 
+    @property
+    def states(self) -> list[tuple[str, str, int]]:
+        """(state, how it is said, how many pictures have it)"""
+        counts = Counter(entry.state for entry in self.entries)
+        return [(state, said, counts[state]) for state, said in SAID.items() if counts[state]]
+
+    @property
+    def digits(self) -> dict[str, int]:
+        """Digits after the point for each metric's values, as in the report."""
+        rows, gates = self.verdict["metrics"], filter(harm.paired, self.verdict["gates"])
+        digits = {row["metric"]: wording.metric_digits(row) for row in rows}
+        return digits | {gate["metric"]: wording.gate_digits(gate) for gate in gates}
+
+    @property
+    def heads(self) -> list[str]:
+        """What the values in `Line.beside` are of."""
+        names = [baseline(number, len(self.bases)) for number in range(1, len(self.bases) + 1)]
+        return names or (["Baseline"] if self.verdict["gates"] else [])
+
     def lines(self, sample: str, seed: int) -> list[Line]:
         """Every metric of a picture at a seed, those that decide first."""
         keys = [(sample, column.metric) for column in self.columns]
         own = {key: self.cells[key] for key in keys if key in self.cells}
         better = _better(self.columns)
-        against = [(theirs, harm.with_harm(own, theirs, better)) for theirs in self.bases]
-        digits, margins = _digits(self.verdict), _margins(self.verdict)
+        against = [(base.cells, harm.with_harm(own, base.cells, better)) for base in self.bases]
+        if self.heads and not against:
+            against = [({}, own)]  # its run folder is not at hand; the verdict names some harms
+        digits, margins = self.digits, _margins(self.verdict)
         lines = []
         for column in self.columns:
             key, margin = (sample, column.metric), margins.get(column.metric)
@@ -105,17 +146,25 @@ class Listing:
         return lines
 
 
+def baseline(number: int, count: int) -> str:
+    """What the viewer calls a run that is compared with, from 1."""
+    return "Baseline" if count == 1 else f"Baseline {number}"
+
+
 def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
-    """What is listed of a run, whether or not it was judged."""
+    """What is listed of a run, whether or not it was judged.
+
+    UsageError for a run to compare with that has none of its pictures.
+    """
     scores, samples = picking.scores_of(run), tuple(run.samples())
     judged = run.verdict_file.is_file()
     verdict = run.verdict() if judged else _unjudged(run.record(), scores)
     columns = harm.columns(verdict, None)
     better = _better(columns)
-    theirs = [_theirs(samples, base, columns) for base in bases]
+    beside = tuple(_base(samples, base, columns) for base in bases)
     ours = harm.per_picture(scores, better)
-    if theirs:
-        ours = harm.with_harm(ours, theirs[0], better)
+    if beside:
+        ours = harm.with_harm(ours, beside[0].cells, better)
     else:
         ours = harm.with_known_harm(ours, verdict["gates"])
     ranking = columns[: picking.MAX_COLUMNS] if judged else columns[:1]
@@ -126,25 +175,24 @@ def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
     for row in rows:
         place = places[row.sample]
         entries.append(_entry(row, ranking, margins, place, samples[place]))
-    return Listing(verdict, samples, tuple(entries), columns, ours, theirs, _of_seeds(scores))
+    return Listing(verdict, samples, tuple(entries), columns, ours, beside, _of_seeds(scores))
 
 
-def shared(samples: Sequence[Row], base: RunFolder) -> frozenset[str]:
-    """The samples that mean the same picture in another run."""
-    known = {row["id"]: _meaning(row) for row in base.samples()}
-    return frozenset(row["id"] for row in samples if known.get(row["id"]) == _meaning(row))
+def _base(samples: Sequence[Row], run: RunFolder, columns: Sequence[harm.Column]) -> Base:
+    known = {row["id"]: _meaning(row) for row in run.samples()}
+    shared = frozenset(row["id"] for row in samples if known.get(row["id"]) == _meaning(row))
+    if not shared:
+        raise UsageError(
+            f"{run.path} has no picture in common with this run.",
+            "No sample of it has the same name, reference and prompt.",
+            "name a run over the same suite",
+        )
+    cells = picking.values(run, columns)
+    return Base(run, shared, {key: cell for key, cell in cells.items() if key[0] in shared})
 
 
 def _meaning(sample: Row) -> tuple[Any, ...]:
-    return sample.get("sha256"), sample.get("prompt"), sample.get("take")
-
-
-def _theirs(
-    samples: Sequence[Row], base: RunFolder, columns: Sequence[harm.Column]
-) -> harm.Cells:
-    known = shared(samples, base)
-    cells = picking.values(base, columns)
-    return {key: cell for key, cell in cells.items() if key[0] in known}
+    return sample.get("sha256"), sample.get("prompt")
 
 
 def _entry(
@@ -185,14 +233,7 @@ def _beside(theirs: harm.Cell | None, ours: harm.Cell, margin: float | None) -> 
 def _margins(verdict: Row) -> dict[str, float]:
     """Metric → the margin of its worst gate."""
     gates = reversed(wording.by_severity(split(verdict["gates"])[0]))
-    return {gate["metric"]: gate["margin"] for gate in gates if harm.paired(gate) and gate["margin"]}
-
-
-def _digits(verdict: Row) -> dict[str, int]:
-    """Digits after the point for each metric's values, as in the report."""
-    digits = {row["metric"]: wording.metric_digits(row) for row in verdict["metrics"]}
-    gates = filter(harm.paired, verdict["gates"])
-    return digits | {gate["metric"]: wording.gate_digits(gate) for gate in gates}
+    return {gate["metric"]: gate["margin"] for gate in gates if harm.paired(gate) and gate.get("margin")}
 
 
 def _better(columns: Sequence[harm.Column]) -> dict[str, str]:
@@ -202,7 +243,7 @@ def _better(columns: Sequence[harm.Column]) -> dict[str, str]:
 def _of_seeds(scores: pd.DataFrame) -> dict[tuple[str, int, str], tuple[float | None, str]]:
     columns = [scores[name].tolist() for name in ("sample", "seed", "metric", "value", "why")]
     return {
-        (sample, seed, metric): (value if value == value else None, why or "")
+        (sample, seed, metric): (value if value is not None and math.isfinite(value) else None, why or "")
         for sample, seed, metric, value, why in zip(*columns, strict=True)
     }
 

@@ -131,11 +131,12 @@ def test_the_policy_stops_a_script_that_got_in(page, seen, report, planted):
     "markup",
     ["<img src='http://127.0.0.1:9/x.png' alt='x'>", "<link rel=stylesheet href='http://127.0.0.1:9/x.css'>",
      "<script src='http://127.0.0.1:9/x.js'></script>", "<iframe src='http://127.0.0.1:9/'></iframe>",
-     "<p style='color:red'>x</p>", "<p onclick='1'>x</p>"],
+     "<p style='color:red'>x</p>", "<svg onload='window.ran = 1'></svg>"],
 )  # fmt: skip
 def test_the_policy_stops_everything_from_elsewhere(page, seen, report, planted, markup):
     page.goto(planted(report, "</body>", f"{markup}</body>").as_uri())
     assert seen
+    assert page.evaluate("window.ran") is None
     assert all("Content Security Policy" in one for one in seen if not one.startswith("http"))
     seen.clear()
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from reports.forest import REACH, forest
-from reports.pictures import FULL, RAMP, Box, Inliner, error, heat, worst_window
+from reports.pictures import FULL, RAMP, SHARE, WHOLE, Box, Inliner, error, heat, worst_window
 from reports.wording import decimals, interval, metric_digits, number, visible
 
 
@@ -66,6 +66,22 @@ def test_the_budget_is_kept_and_exact_pictures_are_exact():
     small = inliner.put(picture, side=16)
     assert (small.width, small.height) == (12, 16)
     assert inliner.put(picture) is None
+
+
+def test_bytes_are_bounded_for_each_picture_and_for_all():
+    noise = np.random.default_rng(0).integers(0, 256, (WHOLE, WHOLE // 2, 3), dtype=np.uint8)
+    inliner = Inliner(9)
+    shown = inliner.put(noise, WHOLE)
+    assert len(shown.source) <= SHARE
+    assert shown.height < WHOLE
+    assert shown.height == pytest.approx(2 * shown.width, abs=2)
+    smooth = inliner.put(np.full_like(noise, 90), WHOLE)
+    assert (smooth.width, smooth.height) == (WHOLE // 2, WHOLE)
+    assert inliner.room == Inliner(9).room - len(shown.source) - len(smooth.source)
+    exact = Inliner(9, room=len(smooth.source))
+    assert exact.put(noise, WHOLE) is None
+    assert exact.put(np.full_like(noise, 90), WHOLE) == smooth, "a smaller one still fits"
+    assert exact.put(np.full_like(noise, 90), WHOLE) is None
 
 
 def gate(**changes):

@@ -6,7 +6,8 @@
     best      the table's order from its end; nothing that has something missing
     random    by lot; the plan's digest is the seed, so that equal runs show equal pictures
 
-A picture may be in several groups; it is inlined once.
+A group has at most half of the pictures, so that the worst are not the best as well. A picture may
+be in several groups; it is inlined once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from reports.scatter import drawn_by_lot
 from reports.wording import by_severity
 
 MOST = 24
-"""Pictures of a group."""
+"""Pictures of a group at most."""
 SIDE = 160
 """Longest side of a picture here, in pixels."""
 MAX_TAGS = 100
@@ -54,7 +55,7 @@ class Item:
     link: Link | None
     """The file of the seed that is shown."""
     charges: tuple[Charge, ...]
-    """The metric that ranks it, and the one whose margin it is near."""
+    """The metric in which it is worst, and the one whose margin it is near."""
     ranks: Mapping[str, int]
     """Group → place in it."""
     why: str
@@ -96,7 +97,7 @@ def gallery(
     """
     gate = deciding(verdict["gates"], columns)
     groups = _groups(rows, columns, gate, str(verdict["candidate"].get("plan") or ""))
-    margins = {g["metric"]: g["margin"] for g in verdict["gates"] if paired(g) and g.get("margin")}
+    margins = {g["metric"]: g.get("margin") for g in verdict["gates"] if paired(g)}
     known = {row.sample: row for row in rows}
     inliner = Inliner(MOST * len(NAMES))
     items = []
@@ -133,8 +134,9 @@ def _groups(
         BEST: whole[::-1],
         RANDOM: drawn_by_lot((row.sample for row in rows), plan),
     }
+    most = min(MOST, (len(rows) + 1) // 2)
     ranked = {
-        key: {sample: place for place, sample in enumerate(samples[:MOST], 1)}
+        key: {sample: place for place, sample in enumerate(samples[:most], 1)}
         for key, samples in found.items()
     }
     return {key: ranks for key, ranks in ranked.items() if ranks}
@@ -150,19 +152,22 @@ def _near(rows: Sequence[Row], columns: Sequence[Column], gate: Mapping[str, Any
 def _charges(
     row: Row,
     columns: Sequence[Column],
-    margins: Mapping[str, float],
+    margins: Mapping[str, float | None],
     gate: Mapping[str, Any] | None,
 ) -> tuple[Charge, ...]:
-    """In the metric that ranks the picture, and in `gate`'s if there is one."""
+    """In the gated metric with the largest harm for its margin, and in `gate`'s if there is one.
+
+    Without harm in any of them: in the first metric. `margins` has every gated metric.
+    """
     pairs = list(zip(columns, row.cells, strict=True))
-    known = [pair for pair in pairs if pair[1].harm is not None]
+    gated = [(column, cell) for column, cell in pairs if column.metric in margins]
+    known = [pair for pair in gated if pair[1].harm is not None]
     lead = max(known, key=lambda pair: (pair[1].harm or 0) / pair[0].scale, default=None)
     named = [pair for pair in pairs if gate is not None and pair[0].metric == gate["metric"]]
-    chosen = [*([lead] if lead else pairs[:1]), *named]
     found: dict[str, Charge] = {}
-    for column, cell in chosen:
+    for column, cell in [*([lead] if lead else pairs[:1]), *named]:
         margin = margins.get(column.metric)
-        times = None if margin is None or cell.harm is None else cell.harm / margin
+        times = cell.harm / margin if margin and cell.harm is not None else None
         found.setdefault(column.metric, Charge(column, cell, times))
     return tuple(found.values())
 

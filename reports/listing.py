@@ -205,24 +205,27 @@ def _entry(
     charges = []
     for column, cell in zip(columns, row.cells, strict=True):
         margin = margins.get(column.metric)
-        known = None not in (cell.harm, margin)
+        known = cell.harm is not None and margin is not None
         charges.append(Charge(column, cell, cell.harm / margin if known else None))
-    worst = max(
-        (charge for charge in charges if charge.times is not None),
-        key=lambda charge: charge.times,
-        default=next(iter(charges), None),
-    )
+    state = _state(row, [one for one in charges if one.column.metric in margins])
+    worst = next(iter(charges), None)
+    if state not in (MISSING, UNKNOWN):
+        worst = max((one for one in charges if one.times is not None), key=lambda one: one.times)
     cells = row.cells if worst is None else (worst.cell, *row.cells)
     seed = next((cell.seed for cell in cells if cell.seed is not None), 0)
-    return Entry(place, sample, seed, _state(row, worst), worst)
+    return Entry(place, sample, seed, state, worst)
 
 
-def _state(row: harm.Row, worst: Charge | None) -> str:
+def _state(row: harm.Row, charges: Sequence[Charge]) -> str:
+    """By the metrics that have a margin. One harm of the margin or more is enough to know."""
+    times = [one.times for one in charges if one.times is not None]
     if row.missing:
         return MISSING
-    if worst is None or worst.times is None:
+    if times and max(times) >= 1:
+        return BEYOND
+    if not times or any(one.times is None and not one.cell.aside for one in charges):
         return UNKNOWN
-    return BEYOND if worst.times >= 1 else WITHIN if worst.times > 0 else NONE
+    return WITHIN if max(times) > 0 else NONE
 
 
 def _beside(theirs: harm.Cell | None, ours: harm.Cell, margin: float | None) -> Beside:

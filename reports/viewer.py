@@ -96,7 +96,7 @@ class Viewer:
         return None if pane is None else Answer(pane.png(), PNG)
 
     def _page(self) -> Answer:
-        framed = page.frame(SCRIPTS, STYLES, images="'self'")
+        framed = page.frame(SCRIPTS, STYLES, images="'self' data:")
         framed["policy"] += "; connect-src 'self'"
         template = _environment().get_template("view.html.j2")
         text = template.render(name=self.run.name, listing=self.listing, **framed)

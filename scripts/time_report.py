@@ -191,7 +191,7 @@ def _write(words: list[str]) -> float:
 
 def _open(file: Path) -> float:
     """Seconds until a new browser's page has loaded and drawn."""
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.append(str(ROOT / "tests"))
     from browsers import chromium
 
     with chromium() as browser:

@@ -9,6 +9,7 @@ class Viewer {
     this.told = document.querySelector(".v-told");
     this.links = [...this.list.querySelectorAll("a")];
     this.known = new Map(this.links.map((link) => [this.asked(link.hash).picture, link]));
+    this.name = document.title;
     this.turn = 0;
     new Filter(this.list);
     addEventListener("hashchange", () => this.show());
@@ -79,7 +80,7 @@ class Viewer {
     const said = article.dataset.title;
     this.shown = said ? this.asked(location.hash).picture : null;
     this.told.textContent = said ?? article.textContent;
-    if (said) document.title = said;
+    document.title = `${this.told.textContent} · ${this.name}`;
   }
 
   carry(before, same) {

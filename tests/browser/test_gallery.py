@@ -7,6 +7,8 @@ from qa import files
 from reports import html
 
 IDS = [f"drawn/{number:02d}" for number in range(30)] + ["page (1).*", "page [2]"]
+HALF = 16
+"""Of 32 pictures, in each group."""
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +123,12 @@ def test_a_tag_and_a_search_narrow_each_other(pictures):
 def test_groups_show_their_own_pictures_in_their_own_order(pictures):
     page = pictures.page
     table = pictures.rows()
-    assert pictures.gallery() == table[:24], "the worst, as the table ranks them"
+    assert pictures.gallery() == table[:HALF], "the worst, as the table ranks them"
     page.locator(".g-groups").get_by_text("Best").click()
-    assert pictures.gallery() == table[::-1][:24]
+    assert pictures.gallery() == table[::-1][:HALF]
     page.locator(".g-groups input[value=near]").check(force=True)
     # All harms are 1.0 of a margin of 1.5 but the first picture's, which is 6.0.
-    assert pictures.gallery() == sorted(set(IDS) - {IDS[0]})[:24]
+    assert pictures.gallery() == sorted(set(IDS) - {IDS[0]})[:HALF]
     page.locator(".g-groups input[value='']").check(force=True)
     assert sorted(pictures.gallery()) == sorted(IDS)
     assert pictures.rows() == table, "groups choose pictures of the gallery only"
@@ -173,7 +175,7 @@ def test_everything_can_be_reached_and_used_by_keyboard(pictures):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert page.locator(".g-groups input:checked").get_attribute("value") == "best"
-    assert pictures.gallery() == pictures.rows()[::-1][:24]
+    assert pictures.gallery() == pictures.rows()[::-1][:HALF]
     page.keyboard.press("Tab")
     focused = page.evaluate("document.activeElement.closest('li').dataset.sample")
     assert focused == pictures.gallery()[0], "focus follows the order that is seen"

@@ -81,9 +81,7 @@ def test_fronts_follow_the_means_whatever_way_is_better(tmp_path):
     entry = plot(document, "lpips")
     assert [entry["x"]["metric"], entry["y"]["better"]] == ["psnr", "lower"]
     assert [point["front"] for point in entry["points"]] == [False, True, False]
-    means = [
-        {row["metric"]: row["mean"] for row in arm["metrics"]} for arm in document["arms"]
-    ]
+    means = [{row["metric"]: row["mean"] for row in arm["metrics"]} for arm in document["arms"]]
     for metric, way in (("psnr", "x"), ("lpips", "y")):
         for letter, own in zip("ABC", means, strict=True):
             assert spots(entry, way)[letter] == pytest.approx(own[metric])

@@ -46,7 +46,7 @@ def spread(count):
 
 @pytest.fixture
 def many(tmp_path):
-    names, harms, cells = spread(40)
+    names, harms, cells = spread(60)
     return build(tmp_path / "run", names, size=8), names, harms, cells
 
 
@@ -100,15 +100,15 @@ def test_the_gate_that_decides_counts_and_has_a_margin_and_pictures():
 
 
 def test_without_a_baseline_values_rank_and_nothing_is_near_a_margin(tmp_path):
-    run = build(tmp_path / "run", ["a", "b", "c"], size=8)
-    cells = {("a", "psnr"): Cell(20.0), ("b", "psnr"): Cell(10.0), ("c", "psnr"): Cell(30.0)}
-    verdict = verdicts.verdict("MEASURED") | {"gates": []}
-    found, groups = made(run, cells, verdict, [PSNR])
+    values = {"a": 20.0, "b": 10.0, "c": 30.0, "d": 15.0}
+    run = build(tmp_path / "run", list(values), size=8)
+    cells = {(name, "psnr"): Cell(value) for name, value in values.items()}
+    found, groups = made(run, cells, verdicts.verdict("MEASURED") | {"gates": []}, [PSNR])
     assert list(groups) == [WORST, BEST, RANDOM]
-    assert groups[WORST] == ["b", "a", "c"]
-    assert groups[BEST] == ["c", "a", "b"]
+    assert groups[WORST] == ["b", "d"]
+    assert groups[BEST] == ["c", "a"], "half of the pictures each"
     assert found.decides is None
-    assert [item.charges[0].cell.value for item in found.items] == [10.0, 20.0, 30.0]
+    assert [item.charges[0].cell.value for item in found.items] == [10.0, 15.0, 30.0, 20.0]
 
 
 def test_what_is_missing_is_among_the_worst_and_never_among_the_best(tmp_path):
@@ -119,7 +119,7 @@ def test_what_is_missing_is_among_the_worst_and_never_among_the_best(tmp_path):
         ("c", "psnr"): Cell(30.0, harm=0.0),
     }
     found, groups = made(run, cells, verdicts.verdict("FAIL"), [PSNR])
-    assert groups[WORST] == ["b", "a", "c"]
+    assert groups[WORST] == ["b", "a"]
     assert groups[BEST] == ["c", "a"]
     assert groups[NEAR] == ["c", "a"]  # |0 - 1| < |3 - 1|
     lost = next(item for item in found.items if item.sample["id"] == "b")
@@ -135,7 +135,11 @@ def test_a_charge_is_in_the_metric_that_ranks_and_in_the_one_it_is_near(tmp_path
     assert [(charge.column.metric, charge.times) for charge in item.charges] == [
         ("lpips", pytest.approx(4.0)), ("psnr", pytest.approx(1.5)),
     ]  # fmt: skip
-    assert item.link.seed == 1, "the worst seed of the metric that ranks it"
+    assert item.link.seed == 1, "the worst seed of the first of them"
+    aside = Column("mae", "lower", "", 1.0)  # no gate: its harm has nothing to be compared with
+    cells["a", "mae"] = Cell(90.0, "", 0, 50.0)
+    (item,) = made(run, cells, verdicts.verdict("FAIL", *rows), [PSNR, aside])[0].items
+    assert [charge.column.metric for charge in item.charges] == ["psnr"]
 
 
 def test_a_picture_of_several_groups_is_inlined_once(many):
@@ -185,7 +189,8 @@ def test_the_page_shows_every_group_without_a_script(tmp_path):
     assert not [image for image in grid.all("img") if "onerror" in image]
     assert "2.0 × margin" in grid.text  # harm 2 dB of a margin of 1 dB
     assert grid.text.count("harm 2.0 dB") == 3
-    assert {"data-worst", "data-near", "data-best", "data-random"} <= set(grid.all("li")[0])
+    groups = {key for li in grid.all("li") for key in li if key != "data-sample"}
+    assert groups == {"data-worst", "data-near", "data-best", "data-random"}
 
 
 def test_the_links_of_the_gallery_lead_to_pictures(tmp_path):

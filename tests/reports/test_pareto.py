@@ -2,6 +2,7 @@
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -33,7 +34,10 @@ def spot(found, letter):
 @pytest.mark.parametrize("y", [FIDELITY, ERROR, SECONDS])
 def test_better_is_right_and_up_whatever_a_metric_prefers(x, y):
     good, bad = ({"higher": 0.9, "lower": 0.1}, {"higher": 0.1, "lower": 0.9})
-    points = [arm("A", bad[x["better"]], bad[y["better"]]), arm("B", good[x["better"]], good[y["better"]])]  # fmt: skip
+    points = [
+        arm(letter, kind[x["better"]], kind[y["better"]])
+        for letter, kind in (("A", bad), ("B", good))
+    ]
     found = plot(entry(*points, x=x, y=y))
     one, other = spot(found, "A"), spot(found, "B")
     assert 0 < one.x < other.x < 100
@@ -57,11 +61,16 @@ def test_an_interval_without_width_is_no_bar():
 
 
 def test_the_line_joins_the_front_from_left_to_right_and_nothing_else():
-    points = [arm("C", 32.0, 0.5), arm("A", 30.0, 0.3), arm("D", 30.5, 0.49, False), arm("B", 31.0, 0.4)]  # fmt: skip
+    points = [
+        arm("C", 32.0, 0.5), arm("A", 30.0, 0.3), arm("D", 30.5, 0.49, front=False),
+        arm("B", 31.0, 0.4),
+    ]  # fmt: skip
     found = plot(entry(*points))
     along = [(spot(found, letter).x, spot(found, letter).y) for letter in "ABC"]
-    assert list(found.line) == list(zip(along, along[1:], strict=False))
-    assert (spot(found, "D").x, spot(found, "D").y) not in {end for pair in found.line for end in pair}
+    assert list(found.line) == list(pairwise(along))
+    assert (spot(found, "D").x, spot(found, "D").y) not in {
+        end for pair in found.line for end in pair
+    }
     assert not found.points[0].front, "what is beaten is drawn first"
 
 

@@ -86,7 +86,9 @@ def test_one_baseline_is_enough_and_none_is_not(tables, capsys):
         run(["compare", "a.csv"])
 
 
-@pytest.mark.parametrize("bases", [("a.csv",), ("fail.csv", "./fail.csv"), ("fail.csv", "fail.csv")])
+@pytest.mark.parametrize(
+    "bases", [("a.csv",), ("fail.csv", "./fail.csv"), ("fail.csv", "fail.csv")]
+)
 def test_the_same_run_twice_is_refused(tables, capsys, bases):
     assert run(["compare", "a.csv", *bases]) == 2
     assert "is there twice" in capsys.readouterr().err

@@ -13,13 +13,17 @@ be in several groups; it is inlined once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from reports.cards import Album, Link
 from reports.harm import Cell, Column, Row, paired
-from reports.pictures import Inlined, Inliner, read
+from reports.pictures import Array, Inlined, Inliner, read
 from reports.scatter import drawn_by_lot
 from reports.wording import by_severity
 
@@ -27,6 +31,8 @@ MOST = 24
 """Pictures of a group at most."""
 SIDE = 160
 """Longest side of a picture here, in pixels."""
+READERS = 4
+"""Files that are read at once; each is held in memory whole meanwhile."""
 MAX_TAGS = 100
 """Tags to choose from: the most frequent ones."""
 WORST, NEAR, BEST, RANDOM = "worst", "near", "best", "random"
@@ -99,16 +105,15 @@ def gallery(
     groups = _groups(rows, columns, gate, str(verdict["candidate"].get("plan") or ""))
     margins = {g["metric"]: g.get("margin") for g in verdict["gates"] if paired(g)}
     known = {row.sample: row for row in rows}
-    inliner = Inliner(MOST * len(NAMES))
     items = []
     for sample in dict.fromkeys(sample for ranks in groups.values() for sample in ranks):
         ranks = {key: found[sample] for key, found in groups.items() if sample in found}
         row = known[sample]
         charges = _charges(row, columns, margins, gate if NEAR in ranks else None)
-        items.append(_item(row, samples[sample], charges, ranks, album, inliner))
+        items.append(_item(row, samples[sample], charges, ranks, album))
     return Gallery(
         tuple(Group(key, NAMES[key], len(found)) for key, found in groups.items()),
-        tuple(items),
+        tuple(_with_pictures(items)),
         gate,
         _tags(samples.values()),
     )
@@ -178,14 +183,29 @@ def _item(
     charges: tuple[Charge, ...],
     ranks: Mapping[str, int],
     album: Album,
-    inliner: Inliner,
 ) -> Item:
     links = [link for link in album.links(row.sample) if link.seed is not None]
     worst = next((charge.cell.seed for charge in charges if charge.cell.seed is not None), None)
     link = next((link for link in links if link.seed == worst), links[0] if links else None)
-    picture = None if link is None else inliner.put(read(link.file), SIDE)
     lost = next((cell.why for cell in row.cells if cell.value is None and not cell.aside), "")
-    return Item(sample, picture, link, charges, ranks, lost)
+    return Item(sample, None, link, charges, ranks, lost)
+
+
+def _with_pictures(items: Sequence[Item]) -> Iterator[Item]:
+    """The same with what their files show; several are read at once, for large ones take long."""
+    inliner = Inliner(MOST * len(NAMES))
+    with ThreadPoolExecutor(READERS) as pool:
+        for item, picture in zip(items, pool.map(_small, items), strict=True):
+            yield replace(item, picture=inliner.put(picture, SIDE))
+
+
+def _small(item: Item) -> Array | None:  # uint8 [h,w,3]
+    picture = None if item.link is None else read(item.link.file)
+    if picture is None:
+        return None
+    image = Image.fromarray(picture)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(image)
 
 
 def _tags(samples: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:

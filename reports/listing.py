@@ -236,7 +236,8 @@ def _beside(theirs: harm.Cell | None, ours: harm.Cell, margin: float | None) -> 
 def _margins(verdict: Row) -> dict[str, float]:
     """Metric → the margin of its worst gate."""
     gates = reversed(wording.by_severity(split(verdict["gates"])[0]))
-    return {gate["metric"]: gate["margin"] for gate in gates if harm.paired(gate) and gate.get("margin")}
+    known = (gate for gate in gates if harm.paired(gate) and gate.get("margin"))
+    return {gate["metric"]: gate["margin"] for gate in known}
 
 
 def _better(columns: Sequence[harm.Column]) -> dict[str, str]:
@@ -244,16 +245,17 @@ def _better(columns: Sequence[harm.Column]) -> dict[str, str]:
 
 
 def _of_seeds(scores: pd.DataFrame) -> dict[tuple[str, int, str], tuple[float | None, str]]:
+    found = {}
     columns = [scores[name].tolist() for name in ("sample", "seed", "metric", "value", "why")]
-    return {
-        (sample, seed, metric): (value if value is not None and math.isfinite(value) else None, why or "")
-        for sample, seed, metric, value, why in zip(*columns, strict=True)
-    }
+    for sample, seed, metric, value, why in zip(*columns, strict=True):
+        known = value is not None and math.isfinite(value)
+        found[sample, seed, metric] = (value if known else None, why or "")
+    return found
 
 
 def _unjudged(record: Row, scores: pd.DataFrame) -> Row:
     """As much of a verdict as a run without one has: its metrics."""
     counts = scores.dropna(subset="value")["metric"].value_counts()
-    facts = record.get("facts") or {}
-    rows = [{"metric": name, "count": counts.get(name, 0), **known} for name, known in facts.items()]
+    facts = (record.get("facts") or {}).items()
+    rows = [{"metric": name, "count": counts.get(name, 0), **known} for name, known in facts]
     return {"state": "", "gates": [], "metrics": rows}

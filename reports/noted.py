@@ -11,6 +11,7 @@ from qa.store import RunFolder
 from reports.panels import BESIDE, READS_WORDS, Pairs, flat
 from reports.words import SAID
 
+
 @dataclass(frozen=True)
 class Word:
     """A word as it should be and as it was read."""

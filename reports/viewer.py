@@ -104,8 +104,8 @@ class Viewer:
 
     def _picture(self, place: int, seed: int) -> Answer:
         sample = self.listing.samples[place]
-        text = _environment().get_template("_view.html.j2").render(
-            place=place,
+        template = _environment().get_template("_view.html.j2")
+        text = template.render(
             sample=sample,
             seed=seed,
             seeds=self.seeds,

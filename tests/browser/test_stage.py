@@ -203,15 +203,21 @@ def test_the_wheel_zooms_all_panes_about_the_pointer(stage, kind):
     assert height / 2 - scale * 0.25 * height + y == pytest.approx(0.25 * height, abs=1)
 
 
-@pytest.mark.parametrize("focused", [False, True])
-def test_the_wheel_alone_scrolls_the_page_while_there_is_nothing_to_zoom(stage, focused):
+@pytest.mark.parametrize(("focused", "way"), [(False, -100), (False, 100), (True, 100)])
+def test_the_wheel_scrolls_the_page_without_focus_or_with_nothing_to_zoom(stage, focused, way):
     if focused:
         stage.area.focus()
     stage.mouse("candidate")
     before = stage.page.evaluate("scrollY")
-    stage.page.mouse.wheel(0, 100)
-    until(stage.page, f"scrollY > {before}")
+    stage.page.mouse.wheel(0, way)
+    until(stage.page, f"Math.sign(scrollY - {before}) === {way // 100}")
     assert stage.matrix() == [1, 0, 0]
+
+
+def test_arrows_scroll_the_page_while_all_is_in_view(stage):
+    before = stage.page.evaluate("scrollY")
+    stage.keys("ArrowDown")
+    until(stage.page, f"scrollY > {before}")
 
 
 def test_a_click_gives_the_wheel_to_the_stage(stage):
@@ -245,7 +251,7 @@ def test_dragging_moves_all_panes_but_never_beyond_the_picture(stage):
     width = stage.size()[0]
     assert stage.matrix() == pytest.approx([1.5, width / 4, -20], abs=0.01)
     # The next drag begins where the picture is, not where the pointer had gone.
-    x, y = stage.mouse("reference")
+    x, y = stage.mouse("candidate")
     stage.page.mouse.down()
     stage.page.mouse.move(x - 10, y)
     stage.frame()

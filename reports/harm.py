@@ -47,6 +47,8 @@ class Column:
     unit: str
     scale: float
     """Harm is divided by this before metrics are compared with each other."""
+    gated: bool = True
+    """Whether the scale is a gate's; a harm that nothing is known to compare with ranks nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Row:
     sample: str
     cells: tuple[Cell, ...]
     harm: float | None
-    """Largest known harm in units of its metric's margin."""
+    """Largest known harm of a gated metric in units of its margin."""
 
     @property
     def missing(self) -> bool:
@@ -91,11 +93,12 @@ def columns(verdict: Mapping[str, Any], limit: int | None) -> list[Column]:
     """
     sets = {row["metric"] for row in verdict["metrics"] if row.get("of") == "set"}
     gates = [gate for gate in by_severity(verdict["gates"]) if paired(gate)]
-    rows = [(gate, scale(gate)) for gate in gates if gate["metric"] not in sets]
-    rows += [(row, 1.0) for row in verdict["metrics"] if row["count"] and row["metric"] not in sets]
+    rows = [(gate, scale(gate), True) for gate in gates if gate["metric"] not in sets]
+    others = [row for row in verdict["metrics"] if row["count"] and row["metric"] not in sets]
+    rows += [(row, 1.0, False) for row in others]
     found: dict[str, Column] = {}
-    for row, unit in rows:
-        column = Column(row["metric"], row.get("better") or "", row.get("unit") or "", unit)
+    for row, unit, gated in rows:
+        column = Column(row["metric"], row.get("better") or "", row.get("unit") or "", unit, gated)
         found.setdefault(column.metric, column)
     return list(found.values())[:limit]
 
@@ -143,7 +146,7 @@ def table(samples: Sequence[str], cells: Cells, columns: Sequence[Column]) -> li
         harms = [
             cell.harm / column.scale
             for cell, column in zip(line, columns, strict=True)
-            if cell.harm is not None
+            if column.gated and cell.harm is not None
         ]
         rows.append(Row(sample, line, max(harms, default=None)))
     return sorted(rows, key=lambda row: _rank(row, columns))

@@ -58,7 +58,7 @@ class Base:
     shared: frozenset[str]
     """The samples that mean the same picture there."""
     cells: harm.Cells
-    """Its values, of those samples."""
+    """Its values of those samples, in metrics that were measured by the same protocol there."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
     verdict = run.verdict() if judged else _unjudged(run.record(), scores)
     columns = harm.columns(verdict, None)
     better = _better(columns)
-    beside = tuple(_base(samples, base, columns) for base in bases)
+    beside = tuple(_base(samples, _protocols(run), base, columns) for base in bases)
     ours = harm.per_picture(scores, better)
     if beside:
         ours = harm.with_harm(ours, beside[0].cells, better)
@@ -178,21 +178,33 @@ def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
     return Listing(verdict, samples, tuple(entries), columns, ours, beside, _of_seeds(scores))
 
 
-def _base(samples: Sequence[Row], run: RunFolder, columns: Sequence[harm.Column]) -> Base:
-    known = {row["id"]: _meaning(row) for row in run.samples()}
-    shared = frozenset(row["id"] for row in samples if known.get(row["id"]) == _meaning(row))
+def _base(
+    samples: Sequence[Row],
+    protocols: Mapping[str, Any],
+    run: RunFolder,
+    columns: Sequence[harm.Column],
+) -> Base:
+    meanings = {row["id"]: _meaning(row) for row in run.samples()}
+    shared = frozenset(row["id"] for row in samples if meanings.get(row["id"]) == _meaning(row))
     if not shared:
         raise UsageError(
             f"{run.path} has no picture in common with this run.",
             "No sample of it has the same name, reference and prompt.",
             "name a run over the same suite",
         )
-    cells = picking.values(run, columns)
-    return Base(run, shared, {key: cell for key, cell in cells.items() if key[0] in shared})
+    same = {metric for metric, known in _protocols(run).items() if protocols.get(metric) == known}
+    cells = picking.values(run, columns).items()
+    known = {key: cell for key, cell in cells if key[0] in shared and key[1] in same}
+    return Base(run, shared, known)
 
 
 def _meaning(sample: Row) -> tuple[Any, ...]:
     return sample.get("sha256"), sample.get("prompt")
+
+
+def _protocols(run: RunFolder) -> dict[str, Any]:
+    facts = (run.record().get("facts") or {}).items()
+    return {metric: known.get("fingerprint") for metric, known in facts}
 
 
 def _entry(

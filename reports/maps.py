@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from qa import maps
 from qa.store import RunFolder
-from reports.pictures import SIDE, Array, shrunk
+from reports.pictures import painted
 from reports.stage import Map, Scale
 
 RAMP = (
@@ -36,19 +34,7 @@ def shown(
         if found is not None:
             title = f"{metric}: mean {found.mean:.3g}, largest {found.largest:.3g}"
             alt = f"Map of {sample}, {title}"
-            yield Map("map", title, alt, colours(found.levels), scale(metric, found.full))
-
-
-def colours(levels: Array, side: int = SIDE) -> Array:
-    """Levels uint8 [H,W] → colours uint8 [h,w,3], at most `side` long.
-
-    Where it shrinks, a dot shows the largest value of its block, as in the error map.
-    """
-    at = np.linspace(0, 255, len(RAMP))
-    ramp = np.array(RAMP, dtype=float)
-    table = np.stack([np.interp(np.arange(256), at, ramp[:, c]) for c in range(3)], axis=1)
-    found: Array = np.rint(table).astype(np.uint8)[shrunk(levels, side)]
-    return found
+            yield Map("map", title, alt, painted(found.levels, RAMP), scale(metric, found.full))
 
 
 def scale(metric: str, full: float) -> Scale:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +24,6 @@ SHARE = 250_000
 """Bytes of one picture in the page: one that needs more is made smaller."""
 ROOM = 12_000_000
 """Bytes of all pictures of an inliner; forty shares and the small ones fit."""
-SMALLER = 0.75
-"""Side of the next attempt where a picture exceeds its share."""
 THUMBNAIL = 72
 WINDOW = 64
 """Side of the crop around the worst place."""
@@ -89,8 +88,8 @@ def _encoded(image: Image.Image, side: int, exact: bool) -> Inlined:
     buffer = io.BytesIO()
     image.save(buffer, "webp", lossless=exact, quality=82, method=4)
     source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    if len(source) > SHARE and not exact:
-        return _encoded(image, int(SMALLER * max(image.size)), exact)
+    if len(source) > SHARE and not exact:  # bytes follow the area, or nearly
+        return _encoded(image, int(0.95 * (SHARE / len(source)) ** 0.5 * max(image.size)), exact)
     return Inlined(source, *image.size)
 
 
@@ -113,8 +112,20 @@ def error(candidate: Array | None, reference: Array | None) -> Array | None:
 
 def heat(levels: Array, side: int = SIDE) -> Array:
     """Error uint8 [H,W] → colours uint8 [h,w,3], at most `side` long (`shrunk`)."""
-    colours: Array = _colours()[shrunk(levels, side)]
-    return colours
+    return painted(levels, RAMP, FULL, side)
+
+
+def painted(
+    levels: Array, ramp: Sequence[tuple[int, int, int]], full: int = 255, side: int = SIDE
+) -> Array:
+    """Levels uint8 [H,W] → colours uint8 [h,w,3] along a ramp from 0 to `full`.
+
+    At most `side` long; where it shrinks, a dot shows the largest level of its block (`shrunk`).
+    """
+    at, colours = np.linspace(0, full, len(ramp)), np.array(ramp, dtype=float)
+    table = np.stack([np.interp(np.arange(256), at, colours[:, c]) for c in range(3)], axis=1)
+    found: Array = np.rint(table).astype(np.uint8)[shrunk(levels, side)]
+    return found
 
 
 def shrunk(levels: Array, side: int) -> Array:
@@ -146,10 +157,3 @@ def worst_window(levels: Array, size: int = WINDOW) -> Box:
 
 def _starts(length: int, size: int) -> Array:
     return np.unique(np.append(np.arange(0, length - size + 1, STRIDE), length - size))
-
-
-def _colours() -> Array:  # uint8 [256,3]
-    at = np.linspace(0, FULL, len(RAMP))
-    ramp = np.array(RAMP, dtype=float)
-    levels = np.arange(256)
-    return np.stack([np.interp(levels, at, ramp[:, c]) for c in range(3)], axis=1).astype(np.uint8)

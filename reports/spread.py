@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qa.store import RunFolder
-from reports.pictures import SIDE, Array, read, shrunk
+from reports.pictures import SIDE, Array, painted, read
 
 FEWEST, MOST = 2, 16
 """Seeds that are compared at least, and at most: reading pictures is all that the map costs."""
@@ -104,11 +104,7 @@ def colours(levels: Array, side: int = SIDE) -> Array:
     Where it shrinks, a dot shows the largest spread of its block, as in the error map.
     """
     places = np.rint(255 * np.sqrt(np.minimum(levels, FULL) / FULL)).astype(np.uint8)
-    at = np.linspace(0, 255, len(RAMP))
-    ramp = np.array(RAMP, dtype=float)
-    table = np.stack([np.interp(np.arange(256), at, ramp[:, c]) for c in range(3)], axis=1)
-    found: Array = np.rint(table).astype(np.uint8)[shrunk(places, side)]
-    return found
+    return painted(places, RAMP, side=side)
 
 
 def ticks() -> list[tuple[str, float, str]]:

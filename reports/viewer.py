@@ -28,7 +28,7 @@ from qa.store import RunFolder
 from reports import maps, noted, page, stage
 from reports.listing import Listing, baseline, listing
 from reports.panels import words
-from reports.pictures import RAMP, Array, Inlined, error, heat, read, worst_window
+from reports.pictures import RAMP, Array, Inlined, error, heat, painted, read, worst_window
 from reports.serving import HTML, PNG, Answer, inside
 from reports.stage import Figure, Scale, Window
 
@@ -165,7 +165,7 @@ class Viewer:
             found = stored.read(self.run, sample, seed, metric, str(known.get("fingerprint")))
             if found is not None:
                 title = f"{metric}: mean {found.mean:.3g}, largest {found.largest:.3g}"
-                draw = partial(_png, found.levels, maps.colours(LEVELS))
+                draw = partial(_png, found.levels, painted(LEVELS, maps.RAMP))
                 size, scale = found.levels.shape[::-1], maps.scale(metric, found.full)
                 yield Pane(f"map{number}", "map", title, *size, draw, scale)
 

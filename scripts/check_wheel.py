@@ -15,7 +15,11 @@ FILES = {
     "qa/py.typed",
     "qa/conf/__init__.py",
     *(f"qa/{f.relative_to(ROOT)}" for f in (ROOT / "conf").rglob("*.yaml")),
-    *(str(f.relative_to(ROOT)) for n in ("templates", "vendor") for f in (ROOT / "reports" / n).iterdir()),
+    *(
+        str(f.relative_to(ROOT))
+        for folder in ("templates", "vendor")
+        for f in (ROOT / "reports" / folder).iterdir()
+    ),
     *(str(f.relative_to(ROOT)) for p in PACKAGES for f in (ROOT / p).rglob("*.py")),
     *(
         f"decoders/mini/{name}_mini.{kind}"

@@ -38,8 +38,8 @@ _PART = re.compile(
 )
 SUBJECTS = frozenset(
     "2015 a alpha and authors basicsr beta clip code evaluator fidelity flip from image its live "
-    "lpips model network ocr of original own parameters piq pp s scikit texas the torch torchmetrics "
-    "torchvision university weights".split()
+    "lpips model network ocr of original own parameters piq pp s scikit texas the torch "
+    "torchmetrics torchvision university weights".split()
 )
 """What a remark in brackets may consist of: words for what something is the licence of. A remark
 with any other word may take something back, so it is refused; leave it out."""

@@ -91,7 +91,9 @@ class Viewer {
       stage.wipe();
       stage.show(before.root.dataset.mode);
     }
-    if (same) stage.go(before.place);
+    if (!same) return;
+    stage.go(before.place);
+    setTimeout(() => stage.go(before.place)); // Panzoom goes to the middle once more, by a timer
   }
 
   listKey(event) {

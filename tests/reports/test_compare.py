@@ -15,7 +15,8 @@ from verdicts import HOSTILE
 
 from qa import files
 from qa.results import load
-from reports.compare import MAX_CASES, render, write
+from reports import compare
+from reports.compare import render, write
 from reports.comparing import lines, table
 
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -156,13 +157,17 @@ def test_the_worst_pictures_stand_in_all_arms_at_one_seed(arms):
     assert {f"B vae, seed 1: {sample}", f"C jpeg, seed 1: {sample}"} <= set(alts)
 
 
-def test_pictures_are_few_however_many_there_are(tmp_path):
+def test_pictures_are_few_however_many_there_are(tmp_path, monkeypatch):
     ids = [f"p{number:02d}" for number in range(40)]
     arms = [made(tmp_path / name, ids, seeds=1, bias=bias) for name, bias in (("x", 1.0), ("y", 0))]
     page = page_of(*arms)
-    articles = [tag for tag in page.all("article")]
-    assert 1 < len(articles) <= MAX_CASES
-    assert len(page.all("img")) <= 2 * MAX_CASES * 3
+    whole = len(page.all("article"))
+    assert 2 < whole <= compare.MAX_CASES
+    assert len(page.all("img")) <= 2 * 3 * compare.MAX_CASES
+    monkeypatch.setattr(compare, "MAX_CASES", 2)
+    page = page_of(*arms)
+    assert len(page.all("article")) == 2
+    assert len(page.all("img")) == 2 * 2 * 3, "reference and two arms, whole and their windows"
 
 
 def test_a_missing_picture_is_named_with_its_reason(arms, tmp_path):

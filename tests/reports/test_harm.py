@@ -1,5 +1,7 @@
 """Which picture is worst: direction, missing values and order."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -55,6 +57,8 @@ def test_rows_come_missing_first_then_by_harm_in_margins():
     rows = table(["slight", "heavy", "gone"], cells, two)
     assert [row.sample for row in rows] == ["gone", "heavy", "slight"]
     assert rows[1].harm == pytest.approx(5.0)
+    alone = table(["slight", "heavy"], cells, (two[0], replace(two[1], gated=False)))
+    assert [row.harm for row in alone] == [2.0, 0.0], "what has no gate ranks nothing"
 
 
 def gate(metric, state, *worst):
@@ -90,4 +94,5 @@ def test_gated_metrics_become_the_first_columns_and_empty_ones_none():
         "metrics": [row | {"metric": "mae"}, row | {"metric": "none", "count": 0}],
     }
     assert [column.metric for column in columns(verdict, 9)] == ["psnr", "lpips", "mae"]
+    assert [column.gated for column in columns(verdict, 9)] == [True, True, False]
     assert len(columns(verdict, 2)) == 2

@@ -11,7 +11,8 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from qa import maps as stored
 from qa.store import RunFolder
 from reports import pictures, spread
-from reports.maps import RAMP, colours, scale, shown
+from reports.maps import RAMP, scale, shown
+from reports.pictures import painted
 
 FACTS = {"lpips": {"fingerprint": "b" * 16}, "flip": {"fingerprint": "a" * 16}}
 SEEN_BY = {
@@ -75,7 +76,7 @@ def test_shrinking_keeps_a_single_place_that_differs(run):
     (one, _) = shown(run, "b", 0, FACTS)
     assert one.colours.shape == (15, 450, 3)
     assert (one.colours != RAMP[0]).any(axis=2).nonzero() == ([3], [6])
-    assert max(colours(np.zeros((30, 900), np.uint8), side=100).shape) <= 100
+    assert max(painted(np.zeros((30, 900), np.uint8), RAMP, side=100).shape) <= 100
 
 
 def test_stale_damaged_and_foreign_maps_are_left_out(run):
@@ -108,7 +109,8 @@ def lightness(linear_colours):
 @pytest.mark.parametrize("eyes", [None, *SEEN_BY])
 def test_the_scale_gets_lighter_evenly_for_all_eyes(eyes):
     matrix = np.eye(3) if eyes is None else np.array(SEEN_BY[eyes])
-    shades = lightness(linear(colours(np.arange(256, dtype=np.uint8)[None], 999)[0]) @ matrix.T)
+    levels = np.arange(256, dtype=np.uint8)[None]
+    shades = lightness(linear(painted(levels, RAMP, side=999)[0]) @ matrix.T)
     line = np.linspace(shades[0], shades[-1], 256)
     assert (np.diff(shades) >= 0).all()
     assert np.abs(shades - line).max() < 2.5

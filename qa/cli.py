@@ -9,6 +9,7 @@
     qa compare RUN BASE ...     several runs beside each other: verdicts, trade-offs, pictures
     qa plan RUN                 pictures and seeds that each margin needs, from a pilot
     qa report | export RUN      write a report; copy the run to MLflow
+    qa view RUN [BASE ...]      every picture at full size, in the browser of this machine
     qa baseline promote RUN     make a run the measure for its suite; show, why, approve
     qa signoff RUN              record who decided to ship or hold it, if its verdict allows that
     qa assets list|fetch|verify weights and prompt files
@@ -28,12 +29,14 @@ import sys
 from collections.abc import Sequence
 
 from qa import __version__
-from qa.commands import baseline, bench, compare, dial, judging, plan, report, repro, signoff, tools
+from qa.commands import baseline, bench, compare, dial, judging, plan, report, repro, signoff, tools, view
 from qa.commands import run as running
 from qa.errors import QaError
 
 INTERRUPTED = 130
-COMMANDS = (running, dial, judging, compare, plan, report, baseline, signoff, repro, bench, tools)
+COMMANDS = (
+    running, dial, judging, compare, plan, report, view, baseline, signoff, repro, bench, tools,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from qa import cost, summary
 from qa.gates import comparable
-from qa.gates.cost import _unlike as unlike
+from qa.gates.cost import unlike
 from qa.gates.pairs import sign
 from qa.gates.use_case import UseCase
 from qa.judge import EXIT_CODES, judge

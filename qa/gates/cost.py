@@ -51,7 +51,7 @@ class Cost:
 
     def __call__(self, case: Case) -> list[Row]:
         """Rows for the costs that have a margin; none for memory that neither arm could read."""
-        why = _unlike(case.candidate, case.baseline)
+        why = unlike(case.candidate, case.baseline)
         tables = [_decoded(arm, case) for arm in (case.candidate, case.baseline)]
         if not why and any(table is None for table in tables):
             why = "an arm holds no decode times"
@@ -191,7 +191,7 @@ def _decoded(results: Results, case: Case) -> pd.DataFrame | None:
     return table[table["sample"].isin(case.candidate.samples)]
 
 
-def _unlike(candidate: Results, baseline: Results) -> str:
+def unlike(candidate: Results, baseline: Results) -> str:
     """Why the arms' times may not be compared; empty if they may."""
     classes = [environment_of(arm) for arm in (candidate, baseline)]
     if None in classes:

@@ -93,7 +93,8 @@ class Viewer {
     }
     if (!same) return;
     stage.go(before.place);
-    setTimeout(() => stage.go(before.place)); // Panzoom goes to the middle once more, by a timer
+    // A new Panzoom goes to the middle once more: by a timer, in the frame that follows.
+    setTimeout(() => requestAnimationFrame(() => stage.go(before.place)));
   }
 
   listKey(event) {

@@ -24,7 +24,7 @@ from qa.store import RunFolder
 from reports import pictures
 from reports.harm import Column
 from reports.listing import SAID
-from reports.maps import colours
+from reports.maps import RAMP
 from reports.picking import picking
 from reports.serving import HTML, PNG
 from reports.viewer import viewer
@@ -280,8 +280,8 @@ def test_maps_of_metrics_are_sent_whole(tmp_path):
     )
     found = viewer(run)
     (image,) = (one for one in Page(found("picture/0/1")).all("img") if "map" in one["src"])
-    drawn = pixels(found(image["src"]).body)
-    assert (drawn == colours(np.rint(255 * values).astype(np.uint8), 600)).all()
+    drawn, levels = pixels(found(image["src"]).body), np.rint(255 * values).astype(np.uint8)
+    assert (drawn == pictures.painted(levels, RAMP, side=600)).all()
     assert image["alt"] == "lpips: mean 0.5, largest 1: a"
     assert not [one for one in Page(found("picture/0/0")).all("img") if "map" in one["src"]]
     outside = tmp_path / "away.png"
@@ -326,7 +326,7 @@ def test_a_run_that_nobody_judged_is_ordered_by_its_first_metric(tmp_path, arms)
     assert listed(found) == [("c d", 1), ("b/2", 1), ("a", 1)], "psnr falls with the number"
     assert "not judged" in Page(found("")).text
     (line,) = found.listing.lines("a", 0)
-    assert line.column == Column("psnr", *METRICS["psnr"], 1.0)
+    assert line.column == Column("psnr", *METRICS["psnr"], 1.0, gated=False)
     assert not found.listing.heads
     assert viewer(run, arms[1:]).listing.heads == ["Baseline"]
 

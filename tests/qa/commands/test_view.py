@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import queue
 import signal
 import subprocess
 import sys
@@ -48,15 +49,9 @@ def run(tmp_path):
 @pytest.fixture
 def opened(monkeypatch):
     """The addresses that a browser was opened at."""
-    found, done = [], threading.Event()
-
-    def fake(url):
-        found.append(url)
-        done.set()
-
-    monkeypatch.setattr("webbrowser.open", fake)
-    found_in_time = lambda: (done.wait(20), found)[1]  # noqa: E731
-    return found_in_time
+    found = queue.Queue()
+    monkeypatch.setattr("webbrowser.open", found.put)
+    return found
 
 
 @pytest.fixture
@@ -97,14 +92,17 @@ def test_it_serves_until_it_is_interrupted(run):
 
 def test_a_browser_is_opened_at_the_address_that_is_printed(run, served, opened, capsys):
     assert command(run.path) == 0
-    assert opened() == [capsys.readouterr().out.strip()] == [served[0].url]
+    assert opened.get(timeout=20) == capsys.readouterr().out.strip() == served[0].url
+    assert opened.empty()
 
 
 def test_no_browser_is_opened_if_that_is_asked(run, served, monkeypatch, capsys):
-    monkeypatch.setattr("threading.Thread.start", lambda _: pytest.fail("a thread was started"))
+    threads = []
+    monkeypatch.setattr(view.threading, "Thread", lambda **known: threads.append(known))
     monkeypatch.setattr(Server, "serve_forever", lambda _: None)
     assert command(run.path, "--no-open") == 0
     assert capsys.readouterr().out.startswith("http://127.0.0.1:")
+    assert threads == []
 
 
 def test_runs_named_stand_beside_it(tmp_path, run, served):

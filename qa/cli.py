@@ -29,7 +29,19 @@ import sys
 from collections.abc import Sequence
 
 from qa import __version__
-from qa.commands import baseline, bench, compare, dial, judging, plan, report, repro, signoff, tools, view
+from qa.commands import (
+    baseline,
+    bench,
+    compare,
+    dial,
+    judging,
+    plan,
+    report,
+    repro,
+    signoff,
+    tools,
+    view,
+)
 from qa.commands import run as running
 from qa.errors import QaError
 

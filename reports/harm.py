@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from qa.outcomes import KINDS
 from qa.types import NOT_APPLICABLE
-from reports.wording import by_severity, scale
+from reports.wording import by_severity, gate_digits, metric_digits, scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +84,12 @@ Cells = dict[tuple[str, str], Cell]
 def paired(gate: Mapping[str, Any]) -> bool:
     """Whether a gate's harm is against the baseline, in the metric of the per-picture table."""
     return gate.get("gate", "regression") in PAIRED
+
+
+def digits(verdict: Mapping[str, Any]) -> dict[str, int]:
+    """Digits after the point for each metric's values: its gate's, else those of its mean."""
+    found = {row["metric"]: metric_digits(row) for row in verdict["metrics"]}
+    return found | {gate["metric"]: gate_digits(gate) for gate in verdict["gates"] if paired(gate)}
 
 
 def columns(verdict: Mapping[str, Any], limit: int | None) -> list[Column]:

@@ -111,7 +111,7 @@ def render(
         **_dialled(run),
         slices=[(block, forest([gate for _, gate in block.rows])) for block in seen.slices],
         columns=found.columns,
-        digits=_digits(verdict),
+        digits=harm.digits(verdict),
         lines=[
             _line(row, samples[row.sample], album, place)
             for place, row in enumerate(found.rows[:MAX_LINES])
@@ -203,14 +203,6 @@ def _line(row: harm.Row, sample: Mapping[str, Any], album: cards.Album, place: i
 
 def _whys(verdict: Mapping[str, Any]) -> dict[tuple[str, int], str]:
     return {(row["sample"], row["seed"]): row.get("why") or "" for row in verdict["failures"]}
-
-
-def _digits(verdict: Mapping[str, Any]) -> dict[str, int]:
-    """Digits after the point for each metric's values."""
-    digits = {row["metric"]: wording.metric_digits(row) for row in verdict["metrics"]}
-    return digits | {
-        gate["metric"]: wording.gate_digits(gate) for gate in verdict["gates"] if harm.paired(gate)
-    }
 
 
 def _environment() -> Environment:

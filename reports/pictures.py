@@ -106,7 +106,8 @@ def error(candidate: Array | None, reference: Array | None) -> Array | None:
     """Two pictures uint8 [H,W,3] → error in levels, uint8 [H,W]; None without two equal sizes."""
     if candidate is None or reference is None or candidate.shape != reference.shape:
         return None
-    levels: Array = np.abs(candidate.astype(np.int16) - reference).max(axis=2).astype(np.uint8)
+    apart = np.maximum(candidate, reference) - np.minimum(candidate, reference)
+    levels: Array = np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
     return levels
 
 
@@ -147,10 +148,10 @@ def worst_window(levels: Array, size: int = WINDOW) -> Box:
     """The window uint8 [H,W] with the largest summed error, on a grid of `STRIDE` pixels."""
     height, width = levels.shape
     high, wide = min(size, height), min(size, width)
-    total = np.pad(levels.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     ys, xs = _starts(height, high), _starts(width, wide)
-    top, bottom = total[ys], total[ys + high]
-    sums = bottom[:, xs + wide] - bottom[:, xs] - top[:, xs + wide] + top[:, xs]
+    rows = np.pad(levels.cumsum(0, dtype=np.uint32), ((1, 0), (0, 0)))
+    bands = np.pad((rows[ys + high] - rows[ys]).cumsum(1, dtype=np.uint32), ((0, 0), (1, 0)))
+    sums = bands[:, xs + wide] - bands[:, xs]
     y, x = np.unravel_index(int(sums.argmax()), sums.shape)
     return Box(int(xs[x]), int(ys[y]), wide, high)
 

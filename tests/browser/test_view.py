@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -190,6 +191,19 @@ def test_all_panes_zoom_together_down_to_the_stored_pixels(view):
     view.page.locator(".v-list a").nth(2).click()
     view.until("b,")
     assert set(view.zooms()) == {"matrix(1, 0, 0, 1, 0, 0)"}, "another picture is shown whole"
+
+
+def test_a_picture_that_comes_late_is_smooth_once_it_is_there(view):
+    def late(route):
+        time.sleep(0.8)  # twice as long as the stage waits
+        route.continue_()
+
+    view.page.route("**/error.png", late)
+    view.links.nth(1).click()
+    view.until("c d")
+    images = view.main.locator(".stage img")
+    assert "near" not in images.evaluate_all("all => all.map(one => one.className)")
+    assert images.nth(3).evaluate("one => one.naturalWidth") == SIZE
 
 
 def test_the_address_is_the_picture(view):

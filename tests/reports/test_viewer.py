@@ -129,6 +129,10 @@ def test_how_large_the_harm_is(tmp_path, arms, both):
     assert states(run, equal) == {"a": "missing", "b/2": "none", "c d": "none"}
     assert states(run) == {"a": "missing", "b/2": "unknown", "c d": "unknown"}
     assert states(arms[0])["c d"] == "beyond", "the verdict names it"
+    wide = gate("psnr", "PASS", ["a"], margin=5.0)  # a harm of 3.25
+    assert states(judged(arms[0], "PASS", [wide]))["a"] == "within"
+    judged(arms[0], "PASS", [wide, gate("lpips", "PASS", [])])
+    assert states(arms[0])["a"] == "unknown", "that of the other metric could be larger"
     assert set(SAID) == {"missing", "beyond", "within", "none", "unknown"}
 
 

@@ -18,8 +18,9 @@ from qa.errors import UsageError
 from reports.serving import Server
 
 ALONE = """
-import argparse, sys
+import argparse, signal, sys
 from qa.commands import view
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 parser = argparse.ArgumentParser()
 view.arguments(parser.add_subparsers())
 options = parser.parse_args(["view", *sys.argv[1:]])
@@ -73,13 +74,15 @@ def served(monkeypatch):
 
 def test_it_serves_until_it_is_interrupted(run):
     started = [sys.executable, "-c", ALONE, str(run.path), "--no-open"]
-    with subprocess.Popen(
-        started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        url = process.stdout.readline().strip()
-        assert f"<bdi>{run.name}</bdi>" in fetched(url)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(started, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            url = process.stdout.readline().strip()
+            assert f"<bdi>{run.name}</bdi>" in fetched(url)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (0, "")
     assert err.splitlines() == [
         f"shows {run.path} to this machine alone; Ctrl-C ends it",

@@ -114,6 +114,11 @@ class Listing:
         return [(state, said, counts[state]) for state, said in SAID.items() if counts[state]]
 
     @property
+    def digits(self) -> dict[str, int]:
+        """Digits after the point for each metric's values, as in the report."""
+        return harm.digits(self.verdict)
+
+    @property
     def heads(self) -> list[str]:
         """What the values in `Line.beside` are of."""
         names = [baseline(number, len(self.bases)) for number in range(1, len(self.bases) + 1)]
@@ -127,7 +132,7 @@ class Listing:
         against = [(base.cells, harm.with_harm(own, base.cells, better)) for base in self.bases]
         if self.heads and not against:
             against = [({}, own)]  # its run folder is not at hand; the verdict names some harms
-        digits, margins = harm.digits(self.verdict), _margins(self.verdict)
+        digits, margins = self.digits, _margins(self.verdict)
         lines = []
         for column in self.columns:
             key, margin = (sample, column.metric), margins.get(column.metric)

@@ -1,6 +1,7 @@
 """What a verdict proposes about shipping, and what stands in the way of it.
 
-the state, the whole suite, the run's own terms, every look, every last day
+a whole verdict of this run, its state, the whole suite, a promoted baseline, the run's own terms,
+every look, every last day
     │ anything against it?
     ├── yes ──► HOLD: an `Obstacle`, with what removes it
     └── no ───► SHIP, or SHIP WITH WAIVERS where somebody conceded a gate
@@ -18,9 +19,9 @@ from typing import Any, NamedTuple
 from qa import summary
 from qa.baseline.approved import expired
 from qa.baseline.eligibility import row_name
-from qa.judge import EXIT_CODES
+from qa.judge import EXIT_CODES, SCHEMA
 from qa.outcomes import counts, label
-from qa.signature import HOLD, SHIP, WITH_WAIVERS
+from qa.signature import HOLD, SHIP, WAIVER, WITH_WAIVERS
 
 UNTIL = "--until YYYY-MM-DD"
 Document = Mapping[str, Any]
@@ -46,14 +47,18 @@ class Obstacle:
     """A line for each row that stands in the way."""
     exit_code: int = 2
     """With which a refusal ends: the verdict's own, where it has one that is not 0."""
+    unfit: bool = False
+    """Whether this is no verdict that anybody could sign, not even to hold."""
 
 
 def proposed(verdict: Document, record: Document) -> Proposal:
     """What the gates of a verdict (docs/formats.md) propose, for a run with this record.
 
     SHIP where the verdict is IMPROVED, PASS or PASS-DRIFT over the whole suite and by the run's own
-    terms; SHIP WITH WAIVERS where that takes one; HOLD for everything else. No date decides here:
-    equal runs are proposed the same on any day.
+    terms, against a promoted run; SHIP WITH WAIVERS where that takes one; HOLD for everything else,
+    what cannot be signed at all included. No date decides here: equal runs are proposed the same on
+    any day. A record of {} is one that nobody has, as in a comparison of documents alone: what it
+    would have said is then not asked. `qa.signoff` never signs without one.
     """
     found = obstacle(verdict, record, Path("RUN"))
     if found is not None:
@@ -68,12 +73,18 @@ def proposed(verdict: Document, record: Document) -> Proposal:
 
 def obstacle(verdict: Document, record: Document, run: Path) -> Obstacle | None:
     """The first thing that keeps a run from being shipped on any day; `run` stands in commands."""
-    return (
-        _by_state(verdict, record, run)
-        or _partial(verdict, record)
-        or _lax(verdict, record, run)
-        or _failed_at_a_look(verdict, record)
-    )
+    try:
+        wrong = _contradiction(verdict, record)
+        return (
+            (_unfit(wrong, run) if wrong else None)
+            or _by_state(verdict, record, run)
+            or _partial(verdict, record)
+            or _unpromoted(verdict, run)
+            or _lax(verdict, record, run)
+            or _failed_at_a_look(verdict, record)
+        )
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
+        return _unfit(f"It is damaged: {type(error).__name__}: {error}.", run)
 
 
 def lapsed(verdict: Document, record: Document, run: Path, today: date) -> Obstacle | None:
@@ -94,6 +105,39 @@ def lapsed(verdict: Document, record: Document, run: Path, today: date) -> Obsta
 def waived(verdict: Document) -> list[Document]:
     """Rows that do not count because of a waiver."""
     return [row for row in verdict["gates"] if row.get("waiver")]
+
+
+def _contradiction(verdict: Document, record: Document) -> str:
+    """How it shows that this is no verdict of this version over this run; "" for a whole one.
+
+    Some of the errors that `obstacle` catches come from here: a missing key, a day that is none.
+    """
+    if verdict["schema"] != SCHEMA:
+        return f"Its schema is not {SCHEMA}."
+    plan = verdict["candidate"]["plan"]
+    if record and not record.get("finished"):
+        return "Its run is not finished."
+    if record and plan != record["plan"]:
+        return "It is the verdict of another run."
+    if record and not (verdict.get("terms") and record.get("terms")):
+        return "Nobody can tell by what terms it was made: an earlier version wrote it."
+    rows, problems, failures = (verdict[key] for key in ("gates", "problems", "failures"))
+    state = summary.overall(verdict["baseline"] is not None, rows, problems, failures)
+    if verdict["state"] != state or verdict["exit_code"] != EXIT_CODES[state]:
+        return f"It says {verdict['state']}, and its gates say {state}."
+    for row in waived(verdict):
+        if any(not isinstance(row["waiver"][key], str) for key in WAIVER):
+            return f"The waiver of {label(row)} is none."
+    days = [row["waiver"]["until"] for row in waived(verdict)]
+    days.append((verdict["baseline"] or {}).get("until"))
+    for day in filter(None, days):
+        date.fromisoformat(day)
+    return ""
+
+
+def _unfit(why: str, run: Path) -> Obstacle:
+    again = "run the same `qa run` command again: nothing is decoded twice"
+    return Obstacle(why, f"{_judged(run)}; or {again}", unfit=True)
 
 
 def _by_state(verdict: Document, record: Document, run: Path) -> Obstacle | None:
@@ -128,11 +172,19 @@ def _partial(verdict: Document, record: Document) -> Obstacle | None:
     return None
 
 
+def _unpromoted(verdict: Document, run: Path) -> Obstacle | None:
+    """A run that passed against a folder that somebody named: one to its liking, perhaps."""
+    if verdict["baseline"] is None or verdict["baseline"].get("content"):
+        return None
+    why = "It was judged against a run that nobody promoted."
+    return Obstacle(why, f"qa baseline promote BASE, then {_judged(run)}")
+
+
 def _lax(verdict: Document, record: Document, run: Path) -> Obstacle | None:
     """A verdict that asked less than the run was to be asked, or by other margins."""
     asked, terms = verdict.get("terms"), record.get("terms")
     if not asked or not terms:
-        return None  # an earlier version's: `qa.signoff` refuses to sign it
+        return None  # no record was given
     lacking = sorted({*terms["gates"]} - {*asked["gates"]})
     if asked["use_case"] != terms["use_case"]:
         own = record.get("use_case")

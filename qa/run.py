@@ -175,6 +175,7 @@ def record(
         "knobs": asdict(knobs_of(job.config)),
         "dial": None if job.setting is None else job.setting.told(),
         "licence": job.decoder.licence,
+        "latents_licence": getattr(job.latents, "licence", "") or None,
         "notes": _notes(job),
         "facts": {
             name: asdict(known) | {"fingerprint": fingerprint(known)}

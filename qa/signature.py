@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from qa.errors import QaError
-from qa.files import read_json, write_json
+from qa.files import digest, read_json, write_json
 from qa.store import RunFolder
 
 SCHEMA = "decoder-qa/signoff/1"
@@ -31,6 +31,8 @@ LONGEST = {"by": 200, "why": 10_000}
 """Letters of a name and of a reason: both stand in reports and in MLflow."""
 WAIVER = ("by", "gate", "until", "why")
 SHA256 = re.compile("[0-9a-f]{64}")
+OF_EACH_CALL = ("started", "finished", "command")
+"""Keys of record.json that the same command writes anew although it measures nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Signature:
     verdict: str
     """SHA-256 of verdict.json."""
     evidence: Mapping[str, str]
-    """Name of a file that the verdict rests on → its SHA-256."""
+    """Name of a file that the verdict rests on → its SHA-256 (`digests`)."""
     waivers: tuple[Mapping[str, str], ...]
     """gate, by, why, until of those that SHIP WITH WAIVERS relies on."""
     broken: str = ""
@@ -100,14 +102,25 @@ def add(run: RunFolder, signature: Signature) -> None:
 def digests(run: RunFolder) -> tuple[str, dict[str, str]]:
     """SHA-256 of verdict.json ("" without one), and by name of the files that it rests on.
 
-    The pictures are covered by decoded.parquet, which holds a digest of each.
+    Of record.json it is that of its canonical JSON without `OF_EACH_CALL`. The pictures are
+    covered by decoded.parquet, which holds a digest of each.
     """
     files = (
-        run.record_file, run.config_file, run.samples_file, run.decoded_file, run.scores_file,
-        run.sets_file, run.panels_file,
+        run.config_file, run.samples_file, run.decoded_file, run.scores_file, run.sets_file,
+        run.panels_file,
     )  # fmt: skip
     verdict = _sha256(run.verdict_file) if run.verdict_file.is_file() else ""
-    return verdict, {file.name: _sha256(file) for file in files if file.is_file()}
+    record = {run.record_file.name: _record(run.record_file)} if run.record_file.is_file() else {}
+    return verdict, {**record, **{file.name: _sha256(file) for file in files if file.is_file()}}
+
+
+def _record(file: Path) -> str:
+    """SHA-256 of what a record says; of its bytes, where it is damaged."""
+    try:
+        content = dict(read_json(file))
+        return digest({key: content[key] for key in content if key not in OF_EACH_CALL})
+    except (QaError, TypeError, ValueError):
+        return _sha256(file)
 
 
 def _sha256(file: Path) -> str:

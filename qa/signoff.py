@@ -3,6 +3,7 @@
     verdict, record ──► proposed: SHIP │ SHIP WITH WAIVERS │ HOLD, and why (`qa.proposal`)
                             │
     a person decides ───────┴──► sign: refused, or one more signature (`qa.signature`)
+                                   ▲ to ship: the scores judged again (`qa.rejudged`) agree
 
 A person may hold what the gates would ship. To ship what they hold takes a waiver by name and a
 new verdict, never a signature alone.
@@ -15,11 +16,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from qa import signature, summary
+from qa import signature
 from qa.baseline.approved import utc_today
 from qa.baseline.people import who
 from qa.errors import QaError, UsageError
-from qa.judge import EXIT_CODES, SCHEMA
 from qa.proposal import Obstacle, Proposal, lapsed, obstacle, proposed, waived
 from qa.record import now
 from qa.signature import DECISIONS, HOLD, LONGEST, SHIP, WITH_WAIVERS, Signature, history, signed
@@ -50,23 +50,23 @@ def sign(
     """Add a decision to a run's signoff.json; returns it.
 
     `by` is the signer (default: git's user); HOLD needs a reason. Refused, with the reasons and
-    what removes them, where the verdict does not carry the decision; UsageError for a request that
-    cannot be meant. `today` (UTC) decides what expired.
+    what removes them, where the verdict does not carry the decision, or, to ship, where the stored
+    scores do not give that verdict again; UsageError for a request that cannot be meant. `today`
+    (UTC) decides what expired.
     """
     by, why = _asked(decision, by, why)
+    today = today or utc_today()
     # Before the verdict is read: should it change now, the signature does not hold.
     stamp, evidence = signature.digests(run)
     verdict, record = _documents(run)
-    try:
-        _check(verdict, record)
-        proposal = proposed(verdict, record)
-        found = obstacle(verdict, record, run.path)
-        found = found or lapsed(verdict, record, run.path, today or utc_today())
-        waivers = {row["waiver"]["gate"]: dict(row["waiver"]) for row in waived(verdict)}
-    except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
-        raise _unfit(run, f"{type(error).__name__}: {error}.") from error
+    found = obstacle(verdict, record, run.path)
+    if found is not None and found.unfit:
+        raise Refused(f"{run.verdict_file} cannot be signed.", found.why, found.fix)
+    proposal = proposed(verdict, record)
     if decision != HOLD:
-        _refuse(decision, proposal, found)
+        _refuse(decision, proposal, found or lapsed(verdict, record, run.path, today))
+        _still(run, verdict, proposal, today)
+    waivers = {row["waiver"]["gate"]: _waiver(row) for row in waived(verdict)}
     relied_on = tuple(waivers.values()) if decision == WITH_WAIVERS else ()
     new = Signature(
         decision, by, why, now(), proposal.decision, verdict["state"], stamp, evidence, relied_on
@@ -79,6 +79,8 @@ def _asked(decision: str, by: str | None, why: str) -> tuple[str, str]:
     """Name and reason as they are stored; UsageError if one is missing, too long or no text."""
     if decision not in DECISIONS:
         raise UsageError(f"{decision!r} is no decision.", "", f"choose {', '.join(DECISIONS)}")
+    if by is not None and not by.strip():
+        raise UsageError("--by names nobody.", "", "--by NAME, or leave it out for git's user")
     asked = {"by": who(by), "why": why.strip()}
     for key, text in asked.items():
         if len(text) > LONGEST[key]:
@@ -106,28 +108,12 @@ def _documents(run: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         return run.verdict(), record
     except QaError as error:
-        raise _unfit(run, error.why) from error
+        again = "run the same `qa run` command again: nothing is decoded twice"
+        raise Refused(f"{run.verdict_file} cannot be signed.", error.why, again) from error
 
 
-def _check(verdict: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """ValueError for a verdict of another run or version, or one that its own rows contradict."""
-    if verdict["schema"] != SCHEMA:
-        raise ValueError(f"its schema is not {SCHEMA}")
-    if verdict["candidate"]["plan"] != record["plan"]:
-        raise ValueError("it is the verdict of another run")
-    if not verdict.get("terms") or not record.get("terms"):
-        raise ValueError("nobody can tell by what terms it was made: an earlier version wrote it")
-    rows, problems, failures = (verdict[key] for key in ("gates", "problems", "failures"))
-    state = summary.overall(verdict["baseline"] is not None, rows, problems, failures)
-    if verdict["state"] != state or verdict["exit_code"] != EXIT_CODES[state]:
-        raise ValueError(f"it says {verdict['state']}, and its gates say {state}")
-
-
-def _unfit(run: RunFolder, why: str) -> Refused:
-    """No verdict that could be signed, neither to ship nor to hold."""
-    again = "run the same `qa run` command again: nothing is decoded twice"
-    fix = f"qa judge {shlex.quote(str(run.path))} --save; or {again}"
-    return Refused(f"{run.verdict_file} cannot be signed.", why, fix)
+def _waiver(row: Mapping[str, Any]) -> dict[str, str]:
+    return {key: row["waiver"][key] for key in signature.WAIVER}
 
 
 def _refuse(decision: str, proposal: Proposal, found: Obstacle | None) -> None:
@@ -138,3 +124,26 @@ def _refuse(decision: str, proposal: Proposal, found: Obstacle | None) -> None:
         why = "Nothing is waived." if proposal.decision == SHIP else proposal.why
         word = proposal.decision.lower().replace(" ", "-")
         raise Refused(f"{decision} cannot be signed.", why, f"--decision {word}")
+
+
+def _still(run: RunFolder, verdict: Mapping[str, Any], proposal: Proposal, today: date) -> None:
+    """Refused unless the stored scores give this verdict today; they have to be there for that."""
+    from qa.rejudged import rejudged
+
+    fix = f"qa judge {shlex.quote(str(run.path))} --save"
+    try:
+        again = rejudged(run, verdict["policy"], today)
+    except QaError as error:
+        what = "What the verdict rests on cannot be judged again."
+        raise Refused(what, f"{error.what} {error.why}".strip(), error.fix) from error
+    if again["state"] != verdict["state"]:
+        what = f"The scores give {again['state']} today, verdict.json says {verdict['state']}."
+        raise Refused(what, "", f"judge again with `{fix}`")
+    contents = [(one["baseline"] or {}).get("content") for one in (verdict, again)]
+    if contents[0] != contents[1]:
+        what = "The suite's promoted run is not the one that the verdict compared with."
+        raise Refused(what, "", f"judge again with `{fix}`")
+    now_proposed = proposed(again, run.record()).decision
+    if now_proposed != proposal.decision:
+        what = f"The scores propose {now_proposed} today, verdict.json {proposal.decision}."
+        raise Refused(what, "", f"judge again with `{fix}`")

@@ -80,8 +80,8 @@ def _stopped(state: str, counted: Rows) -> str:
     if state == "FAIL" and picture.get("harm") is not None:
         unit = worst["unit"] if picture.get("metric", worst["metric"]) == worst["metric"] else ""
         metric = picture.get("metric", worst["metric"])
-        tail = f"Worst: {metric} on {picture['sample']}, harm {picture['harm']:.4g} {unit}".rstrip()
-        return f"{head} {tail}."
+        harm = f"{metric} harm {picture['harm']:.4g} {unit}".rstrip()
+        return f"{head} Worst picture: {picture['sample']}, {harm}."
     return f"{head} {name(worst)}: {worst['why']}."
 
 

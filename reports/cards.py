@@ -15,13 +15,17 @@ from reports.harm import Cell, Pick
 from reports.picking import worst_seed
 from reports.pictures import WHOLE, WINDOW, Array, Inliner, error, heat, read, worst_window
 from reports.spread import Spread
-from reports.stage import Figure, Map, Tile, Window
+from reports.stage import Figure, Map, Seeds, Tile, Window
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_SEEDS = 8
-"""Seeds whose worst windows are shown."""
+"""Seeds whose worst windows, or small pictures, are shown."""
+SMALL = 128
+"""Longest side of a seed's whole picture, in pixels."""
+UNREADABLE = "file missing or damaged"
+NO_ROOM = "no room in this file"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Card:
     window: Window | None
     error: str
     note: str
+    seeds: Seeds | None = None
+    """In place of a window that cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ class Album:
         """Reference, candidate, baseline and maps of the worst seed; the worst window of all.
 
         `values` of the picked metric, seed → value, stand below the windows; `maps` of the worst
-        seed, beside its error, become panes of their own.
+        seed, beside its error, become panes of their own. Without a reference of the same size
+        there is no error, and whole pictures of the seeds stand in place of the windows.
         """
         shot = self._shot(pick.sample, worst_seed(self.run, pick.sample, cell, self.seeds))
         levels = error(shot.candidate, shot.reference)
@@ -104,6 +111,7 @@ class Album:
             None if levels is None else self._window(shot, levels, values or {}),
             "" if levels is None else f"mean {levels.mean():.1f}, largest {levels.max()}",
             self._note(shot),
+            self._seeds(shot, values or {}) if levels is None else None,
         )
 
     def _link(self, text: str, file: Path, seed: int | None) -> Link:
@@ -154,10 +162,14 @@ class Album:
         box = worst_window(levels)
 
         def tile(kind: str, title: str, picture: Array | None, seed: int | None = None) -> Tile:
-            fits = picture is not None and picture.shape[:2] == levels.shape
-            cut = self.inliner.put(box.cut(picture), WINDOW, exact=True) if fits else None
+            cut, why = None, UNREADABLE
+            if picture is not None and picture.shape[:2] != levels.shape:
+                why = f"another size: {_size(picture)}"
+            elif picture is not None:
+                cut, why = self.inliner.put(box.cut(picture), WINDOW, exact=True), NO_ROOM
             alt = f"Worst window, {title}: {shot.sample}"
-            return Tile(kind, title, cut, alt, seed, values.get(-1 if seed is None else seed))
+            value = values.get(-1 if seed is None else seed)
+            return Tile(kind, title, cut, alt, seed, value, why)
 
         tiles = [tile("reference", "Reference", shot.reference)]
         if shot.baseline is not None:
@@ -165,19 +177,46 @@ class Album:
         tiles.append(tile("error", "Absolute error", heat(levels, max(levels.shape))))
         shown = _shown(self.seeds, shot.seed)
         for seed in shown:
-            own = seed == shot.seed
-            picture = shot.candidate if own else read(self.run.picture_file(shot.sample, seed))
-            tiles.append(tile("candidate" if own else "", f"Seed {seed}", picture, seed))
+            kind = "candidate" if seed == shot.seed else ""
+            tiles.append(tile(kind, f"Seed {seed}", self._of_seed(shot, seed), seed))
         return Window(box, stage.frame(box, levels), tuple(tiles), self.seeds - len(shown))
 
+    def _seeds(self, shot: Shot, values: Mapping[int, float]) -> Seeds | None:
+        """Small pictures of several seeds; None where there is no other picture to see."""
+        shown, tiles = _shown(self.seeds, shot.seed), []
+        for seed in shown:
+            picture = self._of_seed(shot, seed)
+            small = self.inliner.put(picture, SMALL)
+            kind = "candidate" if seed == shot.seed else ""
+            alt = f"Seed {seed}: {shot.sample}"
+            why = UNREADABLE if picture is None else NO_ROOM
+            tiles.append(Tile(kind, f"Seed {seed}", small, alt, seed, values.get(seed), why))
+        others = any(tile.picture for tile in tiles if not tile.kind)
+        return Seeds(tuple(tiles), self.seeds - len(shown)) if others else None
+
+    def _of_seed(self, shot: Shot, seed: int) -> Array | None:
+        if seed == shot.seed:
+            return shot.candidate
+        return read(self.run.picture_file(shot.sample, seed))
+
     def _note(self, shot: Shot) -> str:
+        """What cannot be compared, and why."""
+        found = [self._lack(shot)]
+        base, own = shot.baseline, shot.candidate
+        if base is not None and own is not None and base.shape != own.shape:
+            found.append(
+                f"The baseline has another size: {_size(base)}, the candidate {_size(own)}."
+            )
+        return " ".join(filter(None, found))
+
+    def _lack(self, shot: Shot) -> str:
         if shot.candidate is None:
             why = self.whys.get((shot.sample, shot.seed)) or "its file is missing or damaged"
             return f"There is no picture of seed {shot.seed}: {why}"
         if shot.reference is None:
             return "There is no reference picture to compare with."
         if shot.reference.shape != shot.candidate.shape:
-            sizes = [f"{a.shape[1]}×{a.shape[0]}" for a in (shot.reference, shot.candidate)]
+            sizes = _size(shot.reference), _size(shot.candidate)
             return f"The sizes differ: reference {sizes[0]}, candidate {sizes[1]}."
         return ""
 
@@ -187,6 +226,10 @@ def values_of_seeds(scores: pd.DataFrame, pick: Pick) -> dict[int, float]:
     chosen = scores[(scores["sample"] == pick.sample) & (scores["metric"] == pick.metric)]
     known = chosen.dropna(subset="value")
     return dict(zip(known["seed"].tolist(), known["value"].tolist(), strict=True))
+
+
+def _size(picture: Array) -> str:
+    return f"{picture.shape[1]}×{picture.shape[0]}"
 
 
 def _shown(seeds: int, worst: int) -> Sequence[int]:

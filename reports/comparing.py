@@ -3,7 +3,7 @@
     metric       A  B                        C
     psnr dB  24.02  25.10  FAIL              23.98  PASS
                     1.08 [0.91, 1.25]        -0.04 [-0.1, 0.1]
-    B  FAIL  1 of 2 gates failed. Worst: psnr on page_03, harm 2.1 dB.
+    B  FAIL  1 of 2 gates failed. Worst picture: page_03, psnr harm 2.1 dB.
     C  PASS  All 2 gates passed.
 
 Below a baseline's value stands the harm against it. Slices are left to `qa judge`.

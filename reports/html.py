@@ -47,6 +47,7 @@ MAX_THUMBNAILS = 24
 MAX_LINES = 2000
 """Pictures of the table; scores.parquet has all."""
 MAX_FAILURES = 200
+MAX_STOPPING = 3
 SCRIPTS = ("report.js", "panzoom.min.js", "stage.js", "gallery.js")
 STYLES = ("report.css", "stage.css", "gallery.css", "plots.css", "dial.css")
 
@@ -162,16 +163,31 @@ def _dialled(run: RunFolder) -> dict[str, Any]:
 
 def _judged(verdict: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the page says about gates, beside their rows."""
-    remarks = [pair for pair in wording.footnotes(verdict) if pair[0] in ("waived", "warning")]
+    kinds = ("waived", "note", "warning")
+    remarks = [pair for pair in wording.footnotes(verdict) if pair[0] in kinds]
     drift = (verdict.get("drift") or {}).items()
     return {
         "gate_of": {gate["metric"]: gate for gate in reversed(gates) if harm.paired(gate)},
         "aside": not all(map(outcomes.counts, gates)),
         "forest": forest([gate for gate in gates if _drawn(gate)]),
         "remarks": remarks,
+        "stopping": _stopping(verdict, gates),
         "waivers": any(kind == "waived" for kind, _ in remarks),
         "spent": sorted((name, row) for name, row in drift if row.get("spent")),
     }
+
+
+def _stopping(
+    verdict: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The gates that made the verdict what it is, where numbers say why; the worst of them."""
+    state = verdict["state"]
+    return [
+        gate
+        for gate in gates
+        if state in outcomes.KINDS and gate["state"] == state and outcomes.counts(gate)
+        and gate.get("estimate") is not None
+    ][:MAX_STOPPING]  # fmt: skip
 
 
 def _drawn(gate: Mapping[str, Any]) -> bool:

@@ -56,9 +56,10 @@ def render(view: View) -> str:
 
 def _about(view: View) -> dict[str, str]:
     verdict, signature = view.verdict, view.decision.signature
-    found: dict[str, Any] = {"decision": view.decision.said}
-    if signature is not None and signature.holds:
-        found["signed_by"] = signature.by
+    found: dict[str, Any] = {"proposed": view.decision.proposed}
+    if signature is not None:
+        said = "decision" if signature.holds else "decision_that_no_longer_holds"
+        found |= {said: signature.decision, "signed_by": signature.by}
     found |= {key: verdict.get(key) for key in ("state", "exit_code", "policy", "use_case")}
     for arm in ("candidate", "baseline"):
         described = verdict[arm] or {}

@@ -64,8 +64,11 @@ def _of_run(verdict: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[s
     missing = sorted(record.get("unavailable") or {})
     if missing:
         yield f"Not measured here, though asked for: {', '.join(missing)}."
-    if not any(gate.get("gate") == "tail" for gate in verdict["gates"]):
+    tail = [gate for gate in verdict["gates"] if gate.get("gate") == "tail"]
+    if not tail:
         yield "No tail gate: rare breakage that means over pictures hide was not looked for."
+    elif not any(map(counts, tail)):
+        yield f"The tail gate does not count, so rare breakage may be there: {tail[0]['why']}."
     deciding = {str(gate["metric"]) for gate in verdict["gates"] if counts(gate)}
     if deciding and not any(re.fullmatch(r"wrong_words|cer|exact_words", m) for m in deciding):
         yield "No gate reads text: words that come out wrong would not be noticed by name."

@@ -11,8 +11,8 @@ import html
 import re
 import shlex
 import string
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import starmap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from qa.files import digest
@@ -22,6 +22,7 @@ from reports.view import Open, Requirement, View
 from reports.wording import (
     bound,
     confidence,
+    duration,
     footnotes,
     gate_digits,
     interval,
@@ -108,8 +109,8 @@ def _decision(view: View) -> str:
     if signature.holds:
         return f"**{signature.decision}** signed by {by}{why}"
     return (
-        f"**{decision.proposed}** proposed by the gates; {by} had signed {signature.decision}, "
-        f"which no longer holds: {said(signature.broken)}"
+        f"**{decision.said}**: {by} had signed {signature.decision}{why}, which no longer holds: "
+        f"{said(signature.broken)}; the gates propose {decision.proposed}"
     )
 
 
@@ -130,18 +131,23 @@ def _facts(view: View) -> str:
 
 
 def _table(rows: Sequence[Requirement], verdict: Mapping[str, Any]) -> str:
-    return _lined("gate", [(label(row.gate), row.gate) for row in rows], verdict)
+    powers = {id(row.gate): row.power for row in rows}
+    return _lined("gate", [(label(row.gate), row.gate) for row in rows], verdict, powers)
 
 
 def _lined(
-    what: str, named: Sequence[tuple[str, Mapping[str, Any]]], verdict: Mapping[str, Any]
+    what: str,
+    named: Sequence[tuple[str, Mapping[str, Any]]],
+    verdict: Mapping[str, Any],
+    powers: Mapping[int, float | None] = MappingProxyType({}),
 ) -> str:
     """A table of rows with their names; `what` heads the column of names."""
     if not named:
         return ""
     percent = confidence(verdict)
     head = f"| verdict | {what} | baseline | candidate | harm [{percent} interval] | margin | why |"
-    return "\n".join([head, "|:--|:--|--:|--:|--:|--:|:--|", *starmap(_row, named)])
+    lines = [_row(called, gate, powers.get(id(gate))) for called, gate in named]
+    return "\n".join([head, "|:--|:--|--:|--:|--:|--:|:--|", *lines])
 
 
 def _measured(verdict: Mapping[str, Any]) -> str:
@@ -160,7 +166,7 @@ def _measured(verdict: Mapping[str, Any]) -> str:
     return "\n".join(lines) if verdict["metrics"] else ""
 
 
-def _row(called: str, gate: Mapping[str, Any]) -> str:
+def _row(called: str, gate: Mapping[str, Any], power: float | None) -> str:
     digits = gate_digits(gate)
     known = gate.get("unit") and gate.get("estimate") is not None
     unit = f" {said(gate['unit'])}" if known else ""
@@ -173,9 +179,16 @@ def _row(called: str, gate: Mapping[str, Any]) -> str:
         mean(gate.get("candidate"), digits),
         f"{harm}{unit}".replace("-", "−"),
         bound(gate, digits),
-        said("; ".join(filter(None, (standing(gate), gate.get("why"))))),
+        said("; ".join(filter(None, (standing(gate), gate.get("why"), *_chances(gate, power))))),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _chances(gate: Mapping[str, Any], power: float | None) -> Iterator[str]:
+    if gate.get("p_holm") is not None:
+        yield f"p {gate['p_holm']:.3g} (Holm)"
+    if power is not None:
+        yield f"power {100 * power:.0f} %"
 
 
 def _folded(title: str, rows: Sequence[Requirement], verdict: Mapping[str, Any]) -> str:
@@ -213,12 +226,15 @@ def _lost(row: Mapping[str, Any]) -> str:
 
 def _open(one: Open) -> str:
     would = f"{one.needs} pictures would settle it" if one.needs else "no number of pictures would"
-    return f"{one.name}: {one.have} pictures, {would}"
+    time = "" if one.seconds is None else f" ({duration(one.seconds)} of decoding)"
+    return f"{one.name}: {one.have} pictures, {would}{time}"
 
 
 def _changed(view: View) -> str:
     """What is not as it was in the baseline."""
     changes = view.scope.changes
+    if changes is None and view.verdict["baseline"] and view.name:
+        return "What changed since the baseline is not known: its run folder is not at hand."
     if not changes:
         return ""
     lines = [f"- {said(one.what)}: {said(one.before)} → {said(one.now)}" for one in changes]

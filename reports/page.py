@@ -40,7 +40,7 @@ def environment() -> Environment:
             wording.interval(row.get("low"), row.get("high"), digits)
         ),
         breakable=_breakable,
-        duration=_duration,
+        duration=wording.duration,
         exact=_exact,
         leaves=leaves,
     )
@@ -110,15 +110,6 @@ def _exact(value: float | None, shown: str) -> str:
     if value is None:
         return shown
     return Markup('<data value="{}">{}</data>').format(repr(float(value)), shown)
-
-
-def _duration(seconds: float | None) -> str:
-    """Roughly how long: `40 s`, `12 min`, `3.5 h`."""
-    if seconds is None:
-        return wording.MISSING
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _signed(text: str) -> str:

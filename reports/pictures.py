@@ -28,10 +28,21 @@ THUMBNAIL = 72
 WINDOW = 64
 """Side of the crop around the worst place."""
 STRIDE = 4
+LARGEST = 8192 * 8192
+"""Pixels of a stored picture that is opened (64 megapixels): a small file can claim any number."""
 FULL = 64
 """Error, in levels, at the upper end of the colour scale."""
 RAMP = ((8, 10, 22), (62, 22, 104), (150, 36, 110), (222, 74, 76), (250, 158, 60), (252, 246, 190))
 """Colours of the error map from 0 to `FULL`; lightness rises throughout, so grey shows it too."""
+
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow raises for files that are no proper PNG; a warning where warnings are errors."""
 
 Array = np.ndarray
 
@@ -94,12 +105,25 @@ def _encoded(image: Image.Image, side: int, exact: bool) -> Inlined:
 
 
 def read(file: Path) -> Array | None:  # uint8 [H,W,3]
-    """A stored PNG, or None if it is not there or damaged."""
+    """A stored PNG, or None if it is not there, damaged, or larger than `LARGEST`."""
     try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError):
+        with Image.open(file, formats=["PNG"]) as image:
+            return None if _large(image) else np.asarray(image.convert("RGB"))
+    except UNREADABLE:
         return None
+
+
+def size(file: Path) -> tuple[int, int] | None:
+    """Width and height of a stored PNG by its header, or None as for `read`."""
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            return None if _large(image) else image.size
+    except UNREADABLE:
+        return None
+
+
+def _large(image: Image.Image) -> bool:
+    return image.width * image.height > LARGEST
 
 
 def error(candidate: Array | None, reference: Array | None) -> Array | None:

@@ -100,6 +100,8 @@ def _facts(run: RunFolder, record: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 def _licences(record: Mapping[str, Any]) -> Iterator[Licence]:
     known = [("weights of the decoder", str(record.get("licence") or "not stated"))]
+    if record.get("latents_licence"):
+        known.append(("latents", str(record["latents_licence"])))
     facts = sorted((record.get("facts") or {}).items())
     known += [(f"metric {name}", str(fact.get("licence") or "not stated")) for name, fact in facts]
     for of, text in known:

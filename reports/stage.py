@@ -81,7 +81,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Tile:
-    """The worst window of one picture, pixel for pixel."""
+    """One picture of a row: its worst window pixel for pixel, or the whole of it, small."""
 
     kind: str
     """The pane that it is a part of; empty for seeds that have none."""
@@ -93,6 +93,8 @@ class Tile:
     """Of the candidate."""
     value: float | None = None
     """The picked metric's value of this seed, if it is known."""
+    why: str = "no picture"
+    """Said in its place where there is no picture."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,15 @@ class Window:
 
     box: Box
     frame: Frame
+    tiles: tuple[Tile, ...]
+    left_out: int
+    """Seeds that are not among the tiles."""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Whole pictures of the seeds, small, where no window of them can be compared."""
+
     tiles: tuple[Tile, ...]
     left_out: int
     """Seeds that are not among the tiles."""

@@ -4,7 +4,7 @@
     psnr dB          25.10      24.02      1.08 [0.91, 1.25]     1.00   FAIL
     piqe             41.20      41.90      0.70 [-0.1, 1.5]      0.50   (INCONCLUSIVE)
     (…) secondary: shown, does not count
-    FAIL  2 of 5 gates failed. Worst: psnr on page_03, harm 2.1 dB.
+    FAIL  2 of 5 gates failed. Worst picture: page_03, psnr harm 2.1 dB.
 
 Numbers stay whole on 80 columns; a long metric name continues on the next line. Slices follow the
 gates in the same columns, a block a metric.

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from qa import cost as costs
-from qa import signoff
-from qa.files import sha256
+from qa import signature, signoff
 from qa.outcomes import counts, label
 from qa.stats.planning import power_from
 from qa.store import RunFolder
@@ -41,8 +40,13 @@ class Decision:
 
     @property
     def said(self) -> str:
-        """What was signed, or, without a signature that holds, what the gates propose."""
-        return self.signature.decision if self.signed else self.proposed
+        """What was signed, or, without a signature that holds, what the gates propose.
+
+        Whoever held a run had a reason: it stays held until somebody signs again.
+        """
+        if self.signature is not None and (self.signed or self.signature.decision == signoff.HOLD):
+            return self.signature.decision
+        return self.proposed
 
     @property
     def signed(self) -> bool:
@@ -86,7 +90,7 @@ class View:
     requirements: tuple[Requirement, ...]
     """Every gate but slices, the worst first."""
     family: tuple[Row, ...]
-    """Rows whose p was adjusted (Holm), by that p."""
+    """Rows whose p was adjusted (Holm), gate by gate, by that p."""
     alpha: float
     """One-sided level that an adjusted p is compared with."""
     open: tuple[Open, ...]
@@ -108,7 +112,7 @@ class View:
         signature = self.decision.signature
         added = {
             "schema": SCHEMA,
-            "decision": self.decision.said,
+            "decision": self.decision.said if self.decision.signed else None,
             "proposed": self.decision.proposed,
             "why": self.decision.why,
             "signature": None if signature is None else signature.document(),
@@ -136,7 +140,7 @@ def view(run: RunFolder, baseline: RunFolder | None = None) -> View:
         run.verdict(),
         run.record(),
         name=run.name,
-        stamp=sha256(run.verdict_file),
+        stamp=signature.digests(run)[0],
         signature=signoff.signed(run),
         scope=scope(run, baseline),
         reproducibility=evidence.reproducibility(run),
@@ -180,9 +184,9 @@ def of(
 
 
 def power(gate: Row, confidence: float) -> float | None:
-    """Of a gate that compares means with a margin; rates and limits are planned otherwise."""
+    """Of a gate that passes below its margin; equivalence and rates are planned otherwise."""
     low, high, margin = (gate.get(key) for key in ("low", "high", "margin"))
-    if gate.get("gate", "regression") not in ("regression", "anchor", "equivalence"):
+    if gate.get("gate", "regression") not in ("regression", "anchor"):
         return None
     if not margin or low is None or high is None or not high > low or gate["count"] < 2:
         return None
@@ -202,8 +206,8 @@ def _open(gate: Row, verdict: Row, cost: Sequence[Row]) -> Open:
     return Open(label(gate), str(gate.get("why") or ""), have, needs, seconds)
 
 
-def _by_p(gate: Row) -> tuple[float, str]:
-    return float(gate["p_holm"]), str(gate["metric"])
+def _by_p(gate: Row) -> tuple[str, float, str]:
+    return str(gate.get("gate") or ""), float(gate["p_holm"]), str(gate["metric"])
 
 
 def _reasons(failures: Sequence[Row]) -> list[tuple[str, int]]:

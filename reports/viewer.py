@@ -29,6 +29,7 @@ from reports import maps, noted, page, stage
 from reports.listing import Listing, baseline, listing
 from reports.panels import words
 from reports.pictures import RAMP, Array, Inlined, error, heat, painted, read, worst_window
+from reports.pictures import size as size_of
 from reports.serving import HTML, PNG, Answer, inside
 from reports.stage import Figure, Scale, Window
 
@@ -132,7 +133,7 @@ class Viewer:
         """What there is to see of a sample at a seed; all that has an address."""
         for name, title, folder, file in self._stored(sample, seed):
             found = inside(folder.path, file)
-            size = None if found is None else _size(found)
+            size = None if found is None else size_of(found)
             if found is not None and size is not None:
                 yield Pane(name, name.rstrip("0123456789"), title, *size, found.read_bytes)
         levels = self._error(sample, seed)
@@ -207,15 +208,6 @@ def _figure(pane: Pane, folder: str, sample: str) -> Figure:
     address = f"{folder}{pane.name}.png"
     source = Inlined(address, pane.width, pane.height)
     return Figure(pane.kind, pane.title, source, f"{pane.title}: {sample}", address, pane.scale)
-
-
-def _size(file: Path) -> tuple[int, int] | None:
-    """Width and height of a PNG, or None if it is none."""
-    try:
-        with Image.open(file, formats=["PNG"]) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError):
-        return None
 
 
 @lru_cache(maxsize=3)

@@ -67,6 +67,15 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
+def duration(seconds: float | None) -> str:
+    """Roughly how long: `40 s`, `12 min`, `3.5 h`; a dash where it is not known."""
+    if seconds is None:
+        return MISSING
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def confidence(verdict: Mapping[str, Any]) -> str:
     """Of the verdict's intervals, e.g. `90 %`."""
     return f"{100 * (verdict.get('confidence') or 0.9):.3g} %"

@@ -4,9 +4,12 @@ import torch
 
 from qa import files, store
 from qa.images import encode_png
+from qa.judge import EXIT_CODES, SCHEMA
 from qa.store import RunFolder, UnitResult
 from qa.types import Decoded, Sample, Score
 
+TERMS = {"use_case": "7" * 64, "primary": ["psnr"], "gates": {"regression": "e" * 64}}
+"""What every run is to be judged by, and was."""
 METRICS = {"psnr": ("higher", "dB"), "lpips": ("lower", "")}
 
 
@@ -66,11 +69,13 @@ def record(pictures, seeds):
     }  # fmt: skip
     return {
         "schema": "decoder-qa/record/1",
-        "suite": "mini", "decoder": "shifted", "seeds": seeds, "pictures": pictures,
+        "suite": "mini", "decoder": "shifted", "seeds": seeds, "pictures": pictures, "plan": "ab",
+        "use_case": "photo", "policy": "pr", "terms": TERMS,
         "limited": False, "licence": "Apache-2.0", "facts": facts, "knobs": {"sigma": 0.0},
         "unavailable": {"dists": "qa assets fetch dists"}, "numerics": {"tf32": False},
         "environment": {"class": "abc", "versions": {"torch": "2.11"}, "git": None},
-        "started": "2026-01-01T00:00:00Z", "command": ["qa", "run", "decoder=shifted", "suite=a b"],
+        "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:05:00Z",
+        "command": ["qa", "run", "decoder=shifted", "suite=a b"],
     }  # fmt: skip
 
 
@@ -100,11 +105,14 @@ def judged(run, state, gates=(), failures=(), problems=()):
         }
         for name, (better, unit) in METRICS.items()
     ]  # fmt: skip
+    approval = {"content": "ef" * 32, "by": "Grace", "why": "", "until": None}
+    asked = {"use_case": TERMS["use_case"], "gates": sorted(TERMS["gates"])}
     verdict = {
-        "schema": "decoder-qa/verdict/1",
-        "state": state, "exit_code": 3, "summary": f"summary of {state}", "candidate": arm,
-        "baseline": arm | {"decoder": "vae_mini"} if gates else None, "use_case": "photo",
-        "confidence": 0.9, "gates": list(gates), "metrics": metrics,
+        "schema": SCHEMA, "terms": asked, "policy": "pr",
+        "state": state, "exit_code": EXIT_CODES[state], "summary": f"summary of {state}",
+        "candidate": arm, "use_case": "photo", "confidence": 0.9,
+        "baseline": arm | {"decoder": "vae_mini"} | approval if gates else None,
+        "gates": list(gates), "metrics": metrics,
         "failures": list(failures), "problems": list(problems),
     }  # fmt: skip
     files.write_json(run.verdict_file, verdict)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import verdicts
 
+from qa import rejudged
 from qa.errors import QaError
 from qa.files import write_bytes, write_json
 from qa.store import RunFolder
@@ -21,7 +23,7 @@ RECORD = {
 TABLES = (
     "config.yaml", "samples.json", "decoded.parquet", "scores.parquet", "sets.json", "panels.json",
 )  # fmt: skip
-"""Files that a signature covers beside record.json; whoever signs does not open them."""
+"""Files that a signature covers beside record.json. Only judging again opens them."""
 
 
 def judged(state: str = "PASS", *gates: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -53,6 +55,11 @@ def make_run(path: Path, verdict: dict[str, Any] | None = None, **record: Any) -
         write_bytes(path / name, f"{name} of {path.name}\n".encode())
     write_json(run.verdict_file, verdict or judged())
     return run
+
+
+def believe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every verdict be what its run's scores give: those of `make_run` are none."""
+    monkeypatch.setattr(rejudged, "rejudged", lambda run, policy, today: run.verdict())
 
 
 def tree(path: Path) -> dict[str, bytes]:

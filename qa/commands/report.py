@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,18 +60,37 @@ def _text(form: str, folder: RunFolder, baseline: RunFolder | None) -> str:
 def compared(folder: RunFolder, given: str | None = None) -> tuple[RunFolder | None, Any]:
     """The run that a report shows beside this one, and the history of baselines up to it.
 
-    That is the run folder `given`, or the baseline of the verdict if its pictures are at hand.
+    That is the run folder `given`, or the one that the verdict compares with: as promoted, or
+    beside this run, where it is still there.
     """
-    from qa import baseline
-
     if given:
         return RunFolder.open(given), ()
     arm = folder.verdict()["baseline"] or {}
+    found = _promoted(folder)
+    history = () if found is None else found.history
+    if found is not None and found.results.record.get("plan") == arm.get("plan"):
+        return found.results.folder or _beside(folder, arm), history
+    return _beside(folder, arm), history
+
+
+def _promoted(folder: RunFolder) -> Any:
+    """The baseline of the run's suite, from here or from where the run lies."""
+    from qa import baseline
+
     try:
-        found = baseline.for_run(folder)
-    except QaError:  # what was judged can be shown without the other arm
-        return None, ()
-    if found is None:
-        return None, ()
-    same = found.results.record.get("plan") == arm.get("plan")
-    return found.results.folder if same else None, found.history
+        named = str(folder.config()["baselines"])
+        places = (named, folder.path.resolve().parent.parent / named)
+        return next(filter(None, (baseline.for_run(folder, place) for place in places)), None)
+    except (QaError, KeyError):  # what was judged can be shown without the other arm
+        return None
+
+
+def _beside(folder: RunFolder, arm: Mapping[str, Any]) -> RunFolder | None:
+    """The run folder of an arm of the verdict next to this one, if it holds the same run."""
+    if not arm.get("name") or not arm.get("plan"):
+        return None
+    near = RunFolder(folder.path.resolve().parent / Path(str(arm["name"])).name)
+    try:
+        return near if near.record().get("plan") == arm["plan"] else None
+    except QaError:  # there is no such run, or it is damaged
+        return None

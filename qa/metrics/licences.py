@@ -34,11 +34,12 @@ DRAWN = "none: drawn weights"
 _SEPARATOR = re.compile(r";(?![^()]*\))")  # none within brackets
 _NAMES = "|".join(map(re.escape, PERMISSIVE))
 _PART = re.compile(
-    rf"(?:features: )?(?:(?:{_NAMES})(?: \((?P<remark>[^()]*)\))?|{DRAWN})", re.IGNORECASE
+    rf"(?:(?:features|upsampler): )?(?:(?:{_NAMES})(?: \((?P<remark>[^()]*)\))?|{DRAWN})",
+    re.IGNORECASE,
 )
 SUBJECTS = frozenset(
     "2015 a alpha and authors basicsr beta clip code evaluator fidelity flip from image its live "
-    "lpips model network ocr of original own parameters piq pp s scikit texas the torch "
+    "lpips model network ocr of original own parameters pillow piq pp s scikit texas the torch "
     "torchmetrics torchvision university weights".split()
 )
 """What a remark in brackets may consist of: words for what something is the licence of. A remark

@@ -97,12 +97,12 @@ def _cells(row: Row) -> dict[str, Any]:
 def _signed(signature: Signature | None) -> str:
     if signature is None:
         return ""
-    who = f"signed by {plain(signature.by)}, {signature.date}"
-    if not signature.holds:
-        why = plain(signature.broken)
-        return f"A signature no longer holds ({why}): {signature.decision}, {who}"
     why = f": {plain(signature.why)}" if signature.why else ""
-    return f"**{signature.decision}** {who}{why}"
+    who = f"signed by {plain(signature.by)}, {signature.date}{why}"
+    if not signature.holds:
+        broken = plain(signature.broken)
+        return f"A signature no longer holds ({broken}): {signature.decision}, {who}"
+    return f"**{signature.decision}** {who}"
 
 
 def _against(baseline: Row, link: str | None) -> str:

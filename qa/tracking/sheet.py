@@ -97,7 +97,7 @@ def _open(file: Path | None) -> Image.Image | None:
     if file is None:
         return None
     try:
-        with Image.open(file) as picture:
+        with Image.open(file, formats=["PNG"]) as picture:
             shown = picture.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
         return None

@@ -87,6 +87,8 @@ class Stage {
       select.addEventListener("change", () => this.chosen(select));
     }
     const divider = this.root.querySelector(".divider");
+    // Else, once it has moved away, the browser drags the picture below where it was taken.
+    divider.addEventListener("mousedown", (event) => event.preventDefault());
     divider.addEventListener("pointerdown", (event) => divider.setPointerCapture(event.pointerId));
     divider.addEventListener("pointermove", (event) => {
       if (!divider.hasPointerCapture(event.pointerId)) return;
@@ -248,6 +250,17 @@ class Stage {
   }
 }
 
+// Long texts above a stage scroll by themselves: then the keyboard has to get there, too.
+const reach = (part) => {
+  for (const text of part.querySelectorAll("p.pre, .tag")) {
+    if (text.scrollHeight <= text.clientHeight + 1) continue;
+    text.tabIndex = 0;
+    text.setAttribute("role", "region");
+    text.setAttribute("aria-label", text.matches(".tag") ? "Tag" : "Prompt");
+  }
+};
+
 document.addEventListener("DOMContentLoaded", () => {
+  for (const part of document.querySelectorAll(".case")) reach(part);
   for (const root of document.querySelectorAll(".stage")) new Stage(root);
 });

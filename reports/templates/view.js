@@ -1,5 +1,6 @@
 // The viewer: the address says which picture at which seed; list, seeds and keys only change it.
 const PAUSE = 40; // milliseconds: where a key is held, no picture is loaded that is only passed
+const FIELDS = "input:not([type=range]), select, textarea"; // a slider takes no letters
 const PATIENCE = 400; // milliseconds that the old picture stays until the new ones are decoded
 
 class Viewer {
@@ -11,10 +12,9 @@ class Viewer {
     this.known = new Map(this.links.map((link) => [this.asked(link.hash).picture, link]));
     this.name = document.title;
     this.turn = 0;
-    new Filter(this.list);
+    new Filter(this.list, () => this.enter(), () => this.descend());
     addEventListener("hashchange", () => this.show());
-    this.list.addEventListener("keydown", (event) => this.listKey(event));
-    document.addEventListener("keydown", (event) => this.seedKey(event));
+    document.addEventListener("keydown", (event) => this.key(event));
     if (!location.hash && this.links.length) history.replaceState(null, "", this.links[0].hash);
     this.show();
     this.current?.focus({ preventScroll: true });
@@ -48,15 +48,26 @@ class Viewer {
     }
   }
 
-  // Mark a link of the list: it alone takes the tab.
+  // Mark a link of the list.
   choose(link) {
     this.current?.removeAttribute("aria-current");
-    for (const one of [this.current, this.links[0]]) if (one) one.tabIndex = -1;
     this.current = link;
-    const entry = link ?? this.links[0];
-    if (entry) entry.tabIndex = 0;
     link?.setAttribute("aria-current", "true");
     link?.scrollIntoView({ block: "nearest" });
+    this.enter();
+  }
+
+  // One link alone takes the tab: the current one, or where that is hidden the first that is not.
+  enter() {
+    if (this.entry) this.entry.tabIndex = -1;
+    this.entry = this.current && seen(this.current) ? this.current : this.links.find(seen);
+    if (this.entry) this.entry.tabIndex = 0;
+  }
+
+  // From the search into the list: the current picture stays at its seed.
+  descend() {
+    if (this.entry === this.current) this.entry?.focus();
+    else this.go(this.entry, true);
   }
 
   // Show a picture, or say why there is none. At another seed the stage stays where it was.
@@ -71,6 +82,7 @@ class Viewer {
       article.textContent = otherwise;
     }
     this.main.replaceChildren(article);
+    reach(article);
     this.main.removeAttribute("aria-busy");
     const root = article.querySelector(".stage");
     this.stage = root ? new Stage(root) : null;
@@ -97,33 +109,52 @@ class Viewer {
     setTimeout(() => requestAnimationFrame(() => stage.go(before.place)));
   }
 
-  listKey(event) {
-    if (modified(event)) return;
-    const seen = this.links.filter((link) => !link.parentNode.hidden);
-    const at = seen.indexOf(document.activeElement);
-    const to = { j: at + 1, ArrowDown: at + 1, k: at - 1, ArrowUp: at - 1, Home: 0, End: seen.length - 1 }[event.key];
-    if (to === undefined) return;
+  // Letters and brackets work wherever nothing is written or chosen, arrows in the list.
+  key(event) {
+    if (modified(event) || event.target.matches(FIELDS)) return;
+    const listed = this.list.contains(event.target);
+    const deed = {
+      j: () => this.next(listed), k: () => this.previous(listed), "[": () => this.seed(-1), "]": () => this.seed(1),
+      ...listed && { ArrowDown: () => this.next(true), ArrowUp: () => this.previous(true), Home: () => this.go(this.links.find(seen), true), End: () => this.go(this.links.findLast(seen), true) },
+    }[event.key];
+    if (!deed) return;
     event.preventDefault();
-    if (to in seen) {
-      seen[to].focus();
-      location.replace(seen[to].hash); // one entry of the history, however many are passed
-    }
+    deed();
   }
 
-  seedKey(event) {
-    const by = { "[": -1, "]": 1 }[event.key];
-    const within = event.target.closest("main, .v-list");
-    if (!by || modified(event) || !within || event.target.matches("select")) return;
+  // Place in the list: of the focus, or else of the address, which a key changes before the picture is there.
+  place(listed) {
+    return this.links.indexOf(listed ? document.activeElement : this.known.get(this.asked(location.hash).picture));
+  }
+
+  next(listed) {
+    const at = this.place(listed);
+    this.go(this.links.find((link, place) => place > at && seen(link)), listed);
+  }
+
+  previous(listed) {
+    const at = this.place(listed);
+    this.go(this.links.findLast((link, place) => place < at && seen(link)), listed);
+  }
+
+  // Outside the list the focus stays: the next picture has such a place, too.
+  go(link, listed) {
+    if (!link) return;
+    if (listed) link.focus();
+    location.replace(link.hash); // one entry of the history, however many are passed
+  }
+
+  seed(by) {
     const seeds = [...this.main.querySelectorAll(".v-seeds a")];
     const to = seeds[seeds.findIndex((seed) => seed.ariaCurrent) + by];
-    event.preventDefault();
     if (to) location.replace(to.hash);
   }
 }
 
 // Search, tag and state of harm: what does not match is hidden.
 class Filter {
-  constructor(list) {
+  constructor(list, narrowed, descend) {
+    this.narrowed = narrowed;
     this.bar = document.querySelector(".v-filter");
     [this.search, this.tag, this.state] = ["input", ".v-tag", ".v-state"].map((name) => this.bar.querySelector(name));
     this.status = this.bar.nextElementSibling;
@@ -135,6 +166,11 @@ class Filter {
       tags: new Set(Array.from(item.querySelectorAll(".tag"), (one) => one.textContent)),
     }));
     this.bar.addEventListener("input", () => this.apply());
+    this.search.addEventListener("keydown", (event) => {
+      if (event.key !== "ArrowDown" || modified(event)) return;
+      event.preventDefault();
+      descend();
+    });
     this.bar.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.preventDefault();
@@ -151,10 +187,12 @@ class Filter {
       found += !item.hidden;
     }
     this.none.hidden = found > 0;
+    this.narrowed();
     this.status.textContent = wanted || tag || state ? `${found} of ${this.all}` : this.all;
   }
 }
 
+const seen = (link) => !link.parentNode.hidden;
 const fold = (text) => text.normalize("NFKC").toLowerCase();
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 // Where [ needs AltGr, that is no shortcut of the browser.

@@ -12,6 +12,25 @@ from qa.proposal import proposed
 
 PLAN, OTHER = "cd" * 32, "99" * 32
 """Plan of the baseline of `judged`, and another one."""
+
+
+def against_a_folder():
+    """A verdict against a folder that somebody named, as judging wrote it."""
+    document = judged("PASS")
+    nobody = {"content": "", "by": "", "why": "", "until": None}
+    return document | {"baseline": document["baseline"] | nobody}
+
+
+def without(key):
+    return {name: value for name, value in judged("PASS").items() if name != key}
+
+
+def unsigned():
+    """A row that is waived by nobody."""
+    row = waived()
+    return row | {"waiver": row["waiver"] | {"by": None}}
+
+
 SHIPPED = {
     "passed": (judged("PASS"), {}),
     "improved": (judged("IMPROVED", gate(state="IMPROVED")), {}),
@@ -32,10 +51,7 @@ SHIPPED = {
         judged("PASS"),
         {"look": looked((1, "FAIL", PLAN), (2, "PASS", PLAN), (1, "PASS", PLAN))},
     ),
-    "a record that knows no looks and terms": (
-        judged("PASS", terms=None),
-        {"look": None, "terms": None},
-    ),
+    "a record without a look": (judged("PASS"), {"look": None}),
 }
 CONCEDED = {
     "one gate": (judged("PASS", gate(), waived()), {}),
@@ -56,6 +72,17 @@ HELD = {
     "Not comparable: seeds: 2 and 4.": (judged("INVALID", problems=["seeds: 2 and 4", "x"]), {}),
     "summary of INVALID.": (judged("INVALID", gate(state="INVALID")), {}),
     "Nothing was judged: it was only measured.": (measured(), {}),
+    "It was judged against a run that nobody promoted.": (against_a_folder(), {}),
+    "Its schema is not decoder-qa/verdict/2.": (judged(schema="decoder-qa/verdict/1"), {}),
+    "Its run is not finished.": (judged(), {"finished": None}),
+    "It is the verdict of another run.": (judged(), {"plan": "0" * 64}),
+    "Nobody can tell by what terms it was made: an earlier version wrote it.": (
+        judged(),
+        {"terms": None},
+    ),
+    "It says PASS, and its gates say FAIL.": (judged("PASS", gate(state="FAIL")), {}),
+    "It is damaged: KeyError: 'gates'.": (without("gates"), {}),
+    "The waiver of gmsd is none.": (judged("PASS", gate(), unsigned()), {}),
     "It is a limited run (limit=), not the suite.": (judged("PASS"), {"limited": True}),
     "It ran over one half of the suite: selection.": (judged("PASS"), {"half": "selection"}),
     "It was judged by other margins than those of its own use case photo.": (
@@ -104,6 +131,15 @@ def test_what_only_waivers_let_pass(case):
 @pytest.mark.parametrize("why", HELD)
 def test_everything_else_is_held_and_says_why(why):
     assert decided(*HELD[why]) == ("HOLD", why)
+
+
+def test_a_verdict_alone_is_taken_at_its_word_but_not_against_itself():
+    """Without a record, nobody asks for its plan, its end and its terms; with one they count."""
+    for verdict in (judged(), judged(terms=None)):
+        assert proposed(verdict, {}).decision == "SHIP"
+    assert proposed(judged(), {"look": None}).decision == "HOLD"
+    assert proposed(judged("PASS", gate(state="FAIL")), {}).decision == "HOLD"
+    assert proposed({}, {}) == ("HOLD", "It is damaged: KeyError: 'schema'.")
 
 
 def test_a_limited_arm_is_held_whatever_the_record_says():

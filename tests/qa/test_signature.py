@@ -9,7 +9,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from signing import TABLES, judged, make_run, tree
+from signing import RECORD, TABLES, judged, make_run, tree
 from verdicts import gate
 
 from qa import signature
@@ -60,7 +60,7 @@ def test_what_a_verdict_does_not_rest_on_may_change(run):
     assert signed(run).holds
 
 
-@pytest.mark.parametrize("name", ["verdict.json", *COVERED])
+@pytest.mark.parametrize("name", ["verdict.json", *TABLES])
 def test_any_change_of_a_file_that_was_signed_is_seen(run, name):
     """Of one byte, at the same size and time: what a cached digest would not see."""
     file = run.path / name
@@ -73,6 +73,26 @@ def test_any_change_of_a_file_that_was_signed_is_seen(run, name):
     assert signed(run).broken == f"{name} is gone"
     file.write_bytes(before)
     assert signed(run).holds, "negative control"
+
+
+@pytest.mark.parametrize("key", [*RECORD, "started", "command", "new"])
+def test_a_record_breaks_it_unless_it_only_says_when_and_how_it_was_called(run, key):
+    """The same command writes the record anew, and measures nothing."""
+    record = run.record()
+    write_json(run.record_file, {**record, key: "decoder-qa/record/1, another"})
+    called = key in ("started", "finished", "command")
+    assert signed(run).broken == ("" if called else "record.json changed")
+    write_json(run.record_file, {name: record[name] for name in record if name != key})
+    known = called or key == "new"
+    assert signed(run).broken == ("" if known else "record.json changed")
+
+
+@pytest.mark.parametrize("text", ["{", "[7]", "7", '{"plan": NaN}', "\xff"])
+def test_a_record_that_is_none_breaks_it(run, text):
+    run.record_file.write_bytes(text.encode("latin-1"))
+    assert signed(run).broken == "record.json changed"
+    run.record_file.unlink()
+    assert signed(run).broken == "record.json is gone"
 
 
 def test_evidence_that_comes_later_or_was_taken_out_of_the_list_is_seen(tmp_path):

@@ -7,16 +7,24 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from approvals import make_run as make_whole
-from signing import RECORD, TERMS, judged, looked, make_run, measured, tree
+from signing import RECORD, TERMS, believe, judged, looked, make_run, measured, tree
 from verdicts import HOSTILE, gate, tail, verdict, waived
 
 from qa import baseline
 from qa.errors import QaError, UsageError
-from qa.signoff import DECISIONS, HOLD, SHIP, WITH_WAIVERS, Refused, history, sign, signed
+from qa.signoff import (
+    DECISIONS, HOLD, SHIP, WITH_WAIVERS, Refused, history, proposed, sign, signed,
+)  # fmt: skip
 
 TODAY = date(2026, 11, 22)
 PLAN = "cd" * 32
 WAIVE = 'qa baseline approve mini --gate regression/psnr --reason "…" --until YYYY-MM-DD'
+
+
+@pytest.fixture(autouse=True)
+def _believed(monkeypatch):
+    """What the scores say is asked in tests/qa/test_rejudged.py."""
+    believe(monkeypatch)
 
 
 def until(day, *rows):
@@ -29,6 +37,8 @@ FAILED = judged("FAIL", gate(state="FAIL", why="worse"), tail("FAIL") | {"counts
 OPEN = judged("INCONCLUSIVE", gate(state="INCONCLUSIVE", needs=140, why="too few"))
 AT_A_LOOK = OPEN | {"look": {"next": 48, "number": 1}}
 NO_BASELINE = judged("FAIL", gate(gate="threshold", state="FAIL"), baseline=None)
+BARE = judged("PASS")
+BARE["baseline"] = BARE["baseline"] | {"content": "", "by": "", "why": "", "until": None}
 LAX = judged("PASS", terms={"use_case": None, "gates": ["regression"]})
 REFUSED = {
     "FAIL": (FAILED, {}, 3, "2 of 3 gates that count FAILED: psnr, tail.\n  psnr FAIL: worse",
@@ -41,6 +51,8 @@ REFUSED = {
     "MEASURED": (measured(), {}, 5, "Nothing was judged", "qa baseline promote BASE"),
     "limited": (judged("PASS"), {"limited": True}, 2, "limited run", "without limit="),
     "half": (judged("PASS"), {"half": "confirmation"}, 2, "confirmation", "without half="),
+    "a baseline that nobody promoted": (BARE, {}, 2, "a run that nobody promoted",
+                                        "qa baseline promote BASE, then qa judge"),
     "other terms": (LAX, {}, 2, "other margins", "qa judge"),
     "a look that failed": (judged("PASS"), {"look": looked((1, "FAIL", PLAN))}, 2, "Look 1",
                            f"{WAIVE}, then the run's command with extend=8, and again"),
@@ -141,6 +153,14 @@ def without(key):
     return document
 
 
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_is_not_proposed(tmp_path, case):
+    """But for last days, on which no proposal depends."""
+    document, record, *_ = REFUSED[case]
+    lapses = case in ("a waiver that is over", "a baseline that is over")
+    assert (proposed(document, {**RECORD, **record}).decision == HOLD) != lapses
+
+
 def edited(**changes):
     """Somebody turned a FAIL into a PASS with an editor."""
     return judged("FAIL", gate(state="FAIL")) | changes
@@ -157,6 +177,7 @@ UNFIT = {
     "a state that no gate has": judged("PASS", gate(state="GREAT")),
     "gates that are no rows": judged(gates=[7]),
     "a waiver without a day": judged("PASS", waived() | {"waiver": {"gate": "gmsd"}}),
+    "a waiver of nobody": judged("PASS", waived() | {"waiver": {**waived()["waiver"], "by": 7}}),
     "a last day that is none": until("soon"),
 }
 
@@ -170,6 +191,7 @@ def test_what_judging_never_wrote_is_not_signed(tmp_path, case, decision):
     assert caught.value.exit_code == 2
     assert "qa judge" in caught.value.fix
     assert not run.signoff_file.exists()
+    assert proposed(UNFIT[case], RECORD).decision == HOLD
 
 
 @pytest.mark.parametrize("decision", DECISIONS)
@@ -225,7 +247,8 @@ def test_any_text_is_stored_as_it_is(tmp_path, text):
 
 @pytest.mark.parametrize(
     "asked",
-    [{"why": "a" * 10_001}, {"by": "a" * 201}, {"by": "\udce9"}, {"why": "\udce9"},
+    [{"why": "a" * 10_001}, {"by": "a" * 201}, {"by": "\udce9"}, {"by": ""},
+     {"by": " \t"}, {"why": "\udce9"},
      {"decision": HOLD}, {"decision": HOLD, "why": " \n"}, {"decision": "ship"}],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_a_usage_error(tmp_path, asked):

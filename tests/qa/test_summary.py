@@ -65,7 +65,7 @@ def test_one_sentence_for_each_state():
     )
     worst = {"worst": [{"sample": "p1", "harm": 2.0}]}
     fails = [gate("FAIL", **worst), gate("PASS", "ssim")]
-    assert said("FAIL", fails) == "1 of 2 gates failed. Worst: psnr on p1, harm 2 dB."
+    assert said("FAIL", fails) == "1 of 2 gates failed. Worst picture: p1, psnr harm 2 dB."
     open_ = [gate("INCONCLUSIVE", gate="tail", metric="catastrophe", margin=0.01)]
     assert said("INCONCLUSIVE", open_) == (
         "1 of 1 gates is inconclusive. tail catastrophe: because."
@@ -89,7 +89,7 @@ def test_the_metric_with_the_most_margins_is_named():
 def test_a_broken_picture_is_named_with_the_metric_that_broke_it():
     worst = [{"sample": "p1", "harm": 0.4, "metric": "ssim"}]
     tail = gate("FAIL", "catastrophe", gate="tail", unit="", worst=worst, margin=0.01)
-    assert said("FAIL", [tail]) == "1 of 1 gates failed. Worst: ssim on p1, harm 0.4."
+    assert said("FAIL", [tail]) == "1 of 1 gates failed. Worst picture: p1, ssim harm 0.4."
     lost = [{"sample": "p1", "harm": None, "metric": "catastrophe", "why": "x"}]
     assert said("FAIL", [tail | {"worst": lost}]).endswith("tail catastrophe: because.")
 

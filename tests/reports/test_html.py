@@ -289,7 +289,8 @@ def test_what_does_not_count_is_faded_and_said(tmp_path):
     page = Page(render(run))
     assert len([tr for tr in page.all("tr") if tr.get("class") == "aside"]) == 3
     assert "waived until 2027-01-31 by Ada: known, mended in 2.1" in page.text
-    assert "Waivers and warnings" in page.text
+    assert "Waivers, notes and warnings" in page.text
+    assert "note tail INCONCLUSIVE does not count: 0 of 24 broken" in page.text
     assert "<b>another</b> class" in page.text
     assert "worst picture: a , out of memory" in page.text
     assert "q 0.04" in page.text
@@ -297,7 +298,18 @@ def test_what_does_not_count_is_faded_and_said(tmp_path):
     files.write_json(run.verdict_file, finer("PASS", verdicts.gate("psnr", worst=[])))
     plain = Page(render(run))
     assert not [tr for tr in plain.all("tr") if tr.get("class") == "aside"]
-    assert "Waivers and warnings" not in plain.text
+    assert "and warnings" not in plain.text
+
+
+def test_the_box_says_which_gates_stop_the_run_and_by_how_much(tmp_path):
+    run = build(tmp_path / "run", ["a"])
+    rows = [verdicts.gate("psnr", "FAIL"), verdicts.gate("ssim"), verdicts.secondary("lpips")]
+    files.write_json(run.verdict_file, finer("FAIL", *rows))
+    box, _ = render(run).split('id="scope"')
+    assert "harm 1.08 [0.91, 1.25], 1.1 × its margin of 1.00" in Page(box).text
+    assert box.count("its margin of") == 1
+    files.write_json(run.verdict_file, finer("PASS", rows[1]))
+    assert "its margin of" not in render(run).split('id="scope"')[0]
 
 
 def test_look_drift_policy_and_approval_are_shown(tmp_path):

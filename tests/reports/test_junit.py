@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree as xml
 
 import pytest
 from verdicts import HOSTILE, gate, secondary, tail, verdict, waived
 
+from qa.signature import Signature
 from reports import junit
 from reports.view import of
 
+OLD = "decision_that_no_longer_holds"
 OUTCOMES = {"failure", "error", "skipped"}
 ATTRIBUTES = {
     "testsuites": {"name", "tests", "failures", "errors", "skipped", "time"},
@@ -140,3 +143,16 @@ def test_problems_and_missing_pictures_are_errors():
 
 def test_equal_verdicts_give_equal_bytes():
     assert render(verdict("FAIL", *ROWS)) == render(verdict("FAIL", *ROWS))
+
+
+def test_a_decision_is_one_only_while_its_signature_holds():
+    def told(**known):
+        root = xml.fromstring(junit.render(of(verdict("PASS", gate()), {}, **known)).encode())
+        found = {p.get("name"): p.get("value") for p in root.find("testsuite/properties")}
+        return {key: found.get(key) for key in ("decision", "signed_by", OLD)}
+
+    signed = Signature("SHIP", "Ada", "", "2026-11-01T00:00:00+00:00", "SHIP", "PASS", "", {}, ())
+    broken = replace(signed, broken="verdict.json changed")
+    assert told() == {"decision": None, "signed_by": None, OLD: None}
+    assert told(signature=signed) == {"decision": "SHIP", "signed_by": "Ada", OLD: None}
+    assert told(signature=broken) == {"decision": None, "signed_by": "Ada", OLD: "SHIP"}

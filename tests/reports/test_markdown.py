@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from markdown_it import MarkdownIt
 from verdicts import HOSTILE, gate, secondary, tail, verdict, waived
 
+from qa.signature import Signature
 from reports import markdown
 from reports.markdown import MARKER, said
 from reports.view import of
@@ -177,3 +179,26 @@ def test_without_a_verdict_it_shows_what_was_measured():
     assert not {"a", "b", "img", "em"} & set(page.tags)
     judged = Page(render(verdict("FAIL", *ROWS)))
     assert "pictures" not in judged.rows[0]  # the gates' table says it all
+
+
+def test_who_decided_is_said_and_what_that_is_worth_now():
+    held = Signature(
+        "HOLD", "@ada", "later", "2026-11-01T00:00:00+00:00", "SHIP", "PASS", "", {}, ()
+    )
+    text = Page(render(verdict("PASS"))).text
+    assert "proposed by the gates, not signed" in text
+    text = Page(render(verdict("PASS"), signature=held)).text
+    assert "HOLD signed by @ada on 2026-11-01: later" in text
+    broken = replace(held, broken="verdict.json changed")
+    text = Page(render(verdict("PASS"), signature=broken)).text
+    assert "@ada on 2026-11-01 had signed HOLD: later, which no longer holds" in text
+    assert "HOLD" in render(verdict("PASS"), signature=broken).splitlines()[6], "it stays held"
+
+
+def test_power_chance_and_time_stand_beside_the_reason():
+    row = gate("psnr", "INCONCLUSIVE", needs=100, p_holm=0.25)
+    cost = [{"metric": "seconds_median", "value": 2.0}]
+    text = Page(render(verdict("INCONCLUSIVE", row), cost=cost)).text
+    seen = of(verdict("INCONCLUSIVE", row), {}).requirements[0].power
+    assert f"p 0.25 (Holm); power {100 * seen:.0f} %" in text
+    assert "psnr: 24 pictures, 100 pictures would settle it (10 min of decoding)" in text

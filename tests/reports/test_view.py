@@ -44,8 +44,9 @@ def test_without_an_interval_there_is_no_power(bad):
 
 def test_only_gates_that_compare_means_have_a_power():
     assert power(gate(), 0.9) == power_from(0.9123, 1.2511, 1.0, 24, 0.9)
-    none = [tail(), gate(gate="threshold"), gate(low=None), gate(margin=None), gate(count=1)]
-    assert [power(row, 0.9) for row in none] == [None] * 5
+    none = [tail(), gate(gate="threshold"), gate(low=None), gate(margin=None), gate(count=1),
+            gate(gate="equivalence")]  # fmt: skip
+    assert [power(row, 0.9) for row in none] == [None] * 6
 
 
 def test_requirements_keep_their_numbers_while_the_worst_comes_first():
@@ -76,6 +77,8 @@ def test_a_signature_decides_only_while_it_holds():
     assert (signed.said, signed.signed) == ("SHIP", True)
     broken = Decision("HOLD", "", replace(SIGNED, broken="verdict.json changed"))
     assert (broken.said, broken.signed) == ("HOLD", False)
+    held = replace(SIGNED, decision="HOLD", why="later", broken="verdict.json changed")
+    assert (Decision("SHIP", "", held).said, Decision("SHIP", "", held).signed) == ("HOLD", False)
 
 
 def test_what_is_open_says_what_it_would_take():
@@ -114,6 +117,19 @@ def test_limits_name_what_was_not_looked_for():
         assert said not in read
 
 
+def test_a_tail_gate_that_does_not_count_is_no_look_at_rare_breakage():
+    seen = " ".join(of(verdict("PASS", gate(), tail()), {}).limits)
+    assert "The tail gate does not count, so rare breakage may be there: 0 of 24 broken" in seen
+
+
+def test_chances_are_adjusted_gate_by_gate():
+    rows = [gate("psnr", p_holm=0.2), gate("ssim", gate="anchor", p_holm=0.3), gate("gmsd")]
+    seen = of(verdict("PASS", *rows), {}).family
+    assert [(row["gate"], row["metric"]) for row in seen] == [
+        ("anchor", "ssim"), ("regression", "gmsd"), ("regression", "psnr"),
+    ]  # fmt: skip
+
+
 def test_changes_since_the_baseline_are_all_that_differs(tmp_path):
     from runfolders import build, judged
 
@@ -142,6 +158,8 @@ def test_licences_that_are_not_known_to_permit_commercial_use_are_marked(tmp_pat
 
     run = build(tmp_path / "run", ["a"])
     record = run.record() | {"licence": "FLUX.1 [dev] Non-Commercial License"}
+    record["latents_licence"] = "MIT"
     files.write_json(run.record_file, record)
     found = {one.of: one.restricted for one in scope(run, None).licences}
-    assert found == {"weights of the decoder": True, "metric lpips": False, "metric psnr": False}
+    others = {"latents": False, "metric lpips": False, "metric psnr": False}
+    assert found == {"weights of the decoder": True, **others}

@@ -35,7 +35,8 @@ def test_documents_go_to_stdout_and_the_exit_code_is_no_verdict(run, capsys):
     assert "### FAIL" in capsys.readouterr().out
     assert command(run.path, "--format", "json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert document.pop("report")["decision"] == "HOLD"
+    added = document.pop("report")
+    assert (added["decision"], added["proposed"]) == (None, "HOLD")
     assert document == run.verdict()
     assert command(run.path, "--format", "junit") == 0
     assert xml.fromstring(capsys.readouterr().out.encode()).get("failures") == "1"
@@ -55,3 +56,16 @@ def test_an_unknown_format_is_a_usage_error(run):
     with pytest.raises(SystemExit) as caught:
         command(run.path, "--format", "pdf")
     assert caught.value.code == 2
+
+
+def test_the_other_arm_is_found_beside_the_run_whatever_the_current_folder(run, tmp_path):
+    arm = run.verdict()["baseline"]
+    assert report.compared(run) == (None, ())
+    other = RunFolder(tmp_path / arm["name"])
+    known = {"schema": "decoder-qa/record/1"}
+    for record in ({"plan": arm["plan"]}, {**known, "plan": "another"}):
+        files.write_json(other.record_file, record)
+        assert report.compared(run) == (None, ()), "a run of that name, and not that run"
+    files.write_json(other.record_file, {**known, "plan": arm["plan"]})
+    assert report.compared(run)[0].path == other.path
+    assert report.compared(run, str(run.path))[0].path == run.path

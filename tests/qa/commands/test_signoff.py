@@ -15,7 +15,10 @@ from toyruns import toy_overrides
 from verdicts import HOSTILE, gate, waived
 
 from qa.cli import run as qa
-from qa.files import read_json, write_bytes
+from qa.files import read_json, write_bytes, write_json
+
+
+GATE = ["gate=[regression]"]
 
 
 @pytest.fixture
@@ -26,8 +29,9 @@ def seen():
 
 
 @pytest.fixture
-def signable(workdir, seen):
+def signable(workdir, seen, monkeypatch):
     """A run that passed, with the toy tracker and without a page."""
+    signing.believe(monkeypatch)
     return tracked_by("Tracker", make_run(workdir / "run"))
 
 
@@ -70,7 +74,8 @@ def test_json_prints_the_entry_alone(signable, capsys):
     assert [json.loads(capsys.readouterr().out)] == read_json(signable.signoff_file)["entries"]
 
 
-def test_the_waivers_that_it_relies_on_are_printed(workdir, capsys):
+def test_the_waivers_that_it_relies_on_are_printed(workdir, monkeypatch, capsys):
+    signing.believe(monkeypatch)
     row = waived()
     row["waiver"]["until"] = "2999-01-31"
     tracked_by("Tracker", make_run(workdir / "run", judged("PASS", gate(), row)))
@@ -176,6 +181,40 @@ def test_the_fix_of_a_refusal_leads_to_a_signature(workdir, pictures, capsys):
     assert qa(["judge", "same", "--margin", "psnr=60", "--save"]) == 0
     assert signed("same", "ship") == 2
     assert "other margins" in capsys.readouterr().err
+
+
+def test_the_same_command_again_decodes_nothing_and_leaves_the_signature(workdir, pictures):
+    from qa.signoff import history
+    from qa.store import RunFolder
+
+    def measured(name, *more):
+        return qa(["run", *toy_overrides(pictures, "Sampler", f"out={name}", *GATE, *more)])
+
+    assert (measured("base"), qa(["baseline", "promote", "base"]), measured("same")) == (0, 0, 0)
+    assert qa(["signoff", "same", "--decision", "ship"]) == 0
+    run = RunFolder.open("same")
+    before = run.record()
+    write_json(run.record_file, before | {"finished": "2026-01-01T00:00:00+00:00"})
+    assert measured("same") == 0
+    assert run.record()["finished"] != "2026-01-01T00:00:00+00:00", "it was written again"
+    assert history(run)[0].broken == ""
+    write_json(run.record_file, before | {"licence": "another"})
+    assert history(run)[0].broken == "record.json changed", "negative control"
+
+
+def test_a_run_that_nobody_promoted_is_no_measure(workdir, pictures, capsys):
+    def measured(name, *more):
+        return qa(["run", *toy_overrides(pictures, "Sampler", f"out={name}", *GATE, *more)])
+
+    assert measured("worse", "+decoder.noise=0.2") == 0
+    assert measured("mine", "+decoder.noise=0.2", "baseline=worse") == 0
+    assert qa(["signoff", "mine", "--decision", "ship"]) == 2
+    told = capsys.readouterr().err
+    assert "judged against a run that nobody promoted" in told
+    assert "fix: qa baseline promote BASE, then qa judge mine --save" in told
+    assert qa(["baseline", "promote", "worse"]) == 0
+    assert qa(["judge", "mine", "--save"]) == 0
+    assert qa(["signoff", "mine", "--decision", "ship"]) == 0
 
 
 def test_a_run_that_is_measured_again_keeps_its_signature_as_history(workdir, pictures):

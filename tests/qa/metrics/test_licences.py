@@ -24,6 +24,7 @@ FREE = (
     "Apache-2.0 (BasicSR; the authors' parameters, LIVE, University of Texas)", "mit",
     "Apache-2.0 (own code); features: Apache-2.0 (the network of 2015)",
     "Apache-2.0 (own code); features: none: drawn weights",
+    "Apache-2.0; upsampler: MIT-CMU (Pillow)", "Apache-2.0 (code and PP-OCR weights)",
 )  # fmt: skip
 NOT_FREE = (
     "PolyForm-Noncommercial-1.0.0 (pyiqa): not for commercial use", "MIT; CC BY-NC 4.0 (weights)",
@@ -40,7 +41,8 @@ NOT_FREE = (
     "MIT (code; weights: GPL-3.0)", "MIT (code, weights proprietary)",
     "Apache-2.0 (trained on KonIQ, forbidden to sell)", "MIT (code, weights OpenRAIL)",
     "MIT (for research)", "MIT (a (b))", "MIT (a; b", "MIT; b)", "MIT\nS-Lab 1.0", "not MIT",
-    "unknown: MIT", "Stability AI Community License", "Gemma Terms of Use", "GPL-3.0",
+    "unknown: MIT", "Apache-2.0; upsampler: not stated", "Apache-2.0; decoder: MIT",
+    "Stability AI Community License", "Gemma Terms of Use", "GPL-3.0",
 )  # fmt: skip
 
 

@@ -23,6 +23,9 @@ def rejudged(run: RunFolder, policy: str, today: date) -> dict[str, Any]:
 
     try:
         own, candidate = run.config(), load(run.path)
+        # A list cut short would otherwise go unseen: scores name their samples themselves.
+        if not {*candidate.digests} == {*run.decoded()["sample"]} == {*candidate.samples}:
+            raise ValueError("samples.json, decoded.parquet and scores.parquet differ in samples")
         against = baseline.for_run(run)
         gates = [build(node, f"gate {name}") for name, node in own["gate"].items()]
         use = from_config(own["use_case"], candidate.record["use_case"])

@@ -113,7 +113,7 @@ def read(file: Path) -> Array | None:  # uint8 [H,W,3]
         return None
 
 
-def size(file: Path) -> tuple[int, int] | None:
+def size_of(file: Path) -> tuple[int, int] | None:
     """Width and height of a stored PNG by its header, or None as for `read`."""
     try:
         with Image.open(file, formats=["PNG"]) as image:

@@ -28,8 +28,7 @@ from qa.store import RunFolder
 from reports import maps, noted, page, stage
 from reports.listing import Listing, baseline, listing
 from reports.panels import words
-from reports.pictures import RAMP, Array, Inlined, error, heat, painted, read, worst_window
-from reports.pictures import size as size_of
+from reports.pictures import RAMP, Array, Inlined, error, heat, painted, read, size_of, worst_window
 from reports.serving import HTML, PNG, Answer, inside
 from reports.stage import Figure, Scale, Window
 

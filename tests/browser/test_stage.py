@@ -136,6 +136,42 @@ def test_the_wipe_follows_slider_and_divider_by_mouse(stage):
     assert stage.matrix() == [1, 0, 0], "the divider was dragged, not the picture"
 
 
+def test_the_divider_follows_a_hand_that_takes_its_time(stage):
+    """Once it is away from where it was taken, the browser must not drag the picture there."""
+    stage.press("Wipe")
+    stage.page.evaluate("""() => {
+        window.lost = [];
+        for (const name of ["dragstart", "pointercancel"])
+            document.addEventListener(name, () => lost.push(name));
+    }""")
+    stage.mouse("candidate", 0.5)
+    stage.page.mouse.down()
+    for step in range(1, 9):
+        stage.mouse("candidate", 0.5 + 0.05 * step)
+        stage.page.wait_for_timeout(20)
+        assert float(stage.slider.input_value()) == pytest.approx(50 + 5 * step, abs=0.5)
+    stage.page.mouse.up()
+    assert stage.page.evaluate("lost") == []
+    stage.mouse("candidate", 0.2)
+    assert stage.slider.input_value() == "90", "it was let go"
+
+
+def test_a_long_prompt_scrolls_by_itself_and_by_keyboard(page, report, planted, serious):
+    text = "a very long prompt\n" * 60
+    page.goto(report.as_uri())
+    assert page.locator(".case p.pre").count() == 0
+    head = '<h3 id="worst-1">'
+    long = planted(report, head, f'<p class="pre">{text}</p><p class="pre">short</p>{head}')
+    page.goto(long.as_uri())
+    prompt, short = page.locator(".case p.pre").all()
+    assert box_of(prompt)[3] < 250
+    assert prompt.evaluate("one => one.scrollHeight") > 1000
+    assert [one.get_attribute("tabindex") for one in (prompt, short)] == ["0", None]
+    assert serious() == []
+    page.emulate_media(media="print")
+    assert box_of(prompt)[3] > 800, "paper has it all"
+
+
 def test_flicker_alternates_and_pauses(stage):
     stage.press("Flicker")
     stage.page.clock.run_for(150)  # 50 passed since

@@ -141,6 +141,59 @@ def test_keys_lead_through_what_the_list_shows(view):
     assert tabs == [-1, -1, 0, -1], "the list takes one tab"
 
 
+def test_after_a_filter_the_list_is_entered_where_it_is_seen(view):
+    tabs = "all => all.map(one => one.tabIndex)"
+    tag = view.page.get_by_label("Tag")
+    tag.select_option("sign")  # the current picture, the first, has no such tag
+    assert view.listed() == ["b", "a"]
+    assert view.links.evaluate_all(tabs) == [-1, -1, 0, -1]
+    tag.focus()
+    for _ in range(9):
+        view.page.keyboard.press("Tab")
+        if view.page.evaluate("document.activeElement.closest('.v-list li') !== null"):
+            break
+    assert view.links.nth(2).evaluate("one => one === document.activeElement")
+    view.key("Enter", "b, seed 2")
+    view.key("j", "a, seed 2")
+    tag.select_option("")
+    assert view.links.evaluate_all(tabs) == [-1, -1, -1, 0], "the current one, where it is seen"
+
+
+def test_an_arrow_leads_from_the_search_to_the_list(view):
+    search = view.page.get_by_label("Search")
+    view.key("[", f"{SHOWN}, seed 1")
+    search.press("ArrowDown")
+    assert view.links.nth(0).evaluate("one => one === document.activeElement")
+    assert view.page.url.endswith("seed=1"), "the picture that is shown stays as it is"
+    search.fill("BICYCLE")
+    search.press("ArrowDown")
+    view.until("a, seed 2")
+    assert view.links.nth(3).evaluate("one => one === document.activeElement")
+    search.fill("nothing like it")
+    search.press("ArrowDown")
+    assert search.evaluate("one => one === document.activeElement")
+
+
+def test_letters_and_brackets_work_wherever_nothing_is_written(view):
+    view.page.evaluate("document.activeElement.blur()")
+    view.key("j", "c d, seed 2")
+    view.key("[", "c d, seed 1")
+    view.main.locator(".panes").focus()
+    view.key("j", "b, seed 2")
+    assert view.main.locator(".panes").evaluate("one => one === document.activeElement")
+    view.main.get_by_role("button", name="Fit").focus()
+    view.key("k", "c d, seed 2")
+    view.page.get_by_label("Search").fill("BICYCLE")
+    view.page.evaluate("document.activeElement.blur()")
+    view.key("j", "a, seed 2")
+    view.key("k", "a, seed 2")
+    tag = view.page.get_by_label("Tag")
+    tag.focus()
+    for name in ("k", "[", "ArrowDown"):
+        view.key(name, "a, seed 2")
+    assert tag.evaluate("one => one === document.activeElement"), "keys of a choice are its own"
+
+
 def test_a_key_that_is_held_loads_no_picture_on_the_way(view):
     before = len(view.requests)
     view.page.evaluate("""() => ["j", "j", "j"].forEach((key) => {
@@ -235,6 +288,24 @@ def test_a_seed_that_is_not_there_says_so(view, seen):
     view.until("This picture has no such seed.")
     assert [one for one in seen if not one.startswith("http:")], "the browser noted the 404"
     seen.clear()
+
+
+def test_a_long_tag_scrolls_by_itself_and_by_keyboard(view, serious):
+    def lengthened(route):
+        answer = route.fetch()
+        text = answer.text().replace(">sign<", f">{'sign ' * 500}<")
+        route.fulfill(response=answer, body=text)
+
+    tag = view.main.locator(".tag")
+    view.links.nth(3).click()
+    view.until("a, seed 2")
+    assert tag.get_attribute("tabindex") is None, "a short one is no stop of the tab"
+    view.page.route("**/picture/*/2", lengthened)
+    view.links.nth(2).click()
+    view.until("b, seed 2")
+    assert tag.get_attribute("tabindex") == "0"
+    assert tag.bounding_box()["height"] < 100 < tag.evaluate("one => one.scrollHeight")
+    assert serious() == []
 
 
 def test_flicker_ends_with_its_stage(view):

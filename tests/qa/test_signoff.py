@@ -13,7 +13,15 @@ from verdicts import HOSTILE, gate, tail, verdict, waived
 from qa import baseline
 from qa.errors import QaError, UsageError
 from qa.signoff import (
-    DECISIONS, HOLD, SHIP, WITH_WAIVERS, Refused, history, proposed, sign, signed,
+    DECISIONS,
+    HOLD,
+    SHIP,
+    WITH_WAIVERS,
+    Refused,
+    history,
+    proposed,
+    sign,
+    signed,
 )  # fmt: skip
 
 TODAY = date(2026, 11, 22)

@@ -86,6 +86,67 @@ def test_a_seed_without_a_picture_keeps_its_place(run):
     Image.new("RGB", (50, 50)).save(run.picture_file("a", 2))
     tiles = card(run).window.tiles
     assert [tile.picture is None for tile in tiles] == [False, False, True, False, True]
+    assert [tiles[place].why for place in (2, 4)] == [
+        "file missing or damaged", "another size: 50×50",
+    ]  # fmt: skip
+    assert drawn(card(run)).count("another size: 50×50") == 1
+
+
+def test_a_window_without_room_says_so(run):
+    full = cards.Album(run, None, Inliner(4), 3, {}, run.path, {})
+    tiles = full.card(PICK, {"id": "a"}, Cell(1.0, "", 1)).window.tiles
+    assert [tile.picture is None for tile in tiles] == [False, True, True, True, True]
+    assert {tile.why for tile in tiles[1:]} == {"no room in this file"}
+
+
+def test_a_baseline_of_another_size_is_said(run, tmp_path):
+    base = build(tmp_path / "base", ["a"], seeds=3, size=40)
+    other = card(run, base)
+    assert other.note == "The baseline has another size: 40×40, the candidate 100×100."
+    (tile,) = (tile for tile in other.window.tiles if tile.kind == "baseline")
+    assert (tile.picture, tile.why) == (None, "another size: 40×40")
+    assert card(run, build(tmp_path / "same", ["a"], seeds=3, size=100)).note == ""
+
+
+def test_without_references_every_seed_is_shown_whole_and_small(tmp_path):
+    run = build(tmp_path / "run", ["a"], seeds=11, size=300, references=False)
+    found = card(run, seeds=11, worst=9, values={9: 25.0})
+    assert found.window is None
+    assert [tile.seed for tile in found.seeds.tiles] == [*range(7), 9]
+    assert found.seeds.left_out == 3
+    assert {(tile.picture.width, tile.picture.height) for tile in found.seeds.tiles} == {(128, 128)}
+    assert [tile.kind for tile in found.seeds.tiles] == [""] * 7 + ["candidate"]
+    source = '{% import "_stage.html.j2" as stages %}{{ stages.seeds(card, 2) }}'
+    text = environment().from_string(source).render(card=found)
+    assert "8 of 11 seeds" in text
+    assert "Seed 9, the worst" in text
+    assert "data-kind" not in text, "stage.js would lay it upon the pane"
+    assert card(build(tmp_path / "both", ["a"], size=100), seeds=2).seeds is None
+    alone = build(tmp_path / "alone", ["a"], seeds=1, references=False)
+    assert card(alone, seeds=1, worst=0).seeds is None, "the stage shows it"
+
+
+def lead(found):
+    """What stands above the worst pictures."""
+    template = environment().get_template("_worst.html.j2")
+    made = template.render(
+        cards=found, gates=[], gate_of={}, digits={}, full=64, window=64, spread_said=""
+    )
+    return made.partition("</p>")[0]
+
+
+def test_the_lead_explains_only_what_is_there(run, tmp_path):
+    plain = build(tmp_path / "plain", ["a"], seeds=2, references=False)
+    scale = stage.Scale("metric", "", ())
+    map_ = stage.Map("map", "flip", "Map of flip", np.zeros((9, 9, 3), np.uint8), scale)
+    said = {"error": "The error map", "map": "Maps of metrics go from 0"}
+
+    def told(*found):
+        return {kind for kind, text in said.items() if text in lead(found)}
+
+    assert told(card(plain, seeds=2)) == told() == set()
+    assert told(card(run)) == {"error"}
+    assert told(card(plain, seeds=2), card(run, maps=[map_])) == {"error", "map"}
 
 
 def test_what_cannot_be_compared_has_no_window_and_says_why(run):

@@ -2,13 +2,28 @@
 
 import base64
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from reports.forest import REACH, forest
-from reports.pictures import FULL, RAMP, SHARE, WHOLE, Box, Inliner, error, heat, worst_window
+from reports.pictures import (
+    FULL,
+    LARGEST,
+    RAMP,
+    SHARE,
+    WHOLE,
+    Box,
+    Inliner,
+    error,
+    heat,
+    read,
+    size_of,
+    worst_window,
+)
 from reports.wording import decimals, interval, metric_digits, number, visible
 
 
@@ -82,6 +97,41 @@ def test_bytes_are_bounded_for_each_picture_and_for_all():
     assert exact.put(noise, WHOLE) is None
     assert exact.put(np.full_like(noise, 90), WHOLE) == smooth, "a smaller one still fits"
     assert exact.put(np.full_like(noise, 90), WHOLE) is None
+
+
+def giant(file, width, height):
+    """A PNG of one bit a pixel, all black: whole, and small as a file."""
+    file.write_bytes(b"\x89PNG\r\n\x1a\n")
+    row = bytes(1 + -(-width // 8))
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    with file.open("ab") as out:
+        for kind, data in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b"")):
+            check = struct.pack(">I", zlib.crc32(kind + data))
+            out.write(struct.pack(">I", len(data)) + kind + data + check)
+    return file
+
+
+@pytest.mark.parametrize("side", [8200, 10_000, 14_000])
+def test_a_small_file_of_a_giant_picture_is_not_opened(tmp_path, side):
+    """Beyond the limit; beyond Pillow's, which warns; beyond twice that, which is its error."""
+    file = giant(tmp_path / "a.png", side, side)
+    assert file.stat().st_size < 50_000
+    assert side * side > LARGEST
+    assert read(file) is size_of(file) is None
+
+
+def test_a_picture_within_the_limit_is_opened(tmp_path):
+    assert size_of(giant(tmp_path / "a.png", 8192, 8192)) == (8192, 8192)
+    assert (read(giant(tmp_path / "b.png", 1000, 3)) == np.zeros((3, 1000, 3))).all()
+
+
+@pytest.mark.parametrize("kind", ["EPS", "TIFF", "PNG"])
+def test_what_is_named_png_has_to_be_one(tmp_path, kind):
+    file = tmp_path / "a.png"
+    Image.new("RGB", (4, 3)).save(file, kind)
+    assert (read(file) is None) == (size_of(file) is None) == (kind != "PNG")
 
 
 def gate(**changes):

@@ -7,8 +7,10 @@ import hashlib
 import io
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from html.parser import HTMLParser
 from urllib.parse import parse_qs
 
@@ -237,6 +239,22 @@ def test_what_else_is_not_there_is_said(tmp_path, arms):
     Image.new("RGB", (40, 30)).save(run.reference_file("a"))
     text = Page(viewer(run)("picture/0/1")).text
     assert "reference 40×30, candidate 80×80" in text
+
+
+@pytest.mark.parametrize("what", ["giant", "EPS", "TIFF"])
+def test_a_file_that_is_no_picture_of_a_run_is_never_sent(arms, both, what):
+    run, _ = arms
+    file = run.picture_file("a", 0)
+    if what == "giant":
+        header = bytearray(file.read_bytes())
+        header[16:24] = struct.pack(">II", 20_000, 20_000)
+        header[29:33] = struct.pack(">I", zlib.crc32(header[12:29]))
+        file.write_bytes(header)
+    else:
+        Image.new("RGB", (80, 80)).save(file, what)
+    text = Page(both("picture/0/0")).text
+    assert "There is no picture of seed 0: its file is missing or damaged" in text
+    assert both("picture/0/0/candidate.png") is both("picture/0/0/error.png") is None
 
 
 def test_a_run_that_was_written_again_is_noticed(arms, both):

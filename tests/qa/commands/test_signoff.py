@@ -17,7 +17,6 @@ from verdicts import HOSTILE, gate, waived
 from qa.cli import run as qa
 from qa.files import read_json, write_bytes, write_json
 
-
 GATE = ["gate=[regression]"]
 
 

@@ -69,11 +69,14 @@ def test_the_description_names_who_signed_and_for_what():
                        "0" * 64, {}, ())  # fmt: skip
     line = note(JUDGED, signature=signed).split("\n\n")[1]
     assert line == "**HOLD** signed by Ada, 2026-11-22T10:00:00+00:00: see &#124;&#35;9&#124;"
-    broken = replace(signed, broken="verdict.json changed", why="")
-    assert note(JUDGED, signature=broken).split("\n\n")[1] == (
+    broken = replace(signed, broken="verdict.json changed")
+    said = (
         "A signature no longer holds (verdict.json changed): HOLD, signed by Ada, "
         "2026-11-22T10:00:00+00:00"
     )
+    reason = ": see &#124;&#35;9&#124;"
+    assert note(JUDGED, signature=broken).split("\n\n")[1] == said + reason
+    assert note(JUDGED, signature=replace(broken, why="")).split("\n\n")[1] == said
     assert "signed" not in note(JUDGED), "negative control"
 
 

@@ -99,7 +99,10 @@ def _open(file: Path | None) -> Image.Image | None:
     try:
         with Image.open(file, formats=["PNG"]) as picture:
             shown = picture.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (
+        OSError, SyntaxError, ValueError, Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ):  # fmt: skip
         return None
     shown.thumbnail((TILE, TILE), Image.Resampling.LANCZOS)
     return shown

@@ -79,6 +79,7 @@ def test_the_page_shows_each_panel(workdir, asking):
     page = render(run.folder)
     assert 'id="panel-1">Panel <bdi>shades</bdi>' in page
     assert 'href="#panel-1"' in page
+    assert "The summary follows the panel's own rules" in page.replace("&#39;", "'")
     darkest = run.folder.panels()["shades"]["darkest"]
     assert f">{said(darkest)}<" in page
     assert page.count('class="smooth"') == MAX_NOTED == 12

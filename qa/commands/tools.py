@@ -23,6 +23,7 @@ def arguments(commands: Any) -> None:
     assets.add_argument("--json", action="store_true")
     assets.set_defaults(do=_assets)
     doctor = commands.add_parser("doctor", help="what works on this machine")
+    doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(do=_doctor)
     demo = commands.add_parser("demo", help="the first five minutes, without a download")
     demo.set_defaults(do=_demo)
@@ -58,10 +59,10 @@ def _assets(options: argparse.Namespace) -> int:
     return 1 if options.what == "verify" and bad else 0
 
 
-def _doctor(_: argparse.Namespace) -> int:
+def _doctor(options: argparse.Namespace) -> int:
     from qa.doctor import examine
 
-    return examine()
+    return examine(options.json)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -32,5 +32,7 @@ class Page(HTMLParser):
     def text(self):
         return " ".join(" ".join(self.texts).split())
 
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
+    def all(self, tag, **wanted):
+        """Attributes of every such tag that has these."""
+        found = [attrs for name, attrs in self.tags if name == tag]
+        return [one for one in found if wanted.items() <= one.items()]

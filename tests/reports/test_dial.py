@@ -4,45 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 
 import dials
 import pytest
 import verdicts
+from pages import Page
 
 from qa.errors import QaError
 from reports.dial import MAX_ROWS, render, table, write
 
 
-class Page(HTMLParser):
-    """Texts of a page outside style and script, and its tags."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.words, self.tags, self._code = [], [], False
-        self.feed(text.replace("<wbr>", ""))
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._code = tag in ("style", "script")
-
-    def handle_endtag(self, tag):
-        self._code = False
-
-    def handle_data(self, data):
-        if not self._code:
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
-
-    def of(self, kind):
-        return [attrs for attrs in self.all("g") if attrs.get("class") == f"d-{kind}"]
+def drawn(page, kind):
+    return page.all("g", **{"class": f"d-{kind}"})
 
 
 def page(document):
@@ -64,15 +37,15 @@ def test_the_front_has_a_mark_of_its_own_shape_for_each_kind_of_setting():
     found = Page(text)
     plots = len(document["fidelity"])
     for what in ("reference", "picked", "broken"):
-        assert len(found.of(what)) == plots
+        assert len(drawn(found, what)) == plots
     shapes = {
         what: re.search(rf'<svg class="d-{what}"[^>]*>(.*?)</svg>', text, re.DOTALL)[1].strip()
         for what in ("reference", "picked", "kept", "broken")
     }
     assert len(set(shapes.values())) == 4, "shapes differ, not only colours"
     nothing = page(dials.dial(picked=None, confirmation=None))
-    assert not nothing.of("picked")
-    assert len(nothing.of("kept")) == plots
+    assert not drawn(nothing, "picked")
+    assert len(drawn(nothing, "kept")) == plots
 
 
 def test_every_setting_is_in_the_table_with_its_harms_and_its_gain():

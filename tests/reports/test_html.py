@@ -3,10 +3,10 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 
 import pytest
 import verdicts
+from pages import Page
 from runfolders import build, gate, judged
 
 from qa import files
@@ -23,39 +23,6 @@ def failing(tmp_path):
     ids = ["a", WORST, NASTY]
     run = build(tmp_path / "run", ids, prompts={NASTY: PROMPT})
     return judged(run, "FAIL", [gate("psnr", "FAIL", [WORST, NASTY]), gate("lpips", "PASS", ["a"])])
-
-
-class Page(HTMLParser):
-    """What a browser would make of the page: its tags and its texts outside style and script."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.texts, self._open = [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag in self._open:
-            while self._open.pop() != tag:
-                pass
-
-    def handle_data(self, data):
-        if self._open and self._open[-1] == "wbr":  # a place to break, not a place to read
-            self._open.pop()
-            self.texts[-1] += data
-        elif not {"style", "script"} & set(self._open):
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
 
 
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

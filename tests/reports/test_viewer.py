@@ -11,11 +11,11 @@ import struct
 import subprocess
 import sys
 import zlib
-from html.parser import HTMLParser
 from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from pages import Page
 from PIL import Image
 from runfolders import METRICS, build, gate, judged
 from verdicts import HOSTILE
@@ -44,30 +44,8 @@ NOWHERE = (
 )  # fmt: skip
 
 
-class Page(HTMLParser):
-    """Tags with their attributes, and the text outside style and script."""
-
-    def __init__(self, answer):
-        super().__init__()
-        self.tags, self.texts, self.inside = [], [], ""
-        self.feed(answer.body.decode())
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.inside = tag
-
-    def handle_data(self, data):
-        if self.inside not in ("style", "script"):
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag, **wanted):
-        found = [attrs for name, attrs in self.tags if name == tag]
-        return [one for one in found if wanted.items() <= one.items()]
+def page_of(answer):
+    return Page(answer.body.decode())
 
 
 @pytest.fixture
@@ -90,7 +68,7 @@ def both(arms):
 
 def listed(found):
     """(sample, seed) of every link of the list, in order."""
-    links = [parse_qs(link["href"].removeprefix("#")) for link in Page(found("")).all("a")]
+    links = [parse_qs(link["href"].removeprefix("#")) for link in page_of(found("")).all("a")]
     return [(one["picture"][0], int(one["seed"][0])) for one in links if "picture" in one]
 
 
@@ -107,7 +85,9 @@ def test_the_list_has_the_order_of_the_reports_table(arms, both):
 
 
 def test_each_picture_has_its_place_in_samples_json(arms, both):
-    places = [int(link["data-place"]) for link in Page(both("")).all("a") if "data-place" in link]
+    places = [
+        int(link["data-place"]) for link in page_of(both("")).all("a") if "data-place" in link
+    ]
     ids = [row["id"] for row in arms[0].samples()]
     assert [ids[place] for place in places] == [sample for sample, _ in listed(both)]
 
@@ -117,7 +97,7 @@ def test_how_large_the_harm_is(tmp_path, arms, both):
     entry = both.listing.entries[0]
     assert entry.charge.column.metric == "psnr"
     assert entry.charge.times == pytest.approx(2.02)  # of a margin of 1 dB
-    found = Page(both(""))
+    found = page_of(both(""))
     assert "2.0 × margin" in found.text
     assert [one["value"] for one in found.all("option")] == ["", "<b>", "drawn"]
 
@@ -166,7 +146,7 @@ def test_the_error_map_is_drawn_pixel_for_pixel(tmp_path):
 
 
 def test_the_stage_has_every_arm_at_its_own_size(both):
-    found = Page(both("picture/1/0"))
+    found = page_of(both("picture/1/0"))
     images = found.all("img")
     assert [image["src"] for image in images] == [
         f"picture/1/0/{name}.png" for name in ("reference", "candidate", "baseline1", "error")
@@ -180,7 +160,9 @@ def test_the_stage_has_every_arm_at_its_own_size(both):
 
 def test_the_worst_window_is_marked(arms, both):
     run, _ = arms
-    (root,) = (one for one in Page(both("picture/0/1")).all("div") if one.get("class") == "stage")
+    (root,) = (
+        one for one in page_of(both("picture/0/1")).all("div") if one.get("class") == "stage"
+    )
     levels = pictures.error(
         pictures.read(run.picture_file("a", 1)), pictures.read(run.reference_file("a"))
     )
@@ -194,10 +176,10 @@ def test_several_baselines_are_counted(tmp_path, arms):
     run, base = arms
     third = build(tmp_path / "third", IDS, bias=1.0, prompts={"a": "a sign"})
     found = viewer(run, (base, third))
-    text = Page(found("picture/0/0")).text
+    text = page_of(found("picture/0/0")).text
     assert "Baseline 1, seed 0" in text
     assert "Baseline 2, seed 0" in text
-    assert "Baseline 2: third" in Page(found("")).text
+    assert "Baseline 2: third" in page_of(found("")).text
     answer = found("picture/0/0/baseline2.png")
     assert answer.body == third.picture_file("a", 0).read_bytes()
 
@@ -210,7 +192,7 @@ def test_values_of_the_seed_the_mean_and_the_baselines(both):
     assert beside.value == pytest.approx(30 - 0.5)
     assert beside.harm == pytest.approx(2.02)
     assert (line.margin, beside.beyond) == (1.0, True)
-    found = Page(both("picture/2/1"))
+    found = page_of(both("picture/2/1"))
     assert "27.0 27.5 29.5 2.0 1.0" in found.text, "with the digits of a margin of 1 dB"
     assert len(found.all("td", **{"class": "num v-beyond"})) == 1, "lpips has no harm of a margin"
 
@@ -218,12 +200,12 @@ def test_values_of_the_seed_the_mean_and_the_baselines(both):
 def test_a_seed_without_a_picture_says_why(tmp_path):
     run = build(tmp_path / "run", ["a"], failed={("a", 0)})
     found = viewer(judged(run, "INCONCLUSIVE"))
-    text = Page(found("picture/0/0")).text
+    text = page_of(found("picture/0/0")).text
     assert "There is no picture of seed 0: out of memory" in text
     assert "missing out of memory" in text
     assert found("picture/0/0/candidate.png") is None
     assert found("picture/0/0/error.png") is None
-    assert "There is no picture" not in Page(found("picture/0/1")).text
+    assert "There is no picture" not in page_of(found("picture/0/1")).text
     assert found("picture/0/1/error.png").kind == PNG
 
 
@@ -231,13 +213,13 @@ def test_what_else_is_not_there_is_said(tmp_path, arms):
     run, base = arms
     run.picture_file("a", 0).write_bytes(b"no picture")
     base.picture_file("a", 0).unlink()
-    text = Page(viewer(run, (base,))("picture/0/0")).text
+    text = page_of(viewer(run, (base,))("picture/0/0")).text
     assert "There is no picture of seed 0: its file is missing or damaged" in text
     assert "Baseline has no picture of this seed." in text
     plain = judged(build(tmp_path / "plain", ["a"], references=False), "MEASURED")
-    assert "There is no reference picture" in Page(viewer(plain)("picture/0/0")).text
+    assert "There is no reference picture" in page_of(viewer(plain)("picture/0/0")).text
     Image.new("RGB", (40, 30)).save(run.reference_file("a"))
-    text = Page(viewer(run)("picture/0/1")).text
+    text = page_of(viewer(run)("picture/0/1")).text
     assert "reference 40×30, candidate 80×80" in text
 
 
@@ -252,16 +234,16 @@ def test_a_file_that_is_no_picture_of_a_run_is_never_sent(arms, both, what):
         file.write_bytes(header)
     else:
         Image.new("RGB", (80, 80)).save(file, what)
-    text = Page(both("picture/0/0")).text
+    text = page_of(both("picture/0/0")).text
     assert "There is no picture of seed 0: its file is missing or damaged" in text
     assert both("picture/0/0/candidate.png") is both("picture/0/0/error.png") is None
 
 
 def test_a_run_that_was_written_again_is_noticed(arms, both):
     said = "The run was written again"
-    assert said not in Page(both("picture/0/0")).text
+    assert said not in page_of(both("picture/0/0")).text
     judged(arms[0], "PASS", [gate("psnr", "PASS", [])])
-    assert said in Page(both("picture/0/0")).text
+    assert said in page_of(both("picture/0/0")).text
 
 
 @pytest.mark.parametrize("address", NOWHERE)
@@ -301,11 +283,11 @@ def test_maps_of_metrics_are_sent_whole(tmp_path):
         maps._png(maps._rounded(values, 1.0), maps._sources(run, "a", 1, protocol, 1.0))
     )
     found = viewer(run)
-    (image,) = (one for one in Page(found("picture/0/1")).all("img") if "map" in one["src"])
+    (image,) = (one for one in page_of(found("picture/0/1")).all("img") if "map" in one["src"])
     drawn, levels = pixels(found(image["src"]).body), np.rint(255 * values).astype(np.uint8)
     assert (drawn == pictures.painted(levels, RAMP, side=600)).all()
     assert image["alt"] == "lpips: mean 0.5, largest 1: a"
-    assert not [one for one in Page(found("picture/0/0")).all("img") if "map" in one["src"]]
+    assert not [one for one in page_of(found("picture/0/0")).all("img") if "map" in one["src"]]
     outside = tmp_path / "away.png"
     shutil.move(map_file, outside)
     map_file.symlink_to(outside)
@@ -319,7 +301,7 @@ def test_another_picture_under_the_same_name_is_not_shown_beside(arms):
     found = viewer(run, (base,))
     assert found("picture/0/0/baseline1.png") is None
     assert found("picture/1/0/baseline1.png") is not None
-    assert "Baseline has not this picture." in Page(found("picture/0/0")).text
+    assert "Baseline has not this picture." in page_of(found("picture/0/0")).text
     assert {line.beside[0].harm for line in found.listing.lines("a", 0)} == {None}
     files.write_json(base.samples_file, [row | {"sha256": "f" * 64} for row in rows])
     with pytest.raises(UsageError, match="no picture in common"):
@@ -346,7 +328,7 @@ def test_a_run_that_nobody_judged_is_ordered_by_its_first_metric(tmp_path, arms)
     files.write_json(run.record_file, record | {"facts": {"psnr": psnr}})
     found = viewer(run)
     assert listed(found) == [("c d", 1), ("b/2", 1), ("a", 1)], "psnr falls with the number"
-    assert "not judged" in Page(found("")).text
+    assert "not judged" in page_of(found("")).text
     (line,) = found.listing.lines("a", 0)
     assert line.column == Column("psnr", *METRICS["psnr"], 1.0, gated=False)
     assert not found.listing.heads
@@ -361,11 +343,11 @@ def test_what_panels_noted_is_shown(tmp_path):
     noted = {"sample": "a", "seed": 0}
     panels.write_notes(run, "legibility", "a", [noted | {"words": [word, wrong]}])
     panels.write_notes(run, "geneval", "a", [noted | {"objects": {"two_dogs": True}}])
-    found = Page(viewer(run)("picture/0/0"))
+    found = page_of(viewer(run)("picture/0/0"))
     told = f"road {SHOWN} confidently wrong sign sign correct"
     assert told in found.text, "what was read wrong comes first"
     assert "objects.two dogs yes" in found.text
-    assert "Panel" not in Page(viewer(run)("picture/0/1")).text
+    assert "Panel" not in page_of(viewer(run)("picture/0/1")).text
 
 
 def test_hostile_names_and_prompts_are_only_text(tmp_path):
@@ -377,16 +359,16 @@ def test_hostile_names_and_prompts_are_only_text(tmp_path):
     found, plain = named(HOSTILE.replace("/", "_"), HOSTILE), named("plain", "a")
     assert listed(found) == [(HOSTILE, 1)], "the address names it as it is"
     for address in ("", "picture/0/0"):
-        page = Page(found(address))
+        page = page_of(found(address))
         assert page.text.count(SHOWN) >= 3
-        assert [tag for tag, _ in page.tags] == [tag for tag, _ in Page(plain(address)).tags]
+        assert [tag for tag, _ in page.tags] == [tag for tag, _ in page_of(plain(address)).tags]
         for character in "\x1b\u202e":
             assert character not in found(address).body.decode()
 
 
 def test_the_policy_of_the_header_is_the_pages(both):
     answer = both("")
-    (meta,) = (one for one in Page(answer).all("meta") if "http-equiv" in one)
+    (meta,) = (one for one in page_of(answer).all("meta") if "http-equiv" in one)
     assert answer.policy == meta["content"]
     assert answer.kind == HTML
     text = answer.body.decode()

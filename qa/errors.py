@@ -1,6 +1,7 @@
 """What goes wrong, said so that the reader can act: what, why, and the command that fixes it.
 
     QaError            exit 1   the harness could not do its work (disk full, broken file)
+    ├── DeviceFailed            a GPU stopped working in this process; another one may go on
     └── UsageError     exit 2   the request cannot be carried out as it was written
         ├── SettingFailed       a setting turned out not to work, whatever the picture
         └── Unavailable         a part cannot run here: a package or a file is not at hand
@@ -26,6 +27,10 @@ class QaError(Exception):
         why = f" {self.why}" if self.why else ""
         fix = f"\n  fix: {self.fix}" if self.fix else ""
         return f"{self.what}{why}{fix}"
+
+
+class DeviceFailed(QaError):
+    """A device that answers every call with an error from now on. It stops the process' work."""
 
 
 class UsageError(QaError):

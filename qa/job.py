@@ -6,8 +6,9 @@ before anything starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from qa.executors import Executor
 from qa.features.cache import folder_for
 from qa.gates.use_case import UseCase
 from qa.gates.use_case import from_config as use_case
+from qa.metrics.facts import fingerprint
 from qa.panels import AnyMetric, facts_of
 from qa.plan import Plan, code_digest, look_at, make_plan
 from qa.record import versions
@@ -93,9 +95,86 @@ class Job:
             latents=self.latents, encoder=self.encoder, device=device,
             cache=folder_for(self.resolved_numerics),
         )  # fmt: skip
-        return Worker(
-            self.folder, self.decoder, self.latents, scorer, knobs_of(self.config), device
+        knobs = knobs_of(self.config)
+        recipe = Remake(self.config, self.resolved_numerics, self._marks())
+        return Worker(self.folder, self.decoder, self.latents, scorer, knobs, device, recipe)
+
+    def _marks(self) -> dict[str, Any]:
+        return _marks(
+            self.config, self.decoder, self.latents, self.resolved_numerics, self.facts,
+            self.unavailable,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Remake:
+    """What another process needs to build this job's worker again: a `qa.worker.Recipe`."""
+
+    config: Config
+    numerics: Mapping[str, Any]
+    """Resolved: what was in force where the units were planned."""
+    marks: Mapping[str, Any]
+    """What has to be equal there, or its pictures and values are others than the plan says."""
+
+    @contextmanager
+    def worker(self, folder: RunFolder) -> Iterator[Worker]:
+        """A worker that stores into `folder`. UsageError where this machine would differ."""
+        tree = self.config.tree
+        # As many threads as the driver's decoder has, however many this process would take.
+        settings = replace(_typed(tree.numerics), threads=self.numerics["threads"])
+        with assets.without_network(tree.offline), numerics.applied(settings):
+            resolved = numerics.describe(settings, numerics.pick_device(tree.device))
+            metrics, panels, unavailable = built(self.config.group("metric"))
+            latents, decoder = _system(self.config)
+            facts = facts_of(metrics, panels)
+            marks = _marks(self.config, decoder, latents, resolved, facts, unavailable)
+            _check_equal(self.marks, marks)
+            scorer = Scorer(
+                folder, metrics, unavailable, panels=panels, latents=latents,
+                encoder=_encoder(self.config, latents, metrics), device=tree.device,
+                cache=folder_for(resolved),
+            )  # fmt: skip
+            yield Worker(folder, decoder, latents, scorer, knobs_of(self.config), tree.device)
+
+
+def _marks(
+    config: Config,
+    decoder: Decoder,
+    latents: LatentSource | None,
+    resolved: Mapping[str, Any],
+    facts: Mapping[str, MetricFacts],
+    unavailable: Mapping[str, str],
+) -> dict[str, Any]:
+    """What pictures and values of a run depend on, by name; flat, so that differences are short."""
+    shaping = inputs_of(config, decoder, latents, resolved)
+    parts = {name: value for name, value in shaping.items() if not isinstance(value, Mapping)}
+    nested = {
+        f"{name} {key}": value
+        for name, group in shaping.items()
+        if isinstance(group, Mapping)
+        for key, value in group.items()
+    }
+    known = {f"metric {name}": fingerprint(told) for name, told in facts.items()}
+    return parts | nested | known | {f"metric {name}": "unavailable" for name in unavailable}
+
+
+def _check_equal(planned: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """UsageError that names the first differences between two machines."""
+    names = sorted(planned.keys() | here.keys())
+    other = [name for name in names if planned.get(name) != here.get(name)]
+    if other:
+        told = [f"{n}: {_short(planned.get(n))} and {_short(here.get(n))}" for n in other[:3]]
+        raise UsageError(
+            "A worker is not like the machine that planned the run.",
+            f"They differ in {'; '.join(told)}"
+            f"{f' and {len(other) - 3} more' if len(other) > 3 else ''}.",
+            "install the same versions and files on all of them, and start the run on a machine "
+            "like the workers (docs/scale.md)",
         )
+
+
+def _short(value: Any) -> str:
+    return "nothing" if value is None else str(value)[:40]
 
 
 def prepare(config: Config) -> Job:

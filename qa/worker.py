@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from qa import images, numerics, stages
-from qa.errors import QaError, SettingFailed, said
+from qa.errors import DeviceFailed, SettingFailed, said
 from qa.panels import Values
 from qa.requests import note, requests
 from qa.roles import Decoder, LatentSource
@@ -81,6 +81,14 @@ class Raw:
     """What was drawn for the shots."""
 
 
+class Recipe(Protocol):
+    """How another process makes a worker like this one; it can be pickled (`qa.job.Remake`)."""
+
+    def worker(self, folder: RunFolder) -> AbstractContextManager[Worker]:
+        """A worker that stores into `folder`; numerics are in force inside the block."""
+        ...
+
+
 class Worker:
     """Everything needed to turn units into stored results."""
 
@@ -92,9 +100,12 @@ class Worker:
         scorer: Scorer,
         knobs: Knobs,
         device: str = "cpu",
+        recipe: Recipe | None = None,
     ) -> None:
+        """`recipe` is for executors that work in several processes."""
         self.folder, self.decoder, self.latents = folder, decoder, latents
         self.scorer, self.knobs, self.device = scorer, knobs, device
+        self.recipe = recipe
         self._peaks: dict[tuple[tuple[int, int], ...], int] = {}
         """Largest peak of the decodes of pictures of such sizes."""
         self._made: set[tuple[int, int]] = set()
@@ -179,6 +190,14 @@ class Worker:
         self.folder.store(UnitResult(unit.id, tuple(decoded), scores, marks, features))
         return unit
 
+    def give_up(self, unit: Unit, why: str) -> Unit:
+        """Store a unit as failed in all of its pictures, for the reason given.
+
+        They count as missing in every verdict, and the next run tries them again.
+        """
+        shots = tuple(Shot(seed, None, why=why) for seed in unit.seeds)
+        return self.finish(Raw(Loaded(unit, None, why), shots))
+
     def _raw(self, item: Loaded, shots: Mapping[tuple[str, int], Shot]) -> Raw:
         """A unit with its shots, and its pictures encoded again where a metric asks for it."""
         if item.stored is not None:
@@ -206,11 +225,11 @@ class Worker:
 
         made = numerics.TALLY["steps made"]
         try:
-            pixels, seconds, peak = self._timed(chunk)
+            pixels, seconds, peak = self._patiently(chunk)
         except SettingFailed:
             raise  # no picture's failure
         except torch.AcceleratorError as error:
-            raise QaError(
+            raise DeviceFailed(
                 "The device failed.",
                 f"{said(error)}. Finished units are kept.",
                 "look after the device, then run the same command again: it continues",
@@ -229,6 +248,23 @@ class Worker:
             )
             for request, picture in zip(chunk, pixels, strict=True)
         ]  # fmt: skip
+
+    def _patiently(
+        self, chunk: Sequence[DecodeRequest]
+    ) -> tuple[list[Arriving], float, int | None]:
+        """Decode; where memory lacked for a single picture, give back what lies idle and try again.
+
+        A device that several processes share may have room a moment later.
+        """
+        import torch
+
+        try:
+            return self._timed(chunk)
+        except torch.OutOfMemoryError:
+            if len(chunk) > 1:
+                raise
+        torch.cuda.empty_cache()
+        return self._timed(chunk)
 
     def _timed(self, chunk: Sequence[DecodeRequest]) -> tuple[list[Arriving], float, int | None]:
         import torch

@@ -7,7 +7,7 @@ import torch
 
 from qa import numerics, stages
 from qa.config import compose
-from qa.errors import SettingFailed, UsageError
+from qa.errors import DeviceFailed, SettingFailed, UsageError
 from qa.job import prepare
 from qa.run import evaluate, measure
 from qa.seeds import INITIAL_NOISE, LATENT_NOISE, content, noise
@@ -129,3 +129,45 @@ def test_the_memory_of_a_recorded_step_counts_for_its_replays(job, monkeypatch):
         asked = (requests, requests, others, requests * 2)
         assert [worker._peak(one) for one in asked] == [100, 100, 7, 9]
     assert [worker._peak(requests) for _ in range(2)] == [100, 10], "what an eager call takes"
+
+
+def test_a_picture_that_lacked_memory_once_is_tried_again(job, monkeypatch):
+    freed, calls = [], []
+    whole = job.decoder.decode
+
+    def decode(requests):
+        calls.append([request.sample for request in requests])
+        if requests[0].sample == "p02" and (len(requests) > 1 or not freed):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return whole(requests)
+
+    monkeypatch.setattr(job.decoder, "decode", decode)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append(True))
+    measure(job)
+    assert job.folder.decoded()["file"].notna().all()
+    assert freed == [True]
+    assert calls.count(["p02"]) == 3, "refused, tried again; then the second seed"
+
+
+def test_a_picture_that_always_lacks_memory_is_that_pictures_failure(job, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    breaking(monkeypatch, job, torch.OutOfMemoryError("CUDA out of memory."))
+    measure(job)
+    assert set(job.folder.decoded()["why"]) == {"OutOfMemoryError: CUDA out of memory."}
+
+
+def test_a_device_that_failed_stops_the_run(job, monkeypatch):
+    breaking(monkeypatch, job, torch.AcceleratorError("CUDA error: unspecified launch failure"))
+    with pytest.raises(DeviceFailed, match="unspecified launch failure"):
+        measure(job)
+
+
+def test_a_unit_that_is_given_up_counts_as_missing_and_is_tried_again(job):
+    unit = job.plan.units[0]
+    job.worker.give_up(unit, "its worker died")
+    stored = job.folder.finished(unit.id)
+    assert [(row.file, row.why) for row in stored.decoded] == [(None, "its worker died")] * 2
+    assert {(row.value, row.why) for row in stored.scores} == {(None, "its worker died")}
+    assert not job.worker.complete(unit)
+    measure(job)
+    assert job.worker.complete(unit)

@@ -1,0 +1,90 @@
+"""Stores that fail, vanish or hold halves."""
+
+import uuid
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from qa.errors import QaError, UsageError
+from qa.executors import depot as depots
+from qa.executors.depot import TRIES, Depot
+
+UNIT = "ab" + "0" * 30
+
+
+@pytest.fixture(params=["memory", "file"])
+def url(request, tmp_path):
+    if request.param == "memory":
+        return f"memory://{uuid.uuid4().hex}/shared"
+    return f"file://{tmp_path}/shared"
+
+
+def test_a_parcel_comes_back_as_it_was(url):
+    depot = Depot(url)
+    assert depot.ids() == set()
+    depot.put(UNIT, b"parcel")
+    assert Depot(url + "/").ids() == {UNIT}
+    assert depot.get(UNIT) == b"parcel"
+    depot.put(UNIT, b"again")
+    assert depot.get(UNIT) == b"again"
+
+
+def test_nothing_half_written_is_listed(tmp_path):
+    depot = Depot(f"file://{tmp_path}")
+    depot.put(UNIT, b"x")
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == [f"{UNIT}.zip"]
+
+
+class Flaky(MemoryFileSystem):
+    """Fails so many times, then works."""
+
+    protocol = "flaky"
+    fails = 0
+
+    def pipe_file(self, *args, **kwargs):
+        if Flaky.fails > 0:
+            Flaky.fails -= 1
+            raise ConnectionResetError("the store went away")
+        return super().pipe_file(*args, **kwargs)
+
+
+@pytest.fixture
+def flaky(monkeypatch):
+    fsspec.register_implementation("flaky", Flaky, clobber=True)
+    monkeypatch.setattr(Flaky, "fails", 0)
+    return Depot(f"flaky://{uuid.uuid4().hex}/x", pause=0)
+
+
+def test_a_store_that_is_away_for_a_moment_costs_nothing(flaky, monkeypatch):
+    monkeypatch.setattr(Flaky, "fails", TRIES - 1)
+    flaky.put(UNIT, b"x")
+    assert flaky.get(UNIT) == b"x"
+
+
+def test_a_store_that_stays_away_stops_with_its_reason(flaky, monkeypatch):
+    monkeypatch.setattr(Flaky, "fails", TRIES)
+    with pytest.raises(QaError, match="could not take a result") as caught:
+        flaky.put(UNIT, b"x")
+    assert "the store went away" in str(caught.value)
+    assert f"Tried {TRIES} times" in str(caught.value)
+
+
+def test_tries_come_at_growing_distances(flaky, monkeypatch):
+    waited = []
+    monkeypatch.setattr(depots.time, "sleep", waited.append)
+    monkeypatch.setattr(Flaky, "fails", 99)
+    with pytest.raises(QaError):
+        Depot(flaky.url, pause=0.5).put(UNIT, b"x")
+    assert waited == [0.5, 1.0, 2.0]
+
+
+def test_what_is_not_there_cannot_be_had(url):
+    with pytest.raises(QaError, match="could not give a result"):
+        Depot(url, pause=0).get(UNIT)
+
+
+@pytest.mark.parametrize("wrong", ["nowhere://bucket/x", "abcd://x/y"])
+def test_a_store_without_a_driver_is_refused(wrong):
+    with pytest.raises(UsageError, match="no store that can be used here"):
+        Depot(wrong)

@@ -191,7 +191,8 @@ def _join(ray: Any, known: str | None) -> None:
         raise QaError(
             f"Ray could not be {'started' if known in {None, LOCAL} else f'reached at {known}'}.",
             f"{type(error).__name__}: {' '.join(str(error).split())[:300]}.",
-            "`ray status` on that machine shows the cluster; executor.address=local starts one",
+            "executor.address=local starts a cluster here; one that asks for a token: "
+            "RAY_AUTH_MODE=token, and its token (docs/scale.md)",
         ) from error
 
 

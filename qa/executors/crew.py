@@ -31,6 +31,8 @@ AHEAD = 2
 """Blocks of one worker: one in work, one waiting."""
 TICK = 1.0
 """Seconds after which a wait looks at the clock."""
+GOODBYE = 10.0
+"""Seconds for workers to remove their scratch files."""
 STILLBORN = 3
 """So many workers in a row may die before one is ready."""
 
@@ -100,7 +102,10 @@ class Crew:
             yield from self._overdue()
 
     def dismiss(self) -> None:
-        """End every process."""
+        """End every process; one that has no work left tidies up before."""
+        free = [m.handle.close.remote() for m in self._members if not (m.starting or m.blocks)]
+        if free:
+            self._ray.wait(free, num_returns=len(free), timeout=GOODBYE)
         for member in self._members:
             self._ray.kill(member.handle, no_restart=True)
 

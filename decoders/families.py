@@ -31,6 +31,7 @@ from decoders.checks import (
     load_pretrained,
 )
 from decoders.spaces import AFFINE, Affine, PatchNorm
+from decoders.weights import check_finite
 from qa.errors import UsageError
 from qa.types import LatentSpace
 
@@ -196,6 +197,7 @@ def load_network(
     kept, so that a run over several systems does not hold all their weights.
     """
     model = _load_mini(folder) if family == MINI else _load_diffusers(family, folder)
+    check_finite(model.state_dict(), str(folder))
     return FAMILIES[family](model, space, device, dtype)
 
 

@@ -32,7 +32,7 @@ from qa.types import LatentSpace, Sample
 INCOMPLETE = 5
 """Exit code where some samples have no latents."""
 CONFLICT = "pipeline=NAME works from prompts, decoder=NAME sigmas=[0,0.2] from pictures"
-KEPT = ("suite", "limit=", "hydra.", "decoder.", "text", "device=", "offline=")
+KEPT = ("suite", "trust=", "limit=", "hydra.", "decoder.", "text", "device=", "offline=")
 """How overrides begin that the run over the latents needs as well."""
 Progress = Callable[[int, int], None]
 """Called with (latents settled, latents in all) after each sample."""

@@ -44,6 +44,7 @@ from qa.commands import (
 )
 from qa.commands import run as running
 from qa.errors import QaError
+from qa.terminal import shown
 
 INTERRUPTED = 130
 COMMANDS = (
@@ -73,7 +74,7 @@ def run(arguments: list[str]) -> int:
     try:
         return int(options.do(options))
     except QaError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\nstopped; give the same command again: what is finished is kept", file=sys.stderr)

@@ -1,7 +1,9 @@
 """From command line to typed configuration. The only module that knows Hydra.
 
 `compose` is the one way in, for the command line, notebooks and tests; `build` is the one place
-where a `_target_` becomes an object. Configurations name code to run: treat them as trusted input.
+where a `_target_` becomes an object. Configurations name code to run: only ours, unless the words
+given to `compose` trust more (`qa.trust`). They are kept with a run and hold no secret
+(`qa.secrets`).
 """
 
 from __future__ import annotations
@@ -9,12 +11,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from qa import secrets, trust
 from qa.errors import QaError, UsageError
 from qa.numerics import Numerics
 from qa.types import Knobs
@@ -97,11 +99,17 @@ class Config:
 
     def resolved(self) -> str:
         """The whole configuration as YAML."""
-        return str(OmegaConf.to_yaml(self.tree, resolve=True))
+        with trust.without_environment():
+            return str(OmegaConf.to_yaml(self.tree, resolve=True))
 
     def group(self, name: str) -> Any:
-        """One resolved group as plain containers, for hashing and building."""
-        whole = OmegaConf.to_container(self.tree, resolve=True)
+        """One resolved group as plain containers, for hashing and building.
+
+        A configuration may have come from another process: this one trusts what its words do.
+        """
+        trust.admit(trust.split(self.overrides)[0])
+        with trust.without_environment():
+            whole = OmegaConf.to_container(self.tree, resolve=True)
         assert isinstance(whole, dict)
         return whole[name]
 
@@ -111,14 +119,18 @@ def compose(
 ) -> Config:
     """Compose conf/<root>.yaml with Hydra overrides; UsageError for anything that does not fit.
 
-    `config_dir` adds a folder of the user's own configuration groups.
+    `config_dir` adds a folder of the user's own configuration groups; `trust=[MODULE]` among the
+    overrides lets configurations name what that module or package defines (`qa.trust`).
     """
+    trusted, words = trust.split(overrides)
+    secrets.check(words)
+    trust.admit(trusted)
     keys = {entry.name for entry in fields(root.schema)}
     if "suite" not in keys or issubclass(root.schema, RunSchema):
-        return _composed(overrides, config_dir, root)
+        return replace(_composed(words, config_dir, root), overrides=tuple(overrides))
     # A suite may choose what a run over it measures, and only a run has a place for that.
-    whole = _composed(of_suite(overrides), config_dir, replace(RUN, command=root.command))
-    others = [word for word in overrides if not _is_of_suite(word)]
+    whole = _composed(of_suite(words), config_dir, replace(RUN, command=root.command))
+    others = [word for word in words if not _is_of_suite(word)]
     found = _composed(others, config_dir, root)
     found.tree.suite = whole.group("suite")
     choices = {**found.choices, "suite": whole.choices["suite"]}
@@ -143,9 +155,6 @@ def _composed(overrides: Sequence[str], config_dir: str | Path | None, root: Roo
     from hydra import compose as hydra_compose
     from hydra import initialize_config_module
     from hydra.core.config_store import ConfigStore
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     # A schema that adds keys to a run's takes its place: that root stands on conf/run.yaml.
     name = RUN.name if issubclass(root.schema, RunSchema) else root.name
@@ -165,8 +174,11 @@ def _composed(overrides: Sequence[str], config_dir: str | Path | None, root: Roo
         missing = sorted(OmegaConf.missing_keys(whole))
         if missing:
             raise _missing(missing)
-        OmegaConf.to_container(whole, resolve=True)
-    except (HydraException, OmegaConfBaseException, ValueError, YAMLError) as error:
+        with trust.without_environment():
+            content = OmegaConf.to_container(whole, resolve=True)
+    except QaError:
+        raise
+    except Exception as error:  # Hydra and OmegaConf fail in any way over files that are none
         raise _misfit(error, root) from error
     known = {entry.name for entry in fields(root.schema)}
     unknown = sorted(set(whole) - known)
@@ -174,6 +186,7 @@ def _composed(overrides: Sequence[str], config_dir: str | Path | None, root: Roo
         raise UsageError(
             f"There is no key {unknown[0]}.", "", f"`{root.command} --cfg` prints every key"
         )
+    secrets.check(content)
     folder = None if config_dir is None else str(config_dir)
     return Config(whole, choices, tuple(overrides), folder)
 
@@ -203,7 +216,8 @@ def edited(config: Config, changes: Mapping[str, Any]) -> Config:
 def build(node: Any, what: str) -> Any:
     """The object that a `_target_` node names; nested nodes are built first.
 
-    Raises UsageError when the arguments do not fit; a QaError of the part's own passes through.
+    Raises UsageError when a class is not trusted (`qa.trust`) or the arguments do not fit; a
+    QaError of the part's own passes through.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -214,6 +228,7 @@ def build(node: Any, what: str) -> Any:
             "Its configuration has no _target_.",
             f"choose one by name, e.g. {what}=NAME, or write a YAML file with a _target_",
         )
+    trust.check(node)
     try:
         return instantiate(node, _convert_="object")
     except InstantiationException as error:
@@ -243,15 +258,8 @@ def complete(part: Any, attributes: Sequence[str]) -> Any:
 
 
 def function(name: str) -> Any:
-    """The function that a dotted name stands for."""
-    module, _, attribute = str(name).rpartition(".")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"There is no function {name}.", f"{error}.") from error
-    if not callable(found):
-        raise UsageError(f"{name} is no function.")
-    return found
+    """The function that a dotted name stands for; UsageError unless it is trusted (`qa.trust`)."""
+    return trust.located(name)
 
 
 def _missing(keys: list[str]) -> UsageError:

@@ -55,7 +55,7 @@ def read_json(file: Path) -> Any:
             f"{error.strerror}.",
             "run the command that writes it again: a stopped run continues",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: nested by tens of thousands
         raise QaError(
             f"{file} is not valid JSON.",
             f"{error}.",

@@ -26,6 +26,14 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 LEVELS = 255
 LUMA = (299, 587, 114)
 """Thousandths of red, green and blue in Y (ITU-R BT.601)."""
+LARGEST = 2**27
+"""Pixels of a picture that is read: a square of 11585. A file may claim any size, so it is asked
+before anything is decoded; reading takes at most 27 bytes a pixel. Pillow's own limit, which warns
+at 89 million, is set to the same."""
+LONGEST = 2**31
+"""Bytes of a file that is read."""
+BAND = 256
+"""Rows that are brought from 16 bits to 8 at once: in between they take 24 bytes a pixel."""
 ORIENTATION = 0x0112
 """EXIF tag: how a camera was held."""
 
@@ -136,10 +144,17 @@ def encode_png(picture: Tensor) -> bytes:
 def _decode(path: Path) -> np.ndarray:  # uint8 [H,W,3]
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    Image.MAX_IMAGE_PIXELS = LARGEST
     try:
-        if path.stat().st_size == 0:
+        length = path.stat().st_size
+        if length == 0:
             raise ImageProblem("the file is empty")
+        if length > LONGEST:
+            raise ImageProblem(f"the file has {length} bytes; at most {LONGEST} are read")
         with Image.open(path, formats=FORMATS) as opened:
+            width, height = opened.size
+            if width * height > LARGEST:
+                raise _bomb(f"{width}x{height} pixels; at most {LARGEST} are read")
             if _is_deep_png(path):
                 turn = opened.getexif().get(ORIENTATION, 1)
                 return _turned(_decode_deep_png(path), turn)
@@ -150,8 +165,8 @@ def _decode(path: Path) -> np.ndarray:  # uint8 [H,W,3]
         raise ImageProblem("the file is not a picture in a known format") from error
     except FileNotFoundError as error:
         raise ImageProblem("the file does not exist") from error
-    except Image.DecompressionBombError as error:
-        raise ImageProblem(f"refused as a decompression bomb: {error}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _bomb(str(error)) from error
     except OSError as error:
         # strerror for the system's own errors: their full text holds the path.
         raise ImageProblem(f"the file is damaged: {error.strerror or error}") from error
@@ -161,15 +176,21 @@ def _decode(path: Path) -> np.ndarray:  # uint8 [H,W,3]
         raise ImageProblem(f"the file is damaged: {type(error).__name__}: {said}") from error
 
 
+def _bomb(why: str) -> ImageProblem:
+    return ImageProblem(f"refused as a decompression bomb: {why}")
+
+
 def _to_rgb(image: object) -> np.ndarray:
     from PIL import Image
 
     assert isinstance(image, Image.Image)
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ImageProblem("integer values outside 0..65535")
-        grey = _from_16_bit(values)
+        grey = np.concatenate(
+            [_from_16_bit(values[top : top + BAND]) for top in range(0, len(values), BAND)]
+        )
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode == "F":
         raise ImageProblem("floating-point pictures have no defined range")
@@ -204,15 +225,19 @@ def _decode_deep_png(path: Path) -> np.ndarray:  # uint8 [H,W,3]
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
         raise ImageProblem("the file is damaged: the 16-bit PNG does not decode")
-    if values.ndim == 2:
-        values = np.repeat(values[:, :, None], 3, axis=2)
-    elif values.shape[2] == 4:
-        alpha = values[:, :, 3:].astype(np.float64) / 65535
-        blended = values[:, :, :3] * alpha + 65535 * (1 - alpha)
-        values = blended[:, :, ::-1]
-    else:
-        values = values[:, :, ::-1]  # OpenCV stores blue first
-    return _from_16_bit(values)
+    picture = np.empty((*values.shape[:2], 3), np.uint8)
+    for top in range(0, len(values), BAND):
+        rows = values[top : top + BAND]
+        if rows.ndim == 2:
+            rows = np.repeat(rows[:, :, None], 3, axis=2)
+        elif rows.shape[2] == 4:
+            alpha = rows[:, :, 3:].astype(np.float64) / 65535
+            blended = rows[:, :, :3] * alpha + 65535 * (1 - alpha)
+            rows = blended[:, :, ::-1]
+        else:
+            rows = rows[:, :, ::-1]  # OpenCV stores blue first
+        picture[top : top + BAND] = _from_16_bit(rows)
+    return picture
 
 
 def _from_16_bit(values: np.ndarray) -> np.ndarray:

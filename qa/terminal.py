@@ -69,6 +69,11 @@ def print_assets(found: Iterable[Any]) -> None:
     Console().print(table)
 
 
+def shown(text: str) -> str:
+    """Text for a terminal: names from elsewhere may hold sequences that command it."""
+    return str(import_module("reports.wording").visible(text))
+
+
 @contextmanager
 def progress_bar(label: str) -> Iterator[Any]:
     """A bar with count, rate and time left on stderr; plain lines where that is no terminal."""
@@ -106,7 +111,7 @@ def warnings_as_lines() -> Iterator[None]:
 
     def line(message: Warning | str, category: type[Warning], *_: Any) -> None:
         if issubclass(category, RuntimeWarning):
-            print(f"warning: {message}", file=sys.stderr)
+            print(f"warning: {shown(str(message))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = line  # type: ignore[assignment]

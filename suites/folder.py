@@ -7,6 +7,10 @@ A manifest has one JSON object a line; `image` is relative to the manifest:
 
 Only `image` or `prompt` is needed, and "" is a prompt too. A sample's id defaults to the picture's
 path without its suffix.
+
+Pictures lie in the folder of the manifest, links followed: a run copies them and its report shows
+them, so a manifest from elsewhere must not be able to name any file of this machine. `outside`
+allows it, for folders of links.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from qa.errors import UsageError
 from qa.files import sha256
 from qa.images import SUFFIXES
 from qa.types import Sample, TextRegion
+from qa.untrusted import leaves
 
 MANIFEST_KEYS = {"id", "image", "prompt", "tags", "regions"}
 
@@ -30,8 +35,8 @@ MANIFEST_KEYS = {"id", "image", "prompt", "tags", "regions"}
 class Folder:
     """Samples from `path`: a folder (searched in depth) or a .jsonl manifest."""
 
-    def __init__(self, path: str | Path, name: str | None = None) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | Path, name: str | None = None, outside: bool = False) -> None:
+        self._path, self._outside = Path(path), outside
         whole = self._path.resolve()
         self.name = name or (whole.name if whole.is_dir() else whole.stem)
         if not str(path) or not self._path.exists():
@@ -55,7 +60,22 @@ class Folder:
                 f"Looked for {', '.join(SUFFIXES)} in it and below it.",
                 "check suite.path",
             )
+        self._check_inside(found)
         return sorted(found, key=lambda sample: sample.id)
+
+    def _check_inside(self, samples: Sequence[Sample]) -> None:
+        """UsageError for pictures that lie elsewhere, unless that is meant."""
+        folder = self._path if self._path.is_dir() else self._path.parent
+        if self._outside:
+            return
+        away = [s.id for s in samples if s.image is not None and leaves(s.image, folder)]
+        if away:
+            raise UsageError(
+                f"{self._path}: {len(away)} pictures lie outside of its folder, "
+                f"e.g. that of {away[0]!r}.",
+                "A run copies pictures and shows them in its report.",
+                "suite.outside=true, if these are meant",
+            )
 
 
 def _from_folder(folder: Path) -> list[Sample]:
@@ -129,6 +149,8 @@ def _from_line(line: str, manifest: Path, number: int) -> Sample:
     if not row.get("image"):
         name = _name(row, hashlib.sha256(str(prompt).encode()).hexdigest()[:16])
         return Sample(name, prompt=prompt, tags=tags, regions=regions)
+    if not Path(str(row["image"])).name:
+        raise UsageError(f"{where}: image names no file.", "", "the path of a picture")
     file = manifest.parent / str(row["image"])
     name = _name(row, Path(str(row["image"])).with_suffix("").as_posix())
     return _sample(name, file, prompt, tags, regions)

@@ -29,6 +29,7 @@ def toy_overrides(pictures: Path, decoder: str = "Sampler", *more: str) -> list[
         f"suite.path={pictures}",
         "suite.name=toy",
         f"hydra.searchpath=[file://{Path(__file__).parent / 'conf'}]",
+        "trust=[toys,planted]",
         "decoder=toy",
         f"decoder._target_=toys.{decoder}",
         "metric=[psnr]",

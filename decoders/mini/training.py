@@ -24,6 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -146,7 +147,14 @@ def read_checkpoint(path: Path, device: torch.device = CPU) -> dict[str, Any]:
             "--resume and --export go on from what an earlier run left there.",
             "name that run's folder by --out, or leave --resume and --export out",
         )
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
+        raise QaError(
+            f"{path} is no checkpoint of a recipe.",
+            "It is damaged, or holds more than tensors and numbers.",
+            "go on from another one, or begin anew",
+        ) from error
     return state
 
 

@@ -186,7 +186,7 @@ class Store:
                 if asset.repo:
                     downloads.from_repo(asset.repo, commit or "main", file.origin, target, scratch)
                 else:
-                    downloads.from_url(file.origin, target)
+                    downloads.from_url(file.origin, target, file.size)
         except Exception as error:  # each library has its own tree of network errors
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qa import trust
 from qa.commands.judging import gates, rules
 from qa.errors import UsageError
 
@@ -22,7 +23,8 @@ def arguments(commands: Any) -> None:
         "compare",
         help="judge a run against several others, side by side",
         description="Judges RUN against each BASE, as `qa judge RUN --baseline BASE` does, and "
-        "ends with the worst of these verdicts. See docs/compare.md.",
+        "ends with the worst of these verdicts. trust=[MODULE] among the names lets RUN's own "
+        "gates come from your module. See docs/compare.md.",
     )
     command.add_argument("run", metavar="RUN", help="run folder, or .csv/.parquet of scores")
     command.add_argument("bases", metavar="BASE", nargs="+", help="what it is compared with")
@@ -39,7 +41,9 @@ def arguments(commands: Any) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    arms = _loaded([options.run, *options.bases])
+    names, places = trust.split([options.run, *options.bases])
+    trust.admit(names)
+    arms = _loaded(places)
     document = compared(arms, options.use_case, options.policy)
     # By name: reports stand on qa, qa does not know them.
     reports = import_module("reports.compare")

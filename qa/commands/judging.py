@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from qa.commands import admit, trusting
 from qa.errors import UsageError
 from qa.files import write_json
 from qa.store import RunFolder
@@ -37,6 +38,7 @@ def arguments(commands: Any) -> None:
     )
     command.add_argument("--save", action="store_true", help="keep the verdict in the run folder")
     command.add_argument("--json", action="store_true", help="print the verdict document")
+    trusting(command)
     command.set_defaults(do=_judge)
 
 
@@ -46,6 +48,7 @@ def _judge(options: argparse.Namespace) -> int:
     from qa.judge import judge
     from qa.results import load
 
+    admit(options)
     candidate = load(options.run)
     own = {} if candidate.folder is None else candidate.folder.config()
     against = _against(options, candidate)

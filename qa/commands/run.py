@@ -40,6 +40,7 @@ def configured(command: argparse.ArgumentParser, dry_run: str) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from qa.config import compose
+    from qa.cost import COLUMNS
     from qa.cost import line as cost_line
     from qa.cost import rows as cost_rows
     from qa.job import cost, prepare
@@ -63,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         finished = conclude(job)
     print_verdict(finished.verdict, options.json)
     if not options.json:
-        print(f"cost    {cost_line(cost_rows(finished.folder.decoded()))}")
+        print(f"cost    {cost_line(cost_rows(finished.folder.decoded(COLUMNS)))}")
         if job.report is not None:
             print(f"report  {finished.folder.report_file}")
         if finished.tracked:

@@ -9,11 +9,12 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qa.commands import admit, trusting
 from qa.commands.report import compared
 from qa.errors import QaError
 from qa.outcomes import waived
 from qa.store import RunFolder
-from qa.terminal import warnings_as_lines
+from qa.terminal import shown, warnings_as_lines
 
 if TYPE_CHECKING:
     from qa.signature import Signature
@@ -34,25 +35,27 @@ def arguments(commands: Any) -> None:
     command.add_argument("--by", metavar="NAME", help="who signs (default: git's user)")
     command.add_argument("--why", default="", metavar="TEXT", help="the reason; hold needs one")
     command.add_argument("--json", action="store_true", help="print the entry of signoff.json")
+    trusting(command)
     command.set_defaults(do=_signoff)
 
 
 def _signoff(options: argparse.Namespace) -> int:
     from qa.signoff import Refused, sign
 
+    admit(options)
     folder = RunFolder.open(options.run)
     decision = options.decision.replace("-", " ").upper()
     try:
         signature = sign(folder, decision, by=options.by, why=options.why)
     except Refused as refusal:
-        print(_plain(f"refused: {refusal}"), file=sys.stderr)
+        print(shown(f"refused: {refusal}"), file=sys.stderr)
         return refusal.exit_code
     with warnings_as_lines():
         report, tracked = _report_again(folder), _exported(folder)
     if options.json:
         print(json.dumps(signature.stored(), indent=1, sort_keys=True, ensure_ascii=False))
         return 0
-    print(_plain(_shown(signature)))
+    print(shown(_shown(signature)))
     print(f"record  {folder.signoff_file}")
     if report:
         print(f"report  {folder.report_file}")
@@ -95,8 +98,3 @@ def _exported(folder: RunFolder) -> str:
         # The signature stands in the run folder; a tracker that is down does not take it back.
         warnings.warn(f"Not tracked: {error}", RuntimeWarning, stacklevel=2)
         return ""
-
-
-def _plain(text: str) -> str:
-    """Names and reasons of others, with what would move or hide text made visible."""
-    return str(import_module("reports.wording").visible(text))

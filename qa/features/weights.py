@@ -4,8 +4,10 @@
     FILE       any file of the same layout; its hash becomes part of the protocol
     random     drawn here (Inception only): nothing to compare with, for runs without downloads
 
-State dicts are read with `weights_only=True`. A TorchScript archive is code: one from the table is
-loaded only after its hash was found right, one that the user names is the user's to trust.
+State dicts are read with `weights_only=True`, and no archive that unpacks to far more than its size
+is opened. A TorchScript archive is a program, though not one in Python: one from the table is
+loaded only after its hash was found right, one that the user names is the user's to trust
+(docs/security.md).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from qa import assets
 from qa.errors import UsageError
 from qa.files import sha256
+from qa.untrusted import check_tensors, check_zip
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,10 +63,11 @@ def locate(weights: str, asset: str) -> Source:
 
 def is_torchscript(path: Path) -> bool:
     """Whether a file is a zip archive with TorchScript code in it."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in f"/{name}" for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in f"/{name}" for name in archive.namelist())
 
 
 def load_torchscript(source: Source, device: str) -> Any:
@@ -77,12 +81,13 @@ def load_torchscript(source: Source, device: str) -> Any:
             "export the network with torch.jit.trace or torch.jit.script and save that",
         )
     try:
+        check_zip(source.path)
         with warnings.catch_warnings():
             # torch 2.15 calls torch.jit deprecated; the released files are what they are.
             warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated")
             load: Any = torch.jit.load  # without types
             return load(str(source.path), map_location=device).eval()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, zipfile.BadZipFile) as error:
         raise refusal(
             source.name, f"It does not load: {' '.join(str(error).split())[:200]}"
         ) from error
@@ -96,18 +101,25 @@ def read_state(source: Source) -> State:
         state = load_torchscript(source, "cpu").state_dict()
     else:
         try:
+            check_zip(source.path)
             state = torch.load(source.path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged pickle fails in any way whatever
-            raise refusal(source.name, f"It does not load: {type(error).__name__}.") from error
+            why = error if isinstance(error, ValueError) else type(error).__name__
+            raise refusal(source.name, f"It does not load: {why}.") from error
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise refusal(source.name, "It holds something else than named tensors.")
+    try:
+        check_tensors(state)
+    except ValueError as error:
+        raise refusal(source.name, f"{error}.") from error
     return {key: value.float() for key, value in state.items()}
 
 
 def fill(network: nn.Module, state: State, name: str) -> None:
     """Give a network on the meta device exactly the tensors of `state`, and freeze it.
 
-    Raises UsageError naming the first keys that are missing, left over or of another shape.
+    Raises UsageError naming the first keys that are missing, left over, of another shape or not
+    finite.
     `num_batches_tracked` counts training steps and means nothing here: it may be absent.
     """
     import torch
@@ -124,6 +136,9 @@ def fill(network: nn.Module, state: State, name: str) -> None:
             f"{key} {list(given[key].shape)} instead of {list(value.shape)}"
             for key, value in wanted.items()
             if key in given and given[key].shape != value.shape
+        ],
+        "with NaN or infinity": [
+            key for key, value in given.items() if not torch.isfinite(value).all()
         ],
     }
     said = [f"{kind}: {', '.join(keys[:SHOWN])}" for kind, keys in problems.items() if keys]

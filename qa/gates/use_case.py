@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from qa import secrets
 from qa.errors import UsageError
 from qa.files import digest
 from qa.gates import margins as reading
@@ -113,6 +114,8 @@ def load(name: str) -> UseCase:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from qa import trust
+
     folder = files("qa.conf") / "use_case"
     known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir())
     if name in known:
@@ -126,9 +129,11 @@ def load(name: str) -> UseCase:
         )
     try:
         # As `qa run` reads it: 1e-1 is a number, and a key that is given twice an error.
-        content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+        with trust.without_environment():
+            content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise UsageError(f"{file} is not readable as YAML.", f"{error}.") from error
+    secrets.check(content)
     return from_config(content, file.stem)
 
 

@@ -8,7 +8,6 @@ without values (device `meta`: no random numbers, no memory) and filled from a v
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from qa.errors import QaError, UsageError
 from qa.files import sha256
+from qa.untrusted import check_tensors, check_zip
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,9 +45,11 @@ def load_trunk(asset: str) -> Trunk:
 
     path = assets.resolve(asset)
     try:
+        check_zip(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+        check_tensors({k: v for k, v in state.items() if k.startswith(PREFIX)})
         features = {k: v.float() for k, v in state.items() if k.startswith(PREFIX)}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
+    except Exception as error:  # a damaged pickle fails in any way whatever
         raise _refusal(asset, f"it is not a PyTorch state dict: {error}") from error
     # The table's hash is the file's: `resolve` hands out nothing else.
     return Trunk(asset, assets.find(asset).files[0].sha256 or sha256(path), features)
@@ -64,6 +66,9 @@ def fill(module: nn.Module, trunk: Trunk) -> None:
     unexpected = sorted(trunk.features.keys() - set(wanted.values()))
     if missing or unexpected:
         raise _refusal(trunk.asset, f"missing keys {missing}, unexpected keys {unexpected}.")
+    broken = [key for key, value in trunk.features.items() if not value.isfinite().all()]
+    if broken:
+        raise _refusal(trunk.asset, f"{broken[0]} holds NaN or infinity.")
     state = {key: trunk.features[source] for key, source in wanted.items()}
     try:
         module.load_state_dict(state, strict=True, assign=True)

@@ -27,16 +27,18 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from qa.errors import UsageError
 from qa.sets.rows import Array, Values, checked
+from qa.untrusted import arrays
 
 ASYMMETRY = 1e-6
 """How far a stored covariance may be from symmetric and from positive, of its largest value."""
+LARGEST = 2**29
+"""Bytes of a stored covariance: that of 8192 features as float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +86,8 @@ class Moments:
         UsageError where the file holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return Moments.given(stored["mu"], stored["sigma"])
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            return Moments.given(*arrays(path, ("mu", "sigma"), LARGEST))
+        except Exception as error:  # a damaged archive fails in any way whatever
             raise UsageError(
                 f"{path} holds no mean and covariance.",
                 f"{type(error).__name__}: {error}.",

@@ -35,6 +35,7 @@ from qa.tracking.connection import (
 )
 from qa.tracking.upsert import KIND, UPLOADED, Upsert, experiment_id
 from qa.tracking.values import text
+from qa.untrusted import unpack
 
 EXPERIMENT = "decoder-qa-baselines"
 APPROVED = "approved"
@@ -89,8 +90,7 @@ def download(where: str, into: Path) -> None:
         with tempfile.TemporaryDirectory(dir=into.parent, prefix=PARTIAL) as temporary:
             archive = client.download_artifacts(run, ARCHIVE, temporary)
             whole = Path(temporary) / "whole"
-            with zipfile.ZipFile(archive) as opened:
-                opened.extractall(whole)
+            unpack(Path(archive), whole)
             try:
                 whole.rename(into)
             except OSError:  # it is there: another process was faster, or half of one was left

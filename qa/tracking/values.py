@@ -14,6 +14,8 @@ MAX_KEY = 240
 MAX_PARAM = 500
 MAX_TEXT = 5000
 """Below MLflow's limits (keys 250, parameters 6000, tags 8000 characters), older servers' too."""
+_MOVING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Controls and what turns text around: ids and reasons of others are printed by MLflow's tools."""
 
 
 @dataclass
@@ -47,4 +49,5 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     shown = "none" if value is None or value == "" else str(value)
+    shown = _MOVING.sub(lambda match: f"<U+{ord(match[0]):04X}>", shown)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -221,7 +221,8 @@ def test_a_missing_file_and_floats_are_refused(tmp_path):
 
 def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.png", Image.new("RGB", (100, 100)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert images.read(path).shape == (3, 100, 100), "negative control: it is a picture"
+    monkeypatch.setattr(images, "LARGEST", 1000)
     with pytest.raises(images.ImageProblem, match="decompression bomb"):
         images.read(path)
 

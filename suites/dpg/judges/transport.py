@@ -1,10 +1,10 @@
 """Requests to a judge's server: bounded, timed, repeated where that may help.
 
-A refused or broken connection, a timeout, an answer that is no JSON or longer than `LARGEST`, and
-the states 408, 425, 429 and 5xx are tried again after 1, 2, 4 … times `pause` seconds (or as long
-as the server asks for), at most `LONGEST`. Any other 4xx is an error at once, and so is a 3xx: the
-key goes to nobody else. A server that had all its attempts is down: until it answers once more,
-each request has one attempt, so that a long run ends soon.
+A refused or broken connection, a timeout, an answer that is no JSON, longer than `LARGEST` or not
+whole within the timeout, and the states 408, 425, 429 and 5xx are tried again after 1, 2, 4 … times
+`pause` seconds (or as long as the server asks for), at most `LONGEST`. Any other 4xx is an error at
+once, and so is a 3xx: the key goes to nobody else. A server that had all its attempts is down:
+until it answers once more, each request has one attempt, so that a long run ends soon.
 
 Servers repeat what they were sent, the key too. Nothing of theirs may be kept or shown before it
 went through `Transport.clean`.
@@ -92,7 +92,7 @@ class Transport:
                     auth=lambda request: _signed(request, secret), allow_redirects=False,
                 ) as response,
             ):  # fmt: skip
-                data = _bounded(response)
+                data = _bounded(response, time.monotonic() + self._timeout)
         except requests.Timeout:
             return f"no answer within {self._timeout:g} s", 0.0, None
         except requests.RequestException as error:
@@ -175,14 +175,22 @@ def _signed(request: PreparedRequest, secret: str) -> PreparedRequest:
     return request
 
 
-def _bounded(response: Response) -> bytes:
-    """The body, or a little more than `LARGEST` of it."""
-    data = b""
-    for part in response.iter_content(2**16):
+def _bounded(response: Response, end: float) -> bytes:
+    """The body, or a byte more than `LARGEST` of it. Timeout where it is not whole by the end.
+
+    Byte by byte: a read of more waits for all of it, however slowly that comes, and a compressed
+    body unpacks to a thousand times as much.
+    """
+    import requests
+
+    data = bytearray()
+    for part in response.iter_content(1):
         data += part
         if len(data) > LARGEST:
             break
-    return data
+        if time.monotonic() > end:
+            raise requests.Timeout
+    return bytes(data)
 
 
 def _pause(response: Response) -> float:

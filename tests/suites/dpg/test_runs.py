@@ -119,9 +119,9 @@ def test_a_missing_picture_fails_the_run(bench, workdir):
 
 
 def test_a_secret_in_the_url_starts_no_run(bench, workdir):
-    with pytest.raises(UsageError, match="holds a name or a password") as error:
+    with pytest.raises(UsageError, match="an address with a name, password") as error:
         bench(url="http://user:open-sesame@127.0.0.1:1/v1")
-    assert "metric.dpg.judge.key=" in error.value.fix
+    assert "key= names" in error.value.fix
     assert "sesame" not in str(error.value)
     assert not (workdir / "runs").exists()
 

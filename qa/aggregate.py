@@ -6,43 +6,47 @@ order of the samples' ids, so that a value does not depend on who measured which
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from qa.features import stored
 from qa.groups import units
 from qa.roles import SetMetric
-from qa.store import RunFolder, UnitResult
+from qa.store import RunFolder
 from qa.types import FeatureSet, ReferenceMoments
 
 
 def set_rows(
     run: RunFolder,
     metrics: Mapping[str, SetMetric],
-    results: Sequence[UnitResult],
+    samples: Iterable[str],
+    gaps: Mapping[str, tuple[str, str]],
     seeds: Sequence[int],
     groups: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """One row for each set metric: its value with an interval, or why there is none.
 
-    A single picture without features takes the value away: a set with a gap is another set.
-    `groups` names the group of those samples that have one: they count as one picture.
+    A single picture without features takes the value away: a set with a gap is another set. `gaps`
+    are those of `RunFolder.reduce`. `groups` names the group of those samples that have one: they
+    count as one picture.
     """
-    unit = units((result.decoded[0].sample for result in results), groups)
-    return [_set_row(run, name, metrics[name], results, seeds, unit) for name in sorted(metrics)]
+    if not metrics:
+        return []
+    unit = units(samples, groups)
+    return [_set_row(run, name, metrics[name], gaps, seeds, unit) for name in sorted(metrics)]
 
 
 def _set_row(
     run: RunFolder,
     name: str,
     metric: SetMetric,
-    results: Sequence[UnitResult],
+    gaps: Mapping[str, tuple[str, str]],
     seeds: Sequence[int],
     unit: Mapping[str, str],
 ) -> dict[str, Any]:
     row = {"metric": name, "value": None, "low": None, "high": None, "rows": 0, "pictures": 0}
     mark = metric.features.id
-    gap = next(((r.decoded[0].sample, why) for r in results if (why := r.features.get(mark))), None)
+    gap = gaps.get(mark)
     try:
         if gap is not None:
             raise ValueError(f"{gap[0]!r}: {gap[1]}")

@@ -117,7 +117,7 @@ def _cost(arm: Results, confidence: float) -> dict[str, Any]:
     """What the decodes of the arm's pictures cost; nothing of a bare table."""
     if arm.folder is None or not arm.folder.decoded_file.is_file():
         return {"cost": [], "seconds": None}
-    table = arm.folder.decoded()
+    table = arm.folder.decoded(("sample", *cost.COLUMNS))
     decoded = table[table["sample"].isin(arm.samples)]
     return {"cost": cost.rows(decoded), "seconds": _seconds(decoded, confidence)}
 

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+COLUMNS = ("file", "seconds", "peak_bytes", "warm", "tokens")
+"""What `rows` reads of a run's table of decoded pictures."""
+
+
 def rows(decoded: pd.DataFrame) -> list[dict[str, Any]]:
     """One row for each measure: metric, value (or None, then `why`), unit, better, count.
 
-    `decoded` has the columns of `qa.types.Decoded`. Warm seconds leave out the first call of a
+    `decoded` has the `COLUMNS` of `qa.types.Decoded`. Warm seconds leave out the first call of a
     process for each size. A failed decode has no cost of its own and is not counted.
     """
     made = decoded[decoded["file"].notna()]

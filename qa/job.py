@@ -271,7 +271,7 @@ def _timed_before(job: Job) -> tuple[float, int]:
                 job.decoder.digest,
                 job.resolved_numerics,
             ):
-                table = folder.decoded()
+                table = folder.decoded(["seconds"])
                 seconds, measured = seconds + float(table["seconds"].sum()), measured + len(table)
         except (QaError, KeyError):
             continue  # a neighbour's unfinished or damaged run; this is only an estimate

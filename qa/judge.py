@@ -280,7 +280,8 @@ def _mean_row(name: str, results: Results, confidence: float) -> dict[str, Any]:
 
 def _first_why(name: str, results: Results) -> str:
     """Why the first sample that lacks a value does; where it applies to none, why not."""
-    rows = results.scores[(results.scores["metric"] == name) & results.scores["value"].isna()]
+    rows = results.rows(name)
+    rows = rows[rows["value"].isna()]
     aside = results.inapplicable(name)
     lacking = rows[~rows["sample"].isin(aside)]
     told = rows if len(aside) == len(results.samples) else lacking

@@ -11,7 +11,7 @@ the stored pictures are judged again, and two runs that asked other things are n
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from qa.errors import QaError, UsageError, said
 from qa.files import canonical, digest, read_json, write_json
 from qa.roles import LatentMetric, Metric, Panel, SetMetric
-from qa.store import RunFolder, UnitResult, file_name
+from qa.store import RunFolder, file_name
 from qa.types import Found, MetricFacts, Sample
 
 if TYPE_CHECKING:
@@ -129,17 +129,25 @@ def noted(run: RunFolder, panel: str, sample: str, seeds: Collection[int]) -> bo
     return [note["seed"] for note in read_notes(run, panel, sample)] == sorted(seeds)
 
 
+def each_note(run: RunFolder, panel: str, samples: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """A panel's notes on a run's pictures, in order of (sample, seed), one after the other."""
+    for sample in sorted(samples):
+        yield from read_notes(run, panel, sample)
+
+
 def all_notes(run: RunFolder, panel: str, samples: Iterable[str]) -> list[dict[str, Any]]:
-    """A panel's notes on a run's pictures, in order of (sample, seed)."""
-    return [note for sample in sorted(samples) for note in read_notes(run, panel, sample)]
+    """The same, all in memory."""
+    return list(each_note(run, panel, samples))
 
 
 def summaries(
-    run: RunFolder, panels: Mapping[str, Panel], results: Sequence[UnitResult]
+    run: RunFolder, panels: Mapping[str, Panel], planned: Sequence[tuple[str, int]]
 ) -> dict[str, dict[str, Any]]:
-    """Panel → its summary of the run, with `missing`: how many planned pictures have no note."""
-    planned = sorted((made.sample, made.seed) for result in results for made in result.decoded)
-    samples = [result.decoded[0].sample for result in results]
+    """Panel → its summary of the run, with `missing`: how many planned pictures have no note.
+
+    `planned` are sample and seed of every picture, in order. A panel is given all notes at once.
+    """
+    samples = list(dict.fromkeys(sample for sample, _ in planned))
     found = {}
     for name, panel in sorted(panels.items()):
         notes = all_notes(run, name, samples)

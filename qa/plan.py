@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qa.errors import UsageError
-from qa.files import digest, sha256
+from qa.files import canonical, digest, sha256
 from qa.halves import half_of
 from qa.panels import asked
 from qa.stats import z_quantile
@@ -112,9 +112,9 @@ def look_order(samples: Iterable[str], groups: Mapping[str, str] | None = None) 
     `groups` names the group of those that have one; the samples of a group follow each other.
     """
 
-    def place(name: str) -> list[str]:
-        texts = (groups or {}).get(name) or name, name
-        return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    def place(name: str) -> tuple[bytes, bytes]:
+        own, group = hashlib.sha256(name.encode()).digest(), (groups or {}).get(name)
+        return (hashlib.sha256(group.encode()).digest() if group else own), own
 
     return sorted(samples, key=place)
 
@@ -162,21 +162,25 @@ def make_plan(
     limited = len(kept) < len(ordered)
     kept = kept if half is None else half_of(kept, half)
     shared = {"knobs": asdict(knobs), **inputs}
-    mark = digest(shared)
-    units = [Unit(_unit_id(sample, seeds, mark), sample, tuple(range(seeds))) for sample in kept]
-    groups = {sample.id: sample.group for sample in kept}
-    ids = look_order(groups, groups)
-    now = set(ids if look is None else ids[: look.pictures])
+    mark, every = digest(shared), tuple(range(seeds))
+    units = tuple(Unit(_unit_id(sample, seeds, mark), sample, every) for sample in kept)
     return Plan(
-        digest=digest([unit.id for unit in units]),
-        units=tuple(unit for unit in units if unit.sample.id in now),
+        digest=_digest(unit.id for unit in units),
+        units=units if look is None else _looked_at(units, look),
         seeds=seeds,
-        suite_digest=digest([_identity(sample) for sample in kept]),
+        suite_digest=_digest(map(_identity, kept)),
         limited=limited,
-        asks_digest=digest([asked(sample) for sample in kept]),
+        asks_digest=_digest(map(asked, kept)),
         shared=shared,
         look=look,
     )
+
+
+def _looked_at(units: Sequence[Unit], look: Look) -> tuple[Unit, ...]:
+    """The units of a look, in the order of the plan."""
+    groups = {unit.sample.id: unit.sample.group for unit in units}
+    now = set(look_order(groups, groups)[: look.pictures])
+    return tuple(unit for unit in units if unit.sample.id in now)
 
 
 def code_digest(parts: Sequence[Any]) -> str:
@@ -219,6 +223,15 @@ def _unit_id(sample: Sample, seeds: int, shared: str) -> str:
 def _identity(sample: Sample) -> list[Any]:
     known = [sample.id, sample.sha256, sample.prompt, sample.problem]
     return [*known, sample.take] if sample.take else known
+
+
+def _digest(values: Iterable[Any]) -> str:
+    """`digest` of the list of these values, without the list or its text in memory."""
+    found = hashlib.sha256(b"[")
+    for place, value in enumerate(values):
+        found.update(("," * (place > 0) + canonical(value)).encode())
+    found.update(b"]")
+    return found.hexdigest()
 
 
 def _source(module: str) -> str:

@@ -23,9 +23,15 @@ def rejudged(run: RunFolder, policy: str, today: date) -> dict[str, Any]:
 
     try:
         own, candidate = run.config(), load(run.path)
-        # A list cut short would otherwise go unseen: scores name their samples themselves.
-        if not {*candidate.digests} == {*run.decoded()["sample"]} == {*candidate.samples}:
-            raise ValueError("samples.json, decoded.parquet and scores.parquet differ in samples")
+        # A list cut short would otherwise go unseen: the tables name their samples themselves.
+        if {*candidate.digests} != {*run.decoded(["sample"])["sample"]}:
+            raise ValueError("samples.jsonl and decoded.parquet differ in samples")
+        facts, parts = candidate.record["facts"], run.parts()
+        measured = [name for name, known in facts.items() if known["of"] != "set"]
+        pictures = len(candidate.digests) * len(candidate.seeds)
+        short = [name for name in measured if sum(parts.get(name, ())) != pictures]
+        if short:
+            raise ValueError(f"the scores of {short[0]} are not one for each picture")
         against = baseline.for_run(run)
         gates = [build(node, f"gate {name}") for name, node in own["gate"].items()]
         use = from_config(own["use_case"], candidate.record["use_case"])

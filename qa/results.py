@@ -1,14 +1,19 @@
-"""The results of one arm of a comparison: a run folder, or any table of scores."""
+"""The results of one arm of a comparison: a run folder, or any table of scores.
+
+A table is in memory whole. Of a run only what the last metric asked for needs is: a million
+pictures with twenty metrics would not fit.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qa import tables
-from qa.errors import UsageError
+from qa.errors import QaError, UsageError
 from qa.features import stored as features
 from qa.groups import means, units
 from qa.sets.frechet import Moments
@@ -29,8 +34,9 @@ class Results:
     """What one arm of a comparison brings along."""
 
     name: str
-    scores: pd.DataFrame
-    """Columns sample, seed, metric, value, why; one row each, no duplicates."""
+    scores: pd.DataFrame | None
+    """Of a table: columns sample, seed, metric, value, why; one row each, no duplicates. None for a
+    run: `rows` reads one metric of it at a time."""
     record: Mapping[str, Any]
     """record.json, or {} for a table made elsewhere."""
     digests: Mapping[str, str | None]
@@ -48,15 +54,25 @@ class Results:
     """Sample → its group, of those that have one (`qa.groups`)."""
     slices: Mapping[str, str] = field(default_factory=dict)
     """Sample → its first tag, of those that have one."""
+    cut: bool = False
+    """Whether samples were left out (`qa.gates.comparable.restricted`)."""
+    _latest: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Metric → rows and table of the run, of the metric that was asked for last; arms that are cut
+    out of one run share it."""
 
     @property
     def metrics(self) -> list[str]:
         """Names of all metrics, scheduled or found, sorted."""
-        return sorted({*self.record.get("facts", {}), *self.scores["metric"].unique()})
+        found = self._parts if self.scores is None else self.scores["metric"].unique()
+        return sorted({*self.record.get("facts", {}), *found})
 
     @property
     def samples(self) -> list[str]:
         """Ids of all samples, planned or found, sorted."""
+        if self.scores is None:
+            return sorted(self.digests)
         return sorted({*self.digests, *self.scores["sample"].unique()})
 
     @property
@@ -64,7 +80,7 @@ class Results:
         """Seed indices that every sample was to have, sorted; for a table, those in it."""
         if "seeds" in self.record:
             return list(range(int(self.record["seeds"])))
-        return sorted(map(int, self.scores["seed"].unique()))
+        return [] if self.scores is None else sorted(map(int, self.scores["seed"].unique()))
 
     def describe(self) -> dict[str, Any]:
         """The arm as the verdict document names it."""
@@ -109,19 +125,66 @@ class Results:
 
         Samples to which the metric does not apply are left out.
         """
-        rows = self.scores[self.scores["metric"] == metric]
-        table = rows.pivot(index="sample", columns="seed", values="value")
-        seeds = sorted({*self.seeds, *map(int, self.scores["seed"].unique())})
+        if self.scores is None:
+            table = self._read(metric)[1]
+        else:
+            table = self.rows(metric).pivot(index="sample", columns="seed", values="value")
+        seeds = sorted({*self.seeds, *map(int, table.columns)})
         aside = self.inapplicable(metric)
         samples = [name for name in self.samples if name not in aside]
-        return table.reindex(index=samples, columns=seeds)
+        return table.reindex(index=_index(samples), columns=seeds)
+
+    def rows(self, metric: str) -> pd.DataFrame:
+        """Columns sample, seed, value, why of one metric; QaError where a run's are damaged."""
+        if self.scores is not None:
+            return self.scores[self.scores["metric"] == metric]
+        rows = self._read(metric)[0]
+        return rows[rows["sample"].isin(list(self.digests))] if self.cut else rows
 
     def inapplicable(self, metric: str) -> frozenset[str]:
         """Samples that say at every seed that the metric does not apply to them."""
-        rows = self.scores[(self.scores["metric"] == metric) & self.scores["value"].isna()]
+        rows = self.rows(metric)
+        rows = rows[rows["value"].isna()]
         told = [str(why).startswith(NOT_APPLICABLE) for why in rows["why"]]
         counts = rows.loc[told, "sample"].value_counts()
         return frozenset(map(str, counts[counts >= len(self.seeds)].index))
+
+    @property
+    def _parts(self) -> list[str]:
+        return [] if self.stored is None else list(self.stored.parts())
+
+    def _read(self, metric: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Rows of the run, and the values by sample and seed; kept until another is asked for."""
+        if metric not in self._latest:
+            self._latest.clear()
+            self._latest[metric] = self._from_run(metric)
+        return self._latest[metric]
+
+    def _from_run(self, metric: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        if self.stored is None:
+            rows = tables.no_scores()
+        else:
+            file = self.stored.scores_folder
+            rows = _checked(self.stored.scores_of(metric).assign(metric=metric), file)
+        rows = rows[list(tables.PART)]
+        table = rows.pivot(index="sample", columns="seed", values="value")
+        found, samples = table.index.to_numpy(object).tolist(), self.samples
+        if found == samples:
+            found = samples  # the same texts, not once more
+        elif not self.cut and (strange := set(found) - set(samples)):
+            raise QaError(
+                f"{self.name} has scores of samples that it does not list.",
+                f"One is {min(strange)!r}.",
+                "run the same `qa run` command again: a finished run is not decoded again",
+            )
+        return rows, table.set_axis(_index(found))
+
+
+def _index(samples: list[str]) -> pd.Index:
+    """Ids as Python's own texts: they are looked up one by one, and both arms share them."""
+    import pandas as pd
+
+    return pd.Index(samples, dtype=object, name="sample")
 
 
 def load(path: str | Path) -> Results:
@@ -143,21 +206,25 @@ def load(path: str | Path) -> Results:
             "Its record says what is to be measured, its tables may hold what was measured before.",
             "give the command again that started it: it continues",
         )
-    samples = folder.samples()
-    digests = {row["id"]: row["sha256"] for row in samples}
+    digests: dict[str, str | None] = {}
+    groups: dict[str, str] = {}
+    slices: dict[str, str] = {}
+    for row in folder.each_sample():
+        name = sys.intern(row["id"])  # two runs of one suite share their texts
+        digests[name] = row["sha256"] and sys.intern(row["sha256"])
+        if row.get("group"):
+            groups[name] = sys.intern(row["group"])
+        if row.get("tags"):
+            slices[name] = sys.intern(row["tags"][0])
     # Not the folder's name: equal plans must give equal verdicts wherever they were carried out.
     name = record.get("name", folder.name)
-    decoded = folder.decoded()
-    lost = decoded[decoded["file"].isna()]
-    failures = tuple(
-        {"sample": sample, "seed": int(seed), "why": why}
-        for sample, seed, why in zip(lost["sample"], lost["seed"], lost["why"], strict=True)
-    )
-    scores = _checked(folder.scores(), path)
+    decoded = tables.arrow(folder.decoded_file, ("sample", "seed", "file", "why"))
+    lost = decoded.filter(decoded["file"].is_null()).select(("sample", "seed", "why"))
+    folder.parts()  # damaged ones are refused before anything is judged
     sets = {row["metric"]: row for row in folder.sets()}
-    groups = {row["id"]: row["group"] for row in samples if row.get("group")}
-    slices = {row["id"]: row["tags"][0] for row in samples if row.get("tags")}
-    return Results(name, scores, record, digests, folder, failures, sets, folder, groups, slices)
+    return Results(
+        name, None, record, digests, folder, tuple(lost.to_pylist()), sets, folder, groups, slices
+    )
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -192,7 +259,7 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    frame = frame.copy()
+    frame = frame.copy(deep=False)
     frame["why"] = _texts(frame["why"]) if "why" in frame.columns else ""
     for column in ("sample", "metric"):
         if (frame[column].isna() | (frame[column].astype(str) == "")).any():

@@ -14,7 +14,7 @@ same command is given again.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from qa.metrics.facts import fingerprint
 from qa.record import SCHEMA, environment, inputs, now
 from qa.results import load
 from qa.scoring import set_metrics
-from qa.store import RunFolder, UnitResult, sample_row
+from qa.store import RunFolder, sample_row
 from qa.traits import traits
 
 if TYPE_CHECKING:
@@ -96,22 +96,26 @@ def measure(job: Job, progress: Progress | None = None) -> None:
                 done += 1
                 if progress:
                     progress(done * job.plan.seeds, job.plan.decodes)
-        write_json(job.folder.samples_file, _sample_rows(job))
+        job.folder.write_samples(_sample_rows(job))
         metrics = {*job.facts, *job.unavailable}
-        results = job.folder.reduce([unit.id for unit in job.plan.units], metrics)
-        _write_together(job, results)
+        gaps = job.folder.reduce([unit.id for unit in job.plan.units], metrics)
+        _write_together(job, gaps)
         write_json(job.folder.record_file, record(job, started, now(), looked, also))
 
 
-def _write_together(job: Job, results: Sequence[UnitResult]) -> None:
-    """What only all pictures have together: values of set metrics, and summaries of panels."""
-    groups = {unit.sample.id: unit.sample.group for unit in job.plan.units}
+def _write_together(job: Job, gaps: Mapping[str, tuple[str, str]]) -> None:
+    """What only all pictures have together: values of set metrics, and summaries of panels.
+
+    `gaps` are those of `RunFolder.reduce`.
+    """
+    units = job.plan.units
+    groups = {unit.sample.id: unit.sample.group for unit in units if unit.sample.group}
     seeds, sets = range(job.plan.seeds), set_metrics(job.metrics)
-    rows = aggregate.set_rows(job.folder, sets, results, seeds, groups)
-    write_json(job.folder.sets_file, rows)
+    ids = (unit.sample.id for unit in units)
+    write_json(job.folder.sets_file, aggregate.set_rows(job.folder, sets, ids, gaps, seeds, groups))
     if job.panels:
-        summaries = panels.summaries(job.folder, job.panels, results)
-        write_json(job.folder.panels_file, summaries)
+        planned = [(unit.sample.id, seed) for unit in units for seed in unit.seeds]
+        write_json(job.folder.panels_file, panels.summaries(job.folder, job.panels, planned))
     else:  # an earlier run in this folder may have had some
         job.folder.panels_file.unlink(missing_ok=True)
 
@@ -239,13 +243,14 @@ def _elsewhere(job: Job) -> list[str]:
     return sorted({before.get("class"), *before.get("also", ())} - {None, own})
 
 
-def _sample_rows(job: Job) -> list[dict[str, Any]]:
-    rows = []
+def _sample_rows(job: Job) -> Iterator[dict[str, Any]]:
     for unit in job.plan.units:
         file = job.folder.reference_file(unit.sample.id)
-        width, height = _png_size(file) if file.is_file() else (None, None)
-        rows.append(sample_row(unit.sample, height, width))
-    return rows
+        try:
+            width, height = _png_size(file)
+        except OSError:
+            width, height = None, None
+        yield sample_row(unit.sample, height, width)
 
 
 def _png_size(file: Path) -> tuple[int, int]:

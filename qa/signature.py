@@ -1,7 +1,7 @@
 """What people signed about a run: signoff.json, and whether each signature still holds.
 
     verdict.json                        SHA-256 each
-    record.json, scores.parquet, …   ──────────────►  a signature, added at the end of signoff.json
+    record.json, scores/…, …         ──────────────►  a signature, added at the end of signoff.json
                                                           │ one of them changed, went or came?
                                                           └──► it stays as history and holds no more
 
@@ -53,7 +53,7 @@ class Signature:
     verdict: str
     """SHA-256 of verdict.json."""
     evidence: Mapping[str, str]
-    """Name of a file that the verdict rests on → its SHA-256 (`digests`)."""
+    """Path of a file that the verdict rests on → its SHA-256 (`digests`)."""
     waivers: tuple[Mapping[str, str], ...]
     """gate, by, why, until of those that SHIP WITH WAIVERS relies on."""
     broken: str = ""
@@ -100,18 +100,20 @@ def add(run: RunFolder, signature: Signature) -> None:
 
 
 def digests(run: RunFolder) -> tuple[str, dict[str, str]]:
-    """SHA-256 of verdict.json ("" without one), and by name of the files that it rests on.
+    """SHA-256 of verdict.json ("" without one), and by path of the files that it rests on.
 
     Of record.json it is that of its canonical JSON without `OF_EACH_CALL`. The pictures are
     covered by decoded.parquet, which holds a digest of each.
     """
     files = (
-        run.config_file, run.samples_file, run.decoded_file, run.scores_file, run.sets_file,
+        run.config_file, run.samples_file, run.decoded_file, *run.score_files(), run.sets_file,
         run.panels_file,
     )  # fmt: skip
     verdict = _sha256(run.verdict_file) if run.verdict_file.is_file() else ""
     record = {run.record_file.name: _record(run.record_file)} if run.record_file.is_file() else {}
-    return verdict, {**record, **{file.name: _sha256(file) for file in files if file.is_file()}}
+    there = [file for file in files if file.is_file()]
+    found = {file.relative_to(run.path).as_posix(): _sha256(file) for file in there}
+    return verdict, {**record, **found}
 
 
 def _record(file: Path) -> str:

@@ -3,11 +3,12 @@
     runs/<name>/
       config.yaml             the resolved configuration
       record.json             what ran: environment, digests, metric facts (qa.record)
-      samples.json            the suite as it was: id, sha256, prompt, tags, what it asks, size …
+      samples.jsonl           the suite as it was: id, sha256, prompt, tags, what it asks, size …
       images/<sample>/reference.png, seed<k>.png
-      units/<id>.json         one finished unit: its decoded pictures and its scores
+      units/<id[:2]>/<id>.json   one finished unit: its decoded pictures and its scores
       decoded.parquet         all units' pictures, in order of (sample, seed)
-      scores.parquet          all units' scores, in order of (sample, seed, metric)
+      scores/metric=<name>/part-00000.parquet   a metric's scores, in order of (sample, seed)
+      scores/_parts.json      metric → rows of each of its parts (qa.tables)
       features/<id>/<sample>.safetensors   what set metrics saw (qa.features.stored)
       sets.json               values of the set metrics (qa.aggregate)
       notes/<panel>/<sample>.json, panels.json   what panels saw, and their summaries (qa.panels)
@@ -17,29 +18,39 @@
       usage.json              what the machine did meanwhile (qa.usage); no part of a verdict
       .lock                   held by the process that works on the run
 
-Nothing else builds these paths. Every file appears whole or not at all (`qa.files`).
+Nothing else builds these paths. Every file appears whole or not at all (`qa.files`), and so does
+the folder `scores`. A run may have a million units: nothing here holds all of them in memory, and
+of the scores one metric is read at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qa import tables
 from qa.errors import QaError, UsageError
-from qa.files import PARTIAL, cannot_write, read_json, write_bytes, write_json
+from qa.files import PARTIAL, atomic, cannot_write, read_json, write_bytes, write_json
 from qa.types import Decoded, Sample, Score
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_NAME = 120
+VERDICT: Mapping[str, type | tuple[type, ...]] = {
+    "state": str, "exit_code": int, "summary": str, "candidate": dict,
+    "baseline": (dict, type(None)), "gates": list, "metrics": list, "failures": list,
+    "problems": list, "warnings": list, "drift": dict,
+}  # fmt: skip
+"""Of what kind the parts of a verdict are, where it has them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,8 @@ class UnitResult:
     """Metric → fingerprint of the protocol that gave the scores."""
     features: Mapping[str, str] = field(default_factory=dict)
     """Features id → why there are none, or "" where they lie in the run (qa.features.stored)."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of every picture that it left, by its path inside the run."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +101,15 @@ class RunFolder:
 
     @property
     def samples_file(self) -> Path:
-        return self.path / "samples.json"
+        return self.path / "samples.jsonl"
 
     @property
-    def scores_file(self) -> Path:
-        return self.path / "scores.parquet"
+    def scores_folder(self) -> Path:
+        return self.path / "scores"
+
+    @property
+    def parts_file(self) -> Path:
+        return self.scores_folder / "_parts.json"
 
     @property
     def decoded_file(self) -> Path:
@@ -131,7 +148,7 @@ class RunFolder:
         return self.path / "maps" / file_name(sample) / f"seed{seed}.{file_name(metric)}.png"
 
     def unit_file(self, unit: str) -> Path:
-        return self.path / "units" / f"{unit}.json"
+        return self.path / "units" / unit[:2] / f"{unit}.json"
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -151,8 +168,8 @@ class RunFolder:
                 "wait for it, or name another folder: runs=DIR, or out=DIR for a single run",
             ) from error
         try:
-            for left in self.path.rglob(PARTIAL + "*"):
-                left.unlink(missing_ok=True)
+            for left in list(_left_over(self.path)):
+                _remove(left)
             yield
         finally:
             lock.release()
@@ -163,7 +180,7 @@ class RunFolder:
 
         try:
             return dict(yaml.safe_load(self.config_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
             raise QaError(
                 f"Cannot read {self.config_file}.",
                 "It is missing or damaged.",
@@ -183,20 +200,118 @@ class RunFolder:
         return _objects(self.panels_file) if self.panels_file.is_file() else {}
 
     def samples(self) -> list[dict[str, Any]]:
-        """The suite's samples as dictionaries, sorted by id."""
-        return _rows(self.samples_file, "id")
+        """The suite's samples as dictionaries, sorted by id; `each_sample` takes less memory."""
+        return list(self.each_sample())
+
+    def each_sample(self) -> Iterator[dict[str, Any]]:
+        """The suite's samples one after the other; QaError for anything else."""
+        self._not_older(self.samples_file, "samples.json")
+        try:
+            with self.samples_file.open(encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    row = json.loads(line)
+                    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+                        raise _strange(self.samples_file, f"Line {number} is no object with an id.")
+                    yield row
+        except OSError as error:
+            raise _strange(self.samples_file, f"{error.strerror}.") from error
+        except ValueError as error:
+            raise _strange(self.samples_file, f"{error}.") from error
+
+    def write_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the suite's samples (`sample_row`), which come sorted by id."""
+        with atomic(self.samples_file) as temporary, temporary.open("w", encoding="utf-8") as out:
+            for row in rows:
+                text = json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False)
+                out.write(text + "\n")
+
+    def parts(self) -> dict[str, list[int]]:
+        """Metric → rows of each of its parts; QaError where a part is missing."""
+        self._not_older(self.parts_file, "scores.parquet")
+        found = read_json(self.parts_file)
+        known = isinstance(found, dict) and all(
+            isinstance(rows, list) and all(type(count) is int for count in rows)
+            for rows in found.values()
+        )
+        if not known:
+            raise _strange(self.parts_file, "It is no object of lists of numbers.")
+        for metric, rows in found.items():
+            for number in range(len(rows)):
+                file = tables.part(self.scores_folder, metric, number)
+                if not file.is_file():
+                    raise _strange(self.scores_folder, f"There is no {file.name} of {metric}.")
+        return dict(found)
+
+    def score_files(self) -> list[Path]:
+        """All files of scores that are there, in order of names."""
+        return sorted(file for file in self.scores_folder.rglob("*") if file.is_file())
+
+    def scores_of(self, metric: str, samples: Collection[str] | None = None) -> pd.DataFrame:
+        """Columns sample, seed, value, why of one metric, sorted, of all samples or of some.
+
+        No file of another metric is read.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted = None if samples is None else pa.array(sorted(samples), pa.string())
+        found = []
+        for number, rows in enumerate(self.parts().get(metric, ())):
+            file = tables.part(self.scores_folder, metric, number)
+            found.append(tables.arrow(file, tables.PART))
+            if found[-1].num_rows != rows:
+                raise _strange(file, f"It has {found[-1].num_rows} rows and not {rows}.")
+            if wanted is not None:
+                found[-1] = found[-1].filter(pc.is_in(found[-1]["sample"], value_set=wanted))
+        return pa.concat_tables(found).to_pandas() if found else tables.no_scores()[[*tables.PART]]
 
     def scores(self) -> pd.DataFrame:
-        """Columns sample, seed, metric, value, why; one row a score, sorted."""
-        return tables.read(self.scores_file)
+        """Columns sample, seed, metric, value, why; one row a score, sorted. All of the run."""
+        import pandas as pd
 
-    def decoded(self) -> pd.DataFrame:
-        """Columns of `qa.types.Decoded`; one row a picture, sorted."""
-        return tables.read(self.decoded_file)
+        found = [self.scores_of(metric).assign(metric=metric) for metric in sorted(self.parts())]
+        if not found:
+            return tables.no_scores()
+        whole = pd.concat(found, ignore_index=True)[list(tables.SCORES)]
+        return whole.sort_values(["sample", "seed", "metric"], ignore_index=True)
 
-    def verdict(self) -> dict[str, Any]:
-        """Contents of verdict.json (qa.judge)."""
-        return self._document(self.verdict_file, "decoder-qa/verdict/")
+    @contextmanager
+    def new_scores(self) -> Iterator[tables.Scores]:
+        """Writes the scores anew: those of before are gone at once, the new ones come whole."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / f"{PARTIAL}scores"
+        try:
+            _remove(self.scores_folder)
+            _remove(temporary)
+            temporary.mkdir()
+            writer = tables.Scores(temporary)
+            try:
+                yield writer
+            finally:
+                writer.close()
+            write_json(temporary / self.parts_file.name, writer.parts)
+            for file in temporary.rglob("*.parquet"):
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+            temporary.replace(self.scores_folder)
+        except OSError as error:
+            raise cannot_write(self.scores_folder, error) from error
+        finally:
+            _remove(temporary)
+
+    def decoded(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Columns of `qa.types.Decoded`, or some of them; one row a picture, sorted."""
+        return tables.read(self.decoded_file, columns)
+
+    def verdict(self, needs: Collection[str] = ()) -> dict[str, Any]:
+        """Contents of verdict.json (qa.judge); QaError where a part that is needed is not there."""
+        content = self._document(self.verdict_file, "decoder-qa/verdict/")
+        for key, kinds in VERDICT.items():
+            if key not in content and key not in needs:
+                continue
+            if key not in content or not isinstance(content[key], kinds):
+                raise _strange(self.verdict_file, f"It has no proper {key}.")
+        return content
 
     @staticmethod
     def _document(file: Path, schema: str) -> dict[str, Any]:
@@ -208,54 +323,115 @@ class RunFolder:
     def finished(self, unit: str) -> UnitResult | None:
         """A stored unit's result, or None if it has to run (again)."""
         try:
-            data = json.loads(self.unit_file(unit).read_text())
+            with open(self.unit_file(unit), "rb") as opened:
+                data = json.loads(opened.read())
             result = UnitResult(
                 data["unit"],
                 tuple(Decoded(**row) for row in data["decoded"]),
                 tuple(Score(**row) for row in data["scores"]),
                 dict(data["fingerprints"]),
                 dict(data.get("features", {})),
+                dict(data["sizes"]),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+            whole = self._holds(result)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        whole = all(d.file is None or (self.path / d.file).is_file() for d in result.decoded)
         return result if whole and result.unit == unit else None
 
+    def _holds(self, result: UnitResult) -> bool:
+        """Whether a unit's pictures are there, as long as they were; they are not read."""
+        named = {made.file for made in result.decoded if made.file is not None}
+        root = str(self.path)
+        return named <= result.sizes.keys() and all(
+            os.stat(f"{root}/{name}").st_size == size for name, size in result.sizes.items()
+        )
+
     def store(self, result: UnitResult) -> None:
-        """Keep a unit's result; the pictures it names are already in place."""
-        write_json(self.unit_file(result.unit), asdict(result))
+        """Keep a unit's result; the pictures it names, and the reference, are already in place."""
+        sample = result.decoded[0].sample
+        files = [self.path / made.file for made in result.decoded if made.file is not None]
+        reference = self.reference_file(sample)
+        files += [reference] if reference.is_file() else []
+        try:
+            sizes = {file.relative_to(self.path).as_posix(): file.stat().st_size for file in files}
+        except OSError as error:  # somebody took the run folder away
+            raise cannot_write(self.unit_file(result.unit), error) from error
+        write_json(self.unit_file(result.unit), asdict(replace(result, sizes=sizes)))
 
     def write_picture(self, file: Path, png: bytes) -> str:
         """Write a picture; returns its path inside the run folder."""
         write_bytes(file, png)
         return file.relative_to(self.path).as_posix()
 
-    def reduce(self, units: Sequence[str], metrics: Collection[str]) -> list[UnitResult]:
-        """Gather the units' results into the two tables, in an order that nothing influences.
+    def reduce(self, units: Sequence[str], metrics: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Gather the units' results into the tables, in an order that nothing influences.
 
-        Scores of metrics that an earlier run of the same plan asked for are left out. Returns the
-        results, in order of `units`.
+        `units` are in order of their samples' ids, as a plan has them; one result is in memory at
+        a time. Scores of metrics that an earlier run of the same plan asked for are left out.
+        Returns features id → the first sample that has none, and why (qa.features.stored).
         """
-        results = [self.finished(unit) for unit in units]
-        lost = [unit for unit, result in zip(units, results, strict=True) if result is None]
-        if lost:
-            raise QaError(
-                f"{len(lost)} of {len(units)} units have no result in {self.path}.",
-                f"The first is {lost[0]}.",
-                "run the same command again: it continues",
-            )
-        found = [result for result in results if result is not None]
-        decoded = sorted(
-            (asdict(row) for result in found for row in result.decoded),
-            key=lambda row: (row["sample"], row["seed"]),
-        )
-        scores = sorted(
-            (asdict(row) for result in found for row in result.scores if row.metric in metrics),
-            key=lambda row: (row["sample"], row["seed"], row["metric"]),
-        )
-        tables.write(self.decoded_file, decoded, tables.DECODED)
-        tables.write(self.scores_file, scores, tables.SCORES)
-        return found
+        gaps: dict[str, tuple[str, str]] = {}
+        lost, before = [], ""
+        with (
+            atomic(self.decoded_file) as file,
+            tables.Writer(file, tables.DECODED) as decoded,
+            self.new_scores() as scores,
+        ):
+            for unit in units:
+                result = self.finished(unit)
+                if result is None:
+                    lost.append(unit)
+                elif not lost:
+                    sample = _gather(result, metrics, decoded, scores)
+                    if sample <= before:
+                        raise ValueError(f"{sample!r} comes after {before!r}")
+                    before = sample
+                    for mark, why in result.features.items():
+                        if why:
+                            gaps.setdefault(mark, (sample, why))
+            if lost:
+                raise QaError(
+                    f"{len(lost)} of {len(units)} units have no result in {self.path}.",
+                    f"The first is {lost[0]}.",
+                    "run the same command again: it continues",
+                )
+        return gaps
+
+    def _not_older(self, file: Path, older: str) -> None:
+        """QaError for a run of an earlier version, which had another file in place of this one."""
+        if not file.exists() and (self.path / older).exists():
+            now = file.relative_to(self.path).as_posix()
+            raise _strange(self.path / older, f"Runs have {now} in its place.")
+
+
+def _gather(
+    result: UnitResult, metrics: Collection[str], decoded: tables.Writer, scores: tables.Scores
+) -> str:
+    """Add a unit's rows to the tables, seed by seed; returns its sample."""
+    for made in sorted(result.decoded, key=lambda row: row.seed):
+        decoded.add([getattr(made, column) for column in tables.DECODED])
+    for score in sorted(result.scores, key=lambda row: row.seed):
+        if score.metric in metrics:
+            scores.add(score.metric, (score.sample, score.seed, score.value, score.why))
+    return result.decoded[0].sample
+
+
+def _left_over(folder: str | Path) -> Iterator[str]:
+    """Paths of files and folders that a killed process was writing; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(PARTIAL):
+                yield entry.path
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _left_over(entry.path)
+
+
+def _remove(path: str | Path) -> None:
+    """Delete a file, or a folder with what is in it, if it is there."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        Path(path).unlink(missing_ok=True)
 
 
 def _rows(file: Path, key: str) -> list[dict[str, Any]]:
@@ -294,7 +470,7 @@ def file_name(sample: str) -> str:
 
 
 def sample_row(sample: Sample, height: int | None, width: int | None) -> dict[str, Any]:
-    """A sample as samples.json keeps it; file paths stay out, so that the run can move."""
+    """A sample as samples.jsonl keeps it; file paths stay out, so that the run can move."""
     return {
         "id": sample.id,
         "sha256": sample.sha256,

@@ -1,45 +1,157 @@
-"""The Parquet tables of a run: columns of fixed types, written whole."""
+"""The Parquet tables of a run: columns of fixed types, written and read a row group at a time.
+
+    decoded.parquet                                      one file
+    scores/metric=<name>/part-00000.parquet, …           a folder for each metric, as Hive names it
+    scores/_parts.json                                   metric → rows of each of its parts
+
+`pandas.read_parquet("scores")` gives all metrics with a column `metric`. What was written follows
+from the rows and their order alone, byte for byte.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from qa.errors import QaError
-from qa.files import atomic
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SCORES = ("sample", "seed", "metric", "value", "why")
-"""Columns of scores.parquet."""
+"""Columns of a table of scores."""
+PART = ("sample", "seed", "value", "why")
+"""Columns of the files of one metric."""
 DECODED = (
     "sample", "seed", "file", "digest", "clipped", "seconds", "peak_bytes", "why", "note", "warm",
     "tokens", "noise",
 )  # fmt: skip
 """Columns of decoded.parquet: the fields of `qa.types.Decoded`."""
+GROUP = 2**16
+"""Rows of a row group: as many are in memory before they are written."""
+LARGEST = 2**20
+"""Rows of a part of a metric's scores; a multiple of `GROUP`."""
+AGAIN = "run the same `qa run` command again: a stopped run continues"
 
 
-def read(file: Path) -> pd.DataFrame:
-    """A table; QaError if it is missing or damaged."""
-    import pandas as pd
+def read(file: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table, or some of its columns; QaError if it is missing or damaged."""
+    found: pd.DataFrame = arrow(file, columns).to_pandas()
+    return found
+
+
+def arrow(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The same as Arrow keeps it, which takes less memory."""
+    import pyarrow.parquet as pq
 
     try:
-        return pd.read_parquet(file)
+        with pq.ParquetFile(file) as opened:
+            absent = sorted(set(columns or ()) - set(opened.schema_arrow.names))
+            if absent:
+                raise ValueError(f"It has no column {', '.join(absent)}")
+            return opened.read(None if columns is None else list(columns))
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError)  # it would say the name once more
         raise QaError(
-            f"Cannot read {file}.",
-            "No such file." if missing else f"{error}.",
-            "run the same `qa run` command again: a stopped run continues",
+            f"Cannot read {file}.", "No such file." if missing else f"{error}.", AGAIN
         ) from error
 
 
-def write(file: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Rows with these columns, each of the type that it has in every run."""
+def no_scores() -> pd.DataFrame:
+    """A table of scores without any."""
+    import pandas as pd
+
+    return pd.DataFrame(columns=list(SCORES))
+
+
+def write(file: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A table of rows with these columns; the file is not written atomically."""
+    with Writer(file, columns) as writer:
+        for row in rows:
+            writer.add([row[column] for column in columns])
+
+
+class Writer:
+    """Writes one table row by row; a row group at most is in memory."""
+
+    def __init__(self, file: Path, columns: Sequence[str]) -> None:
+        """`columns` have the type that they have in every run."""
+        import pyarrow.parquet as pq
+
+        self._schema = _schema(columns)
+        self._writer = pq.ParquetWriter(file, self._schema)
+        self._columns: list[list[Any]] = [[] for _ in columns]
+        self.rows = 0
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        self.close()
+
+    def add(self, row: Sequence[Any]) -> None:
+        """Add a row, in order of the columns."""
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+        self.rows += 1
+        if self.rows % GROUP == 0:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left; the file is whole after that."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        arrays = [
+            pa.array(column, field.type)
+            for column, field in zip(self._columns, self._schema, strict=True)
+        ]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        for column in self._columns:
+            column.clear()
+
+
+class Scores:
+    """Writes the scores of a run, metric by metric, in the order in which they come."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parts: dict[str, list[int]] = {}
+        """Metric → rows of each of its parts."""
+        self._open: dict[str, Writer] = {}
+
+    def add(self, metric: str, row: Sequence[Any]) -> None:
+        """Add a row, in order of `PART`, to a metric's last part."""
+        writer = self._open.get(metric)
+        if writer is None:
+            file = part(self.folder, metric, len(self.parts.setdefault(metric, [])))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.parts[metric].append(0)
+            writer = self._open[metric] = Writer(file, PART)
+        writer.add(row)
+        self.parts[metric][-1] = writer.rows
+        if writer.rows == LARGEST:
+            self._open.pop(metric).close()
+
+    def close(self) -> None:
+        """Write what is left of every metric."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def part(folder: Path, metric: str, number: int) -> Path:
+    """A part of a metric's scores."""
+    return folder / f"metric={quote(metric, safe='')}" / f"part-{number:05d}.parquet"
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types = {
         "sample": pa.string(), "seed": pa.int64(), "metric": pa.string(), "value": pa.float64(),
@@ -47,7 +159,4 @@ def write(file: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> Non
         "seconds": pa.float64(), "peak_bytes": pa.int64(), "note": pa.string(),
         "warm": pa.bool_(), "tokens": pa.int64(), "noise": pa.string(),
     }  # fmt: skip
-    schema = pa.schema([(column, types[column]) for column in columns])
-    table = pa.Table.from_pylist(rows, schema=schema)
-    with atomic(file) as temporary:
-        pq.write_table(table, temporary)
+    return pa.schema([(column, types[column]) for column in columns])

@@ -51,7 +51,7 @@ class TextRegion:
     box: tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One item of a suite."""
 
@@ -115,7 +115,7 @@ class DecodeRequest:
     knobs: Knobs = field(default_factory=Knobs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """The smallest piece of work that is stored: one sample's seeds on one decoder.
 
@@ -128,7 +128,7 @@ class Unit:
     seeds: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Score:
     """One row of a run's results."""
 
@@ -140,7 +140,7 @@ class Score:
     why: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """One quantised picture as a run stores it."""
 

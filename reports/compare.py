@@ -8,7 +8,7 @@ The page decides nothing; equal documents and run folders give equal bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ from urllib.parse import quote
 from qa import files
 from qa.comparison import SECONDS
 from qa.results import Results
-from reports import harm, page, wording
+from qa.tables import no_scores
+from reports import choosing, harm, page, wording
+from reports.choosing import Whole
 from reports.comparing import lines, table
 from reports.forest import forest
 from reports.pareto import plot
 from reports.pictures import WHOLE, WINDOW, Array, Inliner, error, read, worst_window
-from reports.scatter import Scatter, scatters
+from reports.scatter import Pairs, Scatter, scatters
 from reports.slices import split
 from reports.stage import Figure, Tile, Window, frame
 
@@ -79,8 +81,11 @@ def render(document: Row, arms: Sequence[Results], home: Path) -> str:
     """The page as text; `arms` are those of the document, in its order."""
     columns = harm.columns(document["verdicts"][0], MAX_COLUMNS)
     rows = lines(document)
-    cells = [_cells(arm, columns) for arm in arms]
-    pairs = zip(document["arms"][1:], document["verdicts"], cells[1:], strict=True)
+    large = choosing.whole(document["verdicts"][0], columns, arms[0], arms[1])
+    samples = arms[0].samples if large is None else large.listed
+    cells = [_cells(arm, columns, samples) for arm in arms]
+    drawn = [_drawn(arms[0], arm, large) for arm in arms[1:]]
+    pairs = zip(document["arms"][1:], document["verdicts"], cells[1:], drawn, strict=True)
     environment = page.environment()
     environment.globals.update(seconds=SECONDS, footnotes=wording.footnotes)
     return environment.get_template("compare.html.j2").render(
@@ -88,11 +93,13 @@ def render(document: Row, arms: Sequence[Results], home: Path) -> str:
         name=arms[0].name,
         arms=document["arms"],
         called={arm["letter"]: _called(arm) for arm in document["arms"]},
-        versus=[_versus(arm, verdict, columns, cells[0], theirs) for arm, verdict, theirs in pairs],
+        versus=[
+            _versus(arm, verdict, columns, cells[0], *theirs) for arm, verdict, *theirs in pairs
+        ],
         lines=rows,
         plots=[plot(entry) for entry in document["pareto"]],
         costs=_costs(document["arms"]),
-        cases=list(_cases(document, arms, columns, cells, home)),
+        cases=list(_cases(document, arms, samples, columns, cells, home)),
         digits={row.name: row.digits for row in rows},
         most=MAX_PROBLEMS,
         **page.frame(SCRIPTS, STYLES),
@@ -104,17 +111,39 @@ def _called(arm: Row) -> str:
 
 
 def _versus(
-    arm: Row, verdict: Row, columns: Sequence[harm.Column], ours: harm.Cells, theirs: harm.Cells
+    arm: Row,
+    verdict: Row,
+    columns: Sequence[harm.Column],
+    ours: harm.Cells,
+    theirs: harm.Cells,
+    whole: Callable[[str], Pairs] | None,
 ) -> Versus:
     gates = wording.by_severity(split(verdict["gates"])[0])
     drawn = [gate for gate in gates if gate["estimate"] is not None or gate["margin"] is not None]
-    points = () if arm["incomparable"] else scatters(verdict, columns, ours, theirs)
+    points = () if arm["incomparable"] else scatters(verdict, columns, ours, theirs, whole)
     return Versus(arm, verdict, gates, forest(drawn), points[:MAX_SCATTERS])
 
 
-def _cells(arm: Results, columns: Sequence[harm.Column]) -> harm.Cells:
+def _drawn(ours: Results, theirs: Results, large: Whole | None) -> Callable[[str], Pairs] | None:
+    """Values of all pictures in two arms by metric, where the cells are not of all."""
+    if large is None:
+        return None
+    ids = large.ids
+
+    def pairs(metric: str) -> Pairs:
+        return choosing.compared(metric, ids, ours, theirs).pairs(ids)
+
+    return pairs
+
+
+def _cells(arm: Results, columns: Sequence[harm.Column], samples: Collection[str]) -> harm.Cells:
+    import pandas as pd
+
     better = {column.metric: column.better for column in columns if column.better}
-    return harm.per_picture(arm.scores[arm.scores["metric"].isin(list(better))], better)
+    known = set(samples)
+    parts = [arm.rows(metric).assign(metric=metric) for metric in better]
+    parts = [part[part["sample"].isin(known)] for part in parts if len(part)]
+    return harm.per_picture(pd.concat(parts) if parts else no_scores(), better)
 
 
 def _costs(arms: Sequence[Row]) -> list[tuple[Row, list[Row | None], float | None]]:
@@ -138,6 +167,7 @@ def _costs(arms: Sequence[Row]) -> list[tuple[Row, list[Row | None], float | Non
 def _cases(
     document: Row,
     arms: Sequence[Results],
+    listed: Sequence[str],
     columns: Sequence[harm.Column],
     cells: Sequence[harm.Cells],
     home: Path,
@@ -147,10 +177,11 @@ def _cases(
         return
     better = {column.metric: column.better for column in columns if column.better}
     ours = harm.with_harm(cells[0], cells[1], better)
-    rows = harm.table(arms[0].samples, ours, columns)
+    rows = harm.table(listed, ours, columns)
     picks = harm.picks(document["verdicts"][0]["gates"], rows, columns, MAX_CASES)
-    known = next(arm.folder.samples() for arm in arms if arm.folder)
-    samples = {row["id"]: row for row in known}
+    wanted = {pick.sample for pick in picks}
+    known = next(arm.folder.each_sample() for arm in arms if arm.folder)
+    samples = {row["id"]: row for row in known if row["id"] in wanted}
     letters = [arm["letter"] for arm in document["arms"]]
     studio = Studio(document["arms"], arms, Inliner(2 * MAX_CASES * (len(arms) + 1)), home)
     for pick in picks:

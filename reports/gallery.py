@@ -22,10 +22,9 @@ import numpy as np
 from PIL import Image
 
 from reports.cards import Album, Link
-from reports.harm import Cell, Column, Row, paired
+from reports.harm import Cell, Column, Row, deciding, paired
 from reports.pictures import Array, Inlined, Inliner, read
 from reports.scatter import drawn_by_lot
-from reports.wording import by_severity
 
 MOST = 24
 """Pictures of a group at most."""
@@ -96,8 +95,11 @@ def gallery(
     columns: Sequence[Column],
     samples: Mapping[str, Mapping[str, Any]],
     album: Album,
+    tags: Mapping[str, int] | None = None,
 ) -> Gallery:
     """Choose pictures of a table's rows (`harm.table`) and read them.
+
+    `tags` say how many pictures of the run have each tag; those of `samples` unless given.
 
     They do not count against the album's share of pictures: there are `MOST` a group at most.
     """
@@ -115,17 +117,8 @@ def gallery(
         tuple(Group(key, NAMES[key], len(found)) for key, found in groups.items()),
         tuple(_with_pictures(items)),
         gate,
-        _tags(samples.values()),
+        _tags(tagged(samples.values()) if tags is None else tags),
     )
-
-
-def deciding(
-    gates: Iterable[Mapping[str, Any]], columns: Sequence[Column]
-) -> Mapping[str, Any] | None:
-    """The first gate by severity that has a margin and a value for each picture."""
-    shown = {column.metric for column in columns}
-    ranked = (gate for gate in by_severity(gates) if paired(gate) and gate["metric"] in shown)
-    return next((gate for gate in ranked if gate.get("margin")), None)
 
 
 def _groups(
@@ -208,7 +201,11 @@ def _small(item: Item) -> Array | None:  # uint8 [h,w,3]
     return np.asarray(image)
 
 
-def _tags(samples: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:
-    counted = Counter(tag for row in samples for tag in dict.fromkeys(row["tags"]) if tag)
+def tagged(samples: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """Tag → how many samples have it."""
+    return Counter(tag for row in samples for tag in dict.fromkeys(row["tags"]) if tag)
+
+
+def _tags(counted: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     frequent = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:MAX_TAGS]
     return tuple(sorted(frequent))

@@ -86,6 +86,15 @@ def paired(gate: Mapping[str, Any]) -> bool:
     return gate.get("gate", "regression") in PAIRED
 
 
+def deciding(
+    gates: Iterable[Mapping[str, Any]], columns: Sequence[Column]
+) -> Mapping[str, Any] | None:
+    """The first gate by severity that has a margin and a value for each picture."""
+    shown = {column.metric for column in columns}
+    ranked = (gate for gate in by_severity(gates) if paired(gate) and gate["metric"] in shown)
+    return next((gate for gate in ranked if gate.get("margin")), None)
+
+
 def digits(verdict: Mapping[str, Any]) -> dict[str, int]:
     """Digits after the point for each metric's values: its gate's, else those of its mean."""
     found = {row["metric"]: metric_digits(row) for row in verdict["metrics"]}

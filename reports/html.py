@@ -45,7 +45,7 @@ MAX_PICTURES = 130
 bytes are bounded too (`pictures.ROOM`)."""
 MAX_THUMBNAILS = 24
 MAX_LINES = 2000
-"""Pictures of the table; scores.parquet has all."""
+"""Pictures of the table; the run's scores have all."""
 MAX_FAILURES = 200
 MAX_STOPPING = 3
 SCRIPTS = ("report.js", "panzoom.min.js", "stage.js", "gallery.js")
@@ -91,7 +91,6 @@ def render(
     """The page as text; its links start from `home`, which is the run folder if not given."""
     seen = view(run, baseline)
     verdict, record, gates = seen.verdict, seen.record, seen.gates
-    samples = {row["id"]: row for row in run.samples()}
     found = picking(run, baseline)
     seeds = int(record.get("seeds") or verdict["candidate"].get("seeds") or 0)
     spreads = spread.spreads(run, (pick.sample for pick in found.picks), seeds)
@@ -99,7 +98,7 @@ def render(
         run, baseline, Inliner(MAX_PICTURES), seeds, _whys(verdict), home or run.path,
         spreads if spread.drawn(spreads) else {},
     )  # fmt: skip
-    shown = _cards(run, record, found, samples, album)
+    shown = _cards(run, record, found, album)
     template = _environment().get_template("report.html.j2")
     return template.render(
         view=seen,
@@ -114,15 +113,18 @@ def render(
         columns=found.columns,
         digits=harm.digits(verdict),
         lines=[
-            _line(row, samples[row.sample], album, place)
+            _line(row, found.samples[row.sample], album, place)
             for place, row in enumerate(found.rows[:MAX_LINES])
         ],
-        total=len(found.rows),
-        gallery=gallery.gallery(verdict, found.rows, found.columns, samples, album),
-        scatters=scatter.scatters(verdict, found.columns, found.cells, found.theirs),
+        total=found.total,
+        listed="" if found.whole is None else found.whole.said,
+        gallery=gallery.gallery(
+            verdict, found.rows, found.columns, found.samples, album, found.tags
+        ),
+        scatters=_scatters(verdict, found),
         trends=trend.trends(verdict, record, history),
         cards=shown,
-        panels=_panels(run, baseline, verdict, record),
+        panels=_panels(run, baseline, found, record),
         failures=verdict["failures"][:MAX_FAILURES],
         cost=seen.cost,
         command=shlex.join(map(str, record.get("command") or ())),
@@ -136,19 +138,27 @@ def _cards(
     run: RunFolder,
     record: Mapping[str, Any],
     found: Picking,
-    samples: Mapping[str, Mapping[str, Any]],
     album: cards.Album,
 ) -> list[cards.Card]:
     """The pictures that are shown large, with maps of metrics and the values of each seed."""
-    scores, facts = scores_of(run), record.get("facts") or {}
+    facts = record.get("facts") or {}
     shown = []
     for pick in found.picks:
         cell = found.cell(pick)
         seed = worst_seed(run, pick.sample, cell, album.seeds)
+        scores = scores_of(run, [pick.metric], [pick.sample])
         values = cards.values_of_seeds(scores, pick)
         drawn = maps.shown(run, pick.sample, seed, facts)
-        shown.append(album.card(pick, samples[pick.sample], cell, values, drawn))
+        shown.append(album.card(pick, found.samples[pick.sample], cell, values, drawn))
     return shown
+
+
+def _scatters(verdict: Mapping[str, Any], found: Picking) -> tuple[scatter.Scatter, ...]:
+    """Of all pictures, listed or not."""
+    whole = None if found.whole is None else found.pairs
+    if whole is not None and not found.theirs:
+        return ()
+    return scatter.scatters(verdict, found.columns, found.cells, found.theirs, whole)
 
 
 def _dialled(run: RunFolder) -> dict[str, Any]:
@@ -198,13 +208,16 @@ def _drawn(gate: Mapping[str, Any]) -> bool:
 def _panels(
     run: RunFolder,
     baseline: RunFolder | None,
-    verdict: Mapping[str, Any],
+    found: Picking,
     record: Mapping[str, Any],
 ) -> list[panels.Section]:
+    """Of the pictures that are listed."""
     if not run.panels_file.is_file():
         return []
+    verdict = run.verdict()
     columns = harm.columns(verdict, None)
-    return panels.sections(run, record, cells(run, baseline, verdict, columns), columns)
+    shown = cells(run, baseline, verdict, columns, found.samples)
+    return panels.sections(run, record, shown, columns, list(found.samples))
 
 
 def _line(row: harm.Row, sample: Mapping[str, Any], album: cards.Album, place: int) -> Line:

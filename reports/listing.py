@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from qa.errors import UsageError
 from qa.store import RunFolder
-from reports import harm, picking, wording
+from reports import choosing, harm, picking, wording
+from reports.choosing import Whole
 from reports.gallery import Charge
 from reports.slices import split
 
@@ -41,7 +42,7 @@ class Entry:
     """One picture of the list."""
 
     place: int
-    """In samples.json, from 0."""
+    """In the samples that are listed, from 0."""
     sample: Row
     seed: int
     """The worst one, in the metric that ranks the picture."""
@@ -94,13 +95,15 @@ class Listing:
     verdict: Row
     """The run's own, or as much of one as a run has that nobody judged: its state is empty."""
     samples: tuple[Row, ...]
-    """As samples.json lists them."""
+    """Those that are listed, as samples.jsonl has them."""
     entries: tuple[Entry, ...]
     columns: Sequence[harm.Column]
     cells: harm.Cells
     bases: tuple[Base, ...]
     seeds: Mapping[tuple[str, int, str], tuple[float | None, str]]
     """(sample, seed, metric) → value, or why there is none."""
+    said: str = ""
+    """Which pictures are listed where there are too many for all."""
 
     @property
     def tags(self) -> list[tuple[str, int]]:
@@ -154,11 +157,15 @@ def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
 
     UsageError for a run to compare with that has none of its pictures.
     """
-    scores, samples = picking.scores_of(run), tuple(run.samples())
     judged = run.verdict_file.is_file()
-    verdict = run.verdict() if judged else _unjudged(run.record(), scores)
+    verdict = run.verdict() if judged else _unjudged(run)
     columns = harm.columns(verdict, None)
     better = _better(columns)
+    ids = [row["id"] for row in run.each_sample()]
+    large = _large(run, bases, verdict, columns if judged else columns[:1], ids)
+    known = set(ids if large is None else large.listed)
+    samples = tuple(row for row in run.each_sample() if row["id"] in known)
+    scores = picking.scores_of(run, run.parts() if run.scores_folder.is_dir() else (), known)
     beside = tuple(_base(samples, _protocols(run), base, columns) for base in bases)
     ours = harm.per_picture(scores, better)
     if beside:
@@ -173,7 +180,23 @@ def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
     for row in rows:
         place = places[row.sample]
         entries.append(_entry(row, ranking, margins, place, samples[place]))
-    return Listing(verdict, samples, tuple(entries), columns, ours, beside, _of_seeds(scores))
+    said = "" if large is None else large.said
+    seeds = _of_seeds(scores)
+    return Listing(verdict, samples, tuple(entries), columns, ours, beside, seeds, said)
+
+
+def _large(
+    run: RunFolder,
+    bases: Sequence[RunFolder],
+    verdict: Row,
+    columns: Sequence[harm.Column],
+    ids: Sequence[str],
+) -> Whole | None:
+    """Which pictures are listed of a run that has too many; None for all of them."""
+    if len(ids) <= choosing.LISTED:
+        return None
+    other = choosing.arm(bases[0], ids) if bases else None
+    return choosing.whole(verdict, columns[: picking.MAX_COLUMNS], choosing.arm(run, ids), other)
 
 
 def _base(
@@ -182,8 +205,10 @@ def _base(
     run: RunFolder,
     columns: Sequence[harm.Column],
 ) -> Base:
-    meanings = {row["id"]: _meaning(row) for row in run.samples()}
-    shared = frozenset(row["id"] for row in samples if meanings.get(row["id"]) == _meaning(row))
+    ours = {row["id"]: _meaning(row) for row in samples}
+    shared = frozenset(
+        row["id"] for row in run.each_sample() if ours.get(row["id"]) == _meaning(row)
+    )
     if not shared:
         raise UsageError(
             f"{run.path} has no picture in common with this run.",
@@ -191,7 +216,7 @@ def _base(
             "name a run over the same suite",
         )
     same = {metric for metric, known in _protocols(run).items() if protocols.get(metric) == known}
-    cells = picking.values(run, columns).items()
+    cells = picking.values(run, columns, shared).items()
     known = {key: cell for key, cell in cells if key[0] in shared and key[1] in same}
     return Base(run, shared, known)
 
@@ -263,9 +288,12 @@ def _of_seeds(scores: pd.DataFrame) -> dict[tuple[str, int, str], tuple[float | 
     return found
 
 
-def _unjudged(record: Row, scores: pd.DataFrame) -> Row:
+def _unjudged(run: RunFolder) -> Row:
     """As much of a verdict as a run without one has: its metrics."""
-    counts = scores.dropna(subset="value")["metric"].value_counts()
-    facts = (record.get("facts") or {}).items()
-    rows = [{"metric": name, "count": counts.get(name, 0), **known} for name, known in facts]
-    return {"state": "", "gates": [], "metrics": rows}
+    record, there = run.record(), run.scores_folder.is_dir()
+    rows = []
+    for name, known in (record.get("facts") or {}).items():
+        count = int(run.scores_of(name)["value"].notna().sum()) if there else 0
+        rows.append({"metric": name, "count": count, **known})
+    candidate = {"plan": record.get("plan")}
+    return {"state": "", "gates": [], "metrics": rows, "candidate": candidate}

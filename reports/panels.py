@@ -84,17 +84,20 @@ def sections(
     record: Mapping[str, Any],
     cells: harm.Cells,
     columns: Sequence[harm.Column],
+    samples: Sequence[str],
 ) -> list[Section]:
-    """A section for each panel of a run; `cells` and `columns` of all its metrics rank pictures."""
+    """A section for each panel of a run; `cells` and `columns` of all its metrics rank pictures.
+
+    Summaries are of the whole run, notes of `samples`.
+    """
     found = []
     for name, summary in sorted(run.panels().items()):
         metrics = (record.get("panels") or {}).get(name, ())
         own = [column for column in columns if column.metric in metrics]
-        samples = [str(row["id"]) for row in run.samples()]
         facts, grids = tables(summary)
         words, notes = [], []
         if name == READS_WORDS:
-            words = wrong_words.worst(run, panels.all_notes(run, name, samples))
+            words = wrong_words.worst(run, panels.each_note(run, name, samples))
         else:
             notes = _worst(run, name, harm.table(samples, cells, own))
         found.append(Section(name, facts, grids, tuple(notes), words))

@@ -6,13 +6,16 @@ follows from the run's own verdict and scores; a baseline's run folder changes n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qa import tables
 from qa.store import RunFolder
-from reports import harm
+from reports import choosing, harm
+from reports.choosing import Whole
+from reports.scatter import Pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,21 +34,55 @@ class Picking:
     picks: Sequence[harm.Pick]
     theirs: harm.Cells
     """The baseline's own values, where its run folder is at hand."""
+    samples: Mapping[str, Mapping[str, Any]]
+    """Of the rows, by id."""
+    tags: Mapping[str, int]
+    """Tag → how many pictures of the run have it."""
+    total: int
+    """Pictures of the run; there are fewer rows where `whole` is not None."""
+    whole: Whole | None = None
 
     def cell(self, pick: harm.Pick) -> harm.Cell | None:
         """The picture's values in the metric that it was picked for."""
         return self.cells.get((pick.sample, pick.metric))
+
+    def pairs(self, metric: str) -> Pairs:
+        """Values of all pictures, where the rows are not of all."""
+        assert self.whole is not None
+        return self.whole.pairs(metric)
 
 
 def picking(run: RunFolder, baseline: RunFolder | None = None) -> Picking:
     """Of a run that was judged. The baseline's run folder adds the harm of every picture."""
     verdict = run.verdict()
     columns = harm.columns(verdict, MAX_COLUMNS)
-    theirs = {} if baseline is None else values(baseline, columns)
-    found = _with_harm(values(run, columns), theirs, verdict, columns)
-    rows = harm.table(sorted(row["id"] for row in run.samples()), found, columns)
+    ids, tags = [], Counter[str]()
+    for row in run.each_sample():
+        ids.append(row["id"])
+        tags.update(set(filter(None, row.get("tags", ()))))
+    ids.sort()
+    large = _whole(run, baseline, verdict, columns, ids)
+    listed = ids if large is None else large.listed
+    found = cells(run, baseline, verdict, columns, listed)
+    theirs = {} if baseline is None else values(baseline, columns, listed)
+    rows = harm.table(listed, found, columns)
     picks = harm.picks(verdict["gates"], rows, columns, MAX_CARDS)
-    return Picking(columns, found, rows, picks, theirs)
+    known = set(listed)
+    samples = {row["id"]: row for row in run.each_sample() if row["id"] in known}
+    return Picking(columns, found, rows, picks, theirs, samples, tags, len(ids), large)
+
+
+def _whole(
+    run: RunFolder,
+    baseline: RunFolder | None,
+    verdict: Mapping[str, Any],
+    columns: Sequence[harm.Column],
+    ids: Sequence[str],
+) -> Whole | None:
+    if len(ids) <= choosing.LISTED:
+        return None
+    other = None if baseline is None else choosing.arm(baseline, ids)
+    return choosing.whole(verdict, columns, choosing.arm(run, ids), other)
 
 
 def picked(run: RunFolder) -> list[tuple[str, int]]:
@@ -68,15 +105,30 @@ def cells(
     baseline: RunFolder | None,
     verdict: Mapping[str, Any],
     columns: Sequence[harm.Column],
+    samples: Collection[str],
 ) -> harm.Cells:
-    """Values of every picture in these metrics, with its harm where that is known."""
-    theirs = {} if baseline is None else values(baseline, columns)
-    return _with_harm(values(run, columns), theirs, verdict, columns)
+    """Values of these pictures, with their harm where that is known.
+
+    In these metrics, and in those of which the verdict names pictures.
+    """
+    named = [
+        str(entry.get("metric") or gate["metric"])
+        for gate in verdict["gates"]
+        for entry in gate.get("worst") or ()
+    ]
+    theirs = {} if baseline is None else values(baseline, columns, samples, named)
+    return _with_harm(values(run, columns, samples, named), theirs, verdict, columns)
 
 
-def values(run: RunFolder, columns: Sequence[harm.Column]) -> harm.Cells:
-    """Values of every picture of one arm."""
-    return harm.per_picture(scores_of(run), _better(columns))
+def values(
+    run: RunFolder,
+    columns: Sequence[harm.Column],
+    samples: Collection[str],
+    more: Iterable[str] = (),
+) -> harm.Cells:
+    """Values of these pictures in one arm; `more` are metrics beside the columns."""
+    metrics = dict.fromkeys([*(column.metric for column in columns), *more])
+    return harm.per_picture(scores_of(run, metrics, samples), _better(columns))
 
 
 def _with_harm(
@@ -94,10 +146,12 @@ def _better(columns: Sequence[harm.Column]) -> dict[str, str]:
     return {column.metric: column.better for column in columns if column.better}
 
 
-def scores_of(run: RunFolder) -> pd.DataFrame:
-    """A run's scores; an empty table where a run ended before it had any."""
-    if run.scores_file.is_file():
-        return run.scores()
+def scores_of(run: RunFolder, metrics: Iterable[str], samples: Collection[str]) -> pd.DataFrame:
+    """A run's scores of some metrics and pictures; none where it ended before it had any."""
     import pandas as pd
 
-    return pd.DataFrame(columns=list(tables.SCORES))
+    if not run.scores_folder.is_dir():
+        return tables.no_scores()
+    parts = [run.scores_of(name, samples).assign(metric=name) for name in metrics]
+    known = [part for part in parts if len(part)]
+    return pd.concat(known, ignore_index=True) if known else tables.no_scores()

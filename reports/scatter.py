@@ -13,23 +13,28 @@ Both axes have one scale. Positions are percentages of the plot, from the left a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from reports.axes import Axis, covering
 from reports.forest import Tick
-from reports.harm import Cell, Cells, Column, paired, worse
+from reports.harm import Cell, Cells, Column, paired
 from reports.wording import gate_digits, mean, number
 
 MOST = 4
 """Metrics that are drawn at most, primary ones first."""
 POINTS = 2000
-"""Pictures in one plot at most: the worst half of them, and others at random."""
+"""Pictures in one plot at most: the worst half of them, and others by lot."""
 KINDS = ("within", "better", "beyond")
 """Within the margin, better or worse by more than it, in the order in which they are drawn."""
 
 Place = tuple[float, float]
+Array = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,16 @@ class Point:
     y: float
     said: str
     """The picture and its numbers, a line each."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One metric of all pictures to which it applies, in both arms."""
+
+    samples: Sequence[str]
+    baseline: Array
+    """float64 [N]; NaN for none."""
+    candidate: Array
 
 
 @dataclass(frozen=True)
@@ -80,10 +95,12 @@ def scatters(
     columns: Sequence[Column],
     candidate: Cells,
     baseline: Cells,
+    whole: Callable[[str], Pairs] | None = None,
 ) -> tuple[Scatter, ...]:
     """A plot for each gated metric that both arms have per picture; primary ones first.
 
-    `candidate` and `baseline` are `harm.per_picture` of each arm's scores.
+    `candidate` and `baseline` are `harm.per_picture` of each arm's scores. Where these are not of
+    all pictures, `whole` gives the values of all of them by metric.
     """
     gates: dict[str, Mapping[str, Any]] = {}
     for gate in verdict["gates"]:
@@ -92,70 +109,84 @@ def scatters(
     gated = [column for column in columns if column.metric in gates and column.better]
     gated.sort(key=lambda column: gates[column.metric].get("role", "primary") != "primary")
     seed = str(verdict["candidate"].get("plan") or "")
+    known = whole or partial(_pairs, candidate, baseline)
     found = (
-        _scatter(column, gates[column.metric], candidate, baseline, seed) for column in gated[:MOST]
+        _scatter(column, gates[column.metric], known(column.metric), seed)
+        for column in gated[:MOST]
     )
     return tuple(plot for plot in found if plot.points)
 
 
-def drawn_by_lot(samples: Iterable[str], seed: str) -> list[str]:
-    """Samples in an order that is random, and the same for equal ids and an equal seed."""
+def drawn_by_lot(samples: Iterable[str], seed: str, most: int | None = None) -> list[str]:
+    """Samples in an order that is random, and the same for equal ids and an equal seed.
 
-    def lot(sample: str) -> bytes:
-        text = f"{seed}\0{sample}".encode(errors="surrogatepass")
-        return hashlib.blake2b(text, digest_size=16).digest()
+    The first `most` of them, or all.
+    """
+    lot = partial(_lot, seed)
+    return sorted(samples, key=lot) if most is None else heapq.nsmallest(most, samples, key=lot)
 
-    return sorted(samples, key=lambda sample: (lot(sample), sample))
+
+def _lot(seed: str, sample: str) -> tuple[bytes, str]:
+    text = f"{seed}\0{sample}".encode(errors="surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).digest(), sample
 
 
-def _scatter(
-    column: Column, gate: Mapping[str, Any], candidate: Cells, baseline: Cells, seed: str
-) -> Scatter:
+def _pairs(candidate: Cells, baseline: Cells, metric: str) -> Pairs:
     none = Cell(None)
     arms = {
         sample: (baseline.get((sample, metric), none).value, cell.value)
-        for (sample, metric), cell in candidate.items()
-        if metric == column.metric and not cell.aside
+        for (sample, own), cell in candidate.items()
+        if own == metric and not cell.aside
     }
-    pairs = {s: (x, y) for s, (x, y) in arms.items() if x is not None and y is not None}
-    harms = {s: worse(y, column.better) - worse(x, column.better) for s, (x, y) in pairs.items()}
+    x, y = (np.array([pair[k] for pair in arms.values()], np.float64) for k in (0, 1))
+    return Pairs(list(arms), x, y)
+
+
+def _scatter(column: Column, gate: Mapping[str, Any], pairs: Pairs, seed: str) -> Scatter:
+    x, y = pairs.baseline, pairs.candidate
+    places = np.flatnonzero(~np.isnan(x) & ~np.isnan(y))
+    harms = (x - y if column.better == "higher" else y - x)[places]
     margin = gate.get("margin")
-    kinds = {sample: _kind(harm, margin) for sample, harm in harms.items()}
-    axis = covering(v for pair in pairs.values() for v in pair) if pairs else Axis(0, 1)
+    kinds = np.zeros(len(places), int)  # of KINDS
+    if margin is not None:
+        kinds = np.where(np.abs(harms) <= margin, 0, np.where(harms > 0, 2, 1))
+    ends = [v for arm in (x, y) if len(places) for v in (arm[places].min(), arm[places].max())]
+    axis = covering(map(float, ends)) if ends else Axis(0, 1)
     digits, unit = gate_digits(gate), f" {column.unit}" if column.unit else ""
 
-    def point(sample: str) -> Point:
-        (x, y), harm = pairs[sample], harms[sample]
-        values = f"{mean(x, digits)} → {mean(y, digits)}{unit}, harm {number(harm, digits)}"
-        return Point(sample, kinds[sample], axis.at(x), axis.down(y), f"{sample}\n{values}")
+    def point(place: int) -> Point:
+        before, now = (float(arm[places[place]]) for arm in (x, y))
+        values = f"{mean(before, digits)} → {mean(now, digits)}{unit}"
+        said = f"{names[place]}\n{values}, harm {number(float(harms[place]), digits)}"
+        return Point(names[place], KINDS[kinds[place]], axis.at(before), axis.down(now), said)
 
-    shown = sorted(_chosen(harms, seed), key=lambda s: (KINDS.index(kinds[s]), harms[s], s))
+    names = [pairs.samples[place] for place in places]
+    shown = sorted(_chosen(harms, names, seed), key=lambda n: (kinds[n], harms[n], names[n]))
     return Scatter(
         column.metric,
         column.unit,
         column.better,
         "" if margin is None else f"{number(margin, digits)}{unit}",
         tuple(map(point, shown)),
-        {kind: sum(found == kind for found in kinds.values()) for kind in KINDS},
-        len(arms) - len(pairs),
+        {kind: int((kinds == place).sum()) for place, kind in enumerate(KINDS)},
+        len(pairs.samples) - len(places),
         axis.ticks(),
         tuple(_edges(axis, margin)) if margin else (),
     )
 
 
-def _kind(harm: float, margin: float | None) -> str:
-    if margin is None or abs(harm) <= margin:
-        return "within"
-    return "beyond" if harm > 0 else "better"
-
-
-def _chosen(harms: Mapping[str, float], seed: str) -> list[str]:
-    """All pictures, or the worst half of `POINTS` and as many of the others by lot."""
-    worst = sorted(harms, key=lambda sample: (-harms[sample], sample))
-    if len(worst) <= POINTS:
-        return worst
+def _chosen(harms: Array, names: Sequence[str], seed: str) -> list[int]:
+    """Numbers of all pictures, or of the worst half of `POINTS` and as many others by lot."""
+    if len(names) <= POINTS:
+        return list(range(len(names)))
     half = POINTS // 2
-    return worst[:half] + drawn_by_lot(worst[half:], seed)[: POINTS - half]
+    bound = np.partition(harms, -half)[-half]
+    worst = np.flatnonzero(harms >= bound).tolist()
+    worst = sorted(worst, key=lambda place: (-harms[place], names[place]))[:half]
+    known = set(worst)
+    others = (place for place in range(len(names)) if place not in known)
+    drawn = heapq.nsmallest(POINTS - half, others, key=lambda place: _lot(seed, names[place]))
+    return worst + drawn
 
 
 def _edges(axis: Axis, margin: float) -> Iterator[tuple[Place, Place]]:

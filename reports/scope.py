@@ -77,7 +77,7 @@ def _facts(run: RunFolder, record: Mapping[str, Any]) -> Iterator[tuple[str, str
             yield said, str(record[f"{what}_digest"])[:SHORT]
     if record.get("space"):
         yield "latent space", str(record["space"])
-    samples = run.samples() if run.samples_file.is_file() else []
+    samples = run.each_sample() if run.samples_file.is_file() else ()
     sizes = sorted({(row["width"], row["height"]) for row in samples if row.get("height")})
     if sizes:
         least, most = (f"{width}×{height}" for width, height in (sizes[0], sizes[-1]))

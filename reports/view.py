@@ -144,7 +144,7 @@ def view(run: RunFolder, baseline: RunFolder | None = None) -> View:
         signature=signoff.signed(run),
         scope=scope(run, baseline),
         reproducibility=evidence.reproducibility(run),
-        cost=costs.rows(run.decoded()) if run.decoded_file.is_file() else (),
+        cost=costs.rows(run.decoded(costs.COLUMNS)) if run.decoded_file.is_file() else (),
     )
 
 

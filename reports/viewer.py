@@ -4,7 +4,7 @@
     picture/PLACE/SEED              one picture: its stage, its values, what panels noted
     picture/PLACE/SEED/NAME.png     reference, candidate, baseline1, …, error, map1, …
 
-PLACE counts the run's samples from 0, as samples.json lists them. Stored pictures are sent as they
+PLACE counts the listed samples from 0, in order of ids. Stored pictures are sent as they
 are; maps are coloured here, pixel for pixel. Values are read once, when the viewer starts.
 """
 
@@ -197,8 +197,9 @@ def viewer(run: RunFolder, bases: tuple[RunFolder, ...] = ()) -> Viewer:
     """
     whys = {}
     if run.decoded_file.is_file():
-        rows = run.decoded()[["sample", "seed", "why"]].itertuples(index=False)
-        whys = {(row.sample, row.seed): row.why for row in rows if row.why}
+        rows = run.decoded(("sample", "seed", "why"))
+        lost = rows[rows["why"] != ""].itertuples(index=False)
+        whys = {(row.sample, row.seed): row.why for row in lost}
     written = _stamps(run)  # before it is read: what changes meanwhile is noticed
     return Viewer(run, listing(run, bases), run.record(), whys, written)
 
@@ -230,7 +231,7 @@ def _written(file: Path) -> float:
 
 
 def _stamps(run: RunFolder) -> tuple[float, ...]:
-    files = (run.record_file, run.verdict_file, run.scores_file)
+    files = (run.record_file, run.verdict_file, run.parts_file)
     return tuple(_written(file) for file in files if file.is_file())
 
 

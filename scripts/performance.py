@@ -17,6 +17,7 @@ import measure_4k
 import time_frechet
 import time_overhead
 import time_pid
+import time_plans
 import time_report
 import time_scoring
 import time_suites
@@ -24,8 +25,8 @@ import time_words
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SCRIPTS = (
-    time_scoring, time_overhead, time_report, time_frechet, measure_4k, time_pid, time_suites,
-    time_words,
+    time_scoring, time_overhead, time_plans, time_report, time_frechet, measure_4k, time_pid,
+    time_suites, time_words,
 )  # fmt: skip
 HEAD = """# Performance
 

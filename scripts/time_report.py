@@ -78,10 +78,10 @@ def made(folder: Path, arm: str, options: argparse.Namespace) -> Any:
                tags=(TAGS[number % len(TAGS)],))
         for number, name in enumerate(names)
     ]  # fmt: skip
-    rows = [store.sample_row(sample, SIDE, SIDE) for sample in samples]
-    files.write_json(run.samples_file, rows)
-    scores = _scores(names, options.seeds, ARMS[arm])
-    tables.write(run.scores_file, scores, tables.SCORES)
+    run.write_samples(store.sample_row(sample, SIDE, SIDE) for sample in samples)
+    with run.new_scores() as scores:
+        for row in _scores(names, options.seeds, ARMS[arm]):
+            scores.add(row["metric"], [row[column] for column in tables.PART])
     decoded = [
         {"sample": name, "seed": seed, "file": "x.png", "digest": None, "clipped": 0,
          "seconds": 0.25, "peak_bytes": None, "why": "", "note": "", "warm": True, "tokens": None,

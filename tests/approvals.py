@@ -49,7 +49,7 @@ def make_run(
     write_json(folder.verdict_file, verdict or make_verdict())
     write_bytes(folder.config_file, MARGINS.encode())
     names = [f"p{index}" for index in range(len(psnr))]
-    write_json(folder.samples_file, [{"id": name, "sha256": digest(name)} for name in names])
+    folder.write_samples({"id": name, "sha256": digest(name)} for name in names)
     for name, value in zip(names, psnr, strict=True):
         file = folder.picture_file(name, 0)
         write_bytes(file, b"a picture")

@@ -52,9 +52,9 @@ def build(
         units.append(files.digest(name))
         run.store(UnitResult(units[-1], tuple(decoded), tuple(scores), {}))
         rows.append(Sample(name, prompt=(prompts or {}).get(name), tags=tags))
-    run.reduce(units, METRICS)
-    rows = sorted((store.sample_row(row, size, size) for row in rows), key=lambda row: row["id"])
-    files.write_json(run.samples_file, rows)
+    run.reduce([unit for _, unit in sorted(zip(ids, units, strict=True))], METRICS)
+    rows.sort(key=lambda row: row.id)
+    run.write_samples(store.sample_row(row, size, size) for row in rows)
     files.write_json(run.record_file, record(len(ids), seeds))
     return run
 

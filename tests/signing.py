@@ -21,7 +21,8 @@ RECORD = {
     "half": None, "look": None, "facts": {}, "finished": "2026-11-20T08:05:00+00:00",
 }  # fmt: skip
 TABLES = (
-    "config.yaml", "samples.json", "decoded.parquet", "scores.parquet", "sets.json", "panels.json",
+    "config.yaml", "samples.jsonl", "decoded.parquet", "scores/_parts.json",
+    "scores/metric=psnr/part-00000.parquet", "sets.json", "panels.json",
 )  # fmt: skip
 """Files that a signature covers beside record.json. Only judging again opens them."""
 

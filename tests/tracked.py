@@ -95,7 +95,7 @@ def make_run(path, verdict=VERDICT, **record):
     folder = RunFolder(path)
     write_json(folder.record_file, {**RECORD, **record})
     write_json(folder.verdict_file, verdict)
-    write_json(folder.samples_file, [{"id": sample} for sample in SAMPLES])
+    folder.write_samples({"id": sample} for sample in SAMPLES)
     write_bytes(folder.config_file, b"seeds: 1\n")
     write_bytes(folder.report_file, "<p>größer</p>".encode())
     for index, sample in enumerate(SAMPLES):

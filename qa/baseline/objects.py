@@ -2,7 +2,7 @@
 
     object.json     what it is (suite, decoder, configuration, environment, fingerprints), the
                     digest of every other file, the verdict it was promoted on, who, why, until when
-    record.json, config.yaml, samples.json, decoded.parquet, scores.parquet
+    record.json, config.yaml, samples.jsonl, decoded.parquet, scores/…
     sets.json and features/…    where a set metric was measured
 
 The digest of object.json is the content's name, so nothing in the folder can change unseen: neither
@@ -23,7 +23,7 @@ from qa import assets
 from qa.baseline.approved import SHORT
 from qa.baseline.pointers import Line
 from qa.errors import QaError, UsageError
-from qa.files import digest, read_json, sha256, write_bytes, write_json
+from qa.files import atomic, digest, read_json, sha256, write_json
 from qa.store import RunFolder
 
 SCHEMA = "decoder-qa/baseline-object/1"
@@ -34,7 +34,8 @@ FOLDER, MLFLOW = "folder", "mlflow"
 
 def kept(run: RunFolder) -> list[Path]:
     """The files that judging reads; features lie in a folder for each kind, or in one file."""
-    tables = [run.record_file, run.config_file, run.samples_file, run.decoded_file, run.scores_file]
+    tables = [run.record_file, run.config_file, run.samples_file, run.decoded_file]
+    tables += sorted({run.parts_file, *run.score_files()})
     tables += [run.sets_file] if run.sets_file.is_file() else []  # older runs have none
     facts = run.record()["facts"].values() if run.record_file.is_file() else ()
     marks = {entry["protocol"].get("features") for entry in facts if entry.get("of") == "set"}
@@ -132,7 +133,7 @@ def same_pictures(run: RunFolder, other: RunFolder) -> bool:
     if run.record()["plan"] != other.record()["plan"]:
         return False
     columns = ["sample", "seed", "digest"]
-    return bool(run.decoded()[columns].equals(other.decoded()[columns]))
+    return bool(run.decoded(columns).equals(other.decoded(columns)))
 
 
 def pictures_of(entry: Mapping[str, Any]) -> RunFolder | None:
@@ -150,7 +151,8 @@ def _beside(file: Path, content: str) -> Path:
 
 def _write(run: RunFolder, entry: Mapping[str, Any], place: Path) -> None:
     for source in kept(run):
-        write_bytes(place / source.relative_to(run.path), source.read_bytes())
+        with atomic(place / source.relative_to(run.path)) as temporary:
+            shutil.copyfile(source, temporary)
     write_json(place / OBJECT, entry)
     damage = damaged(place, digest(entry))
     if damage:

@@ -107,7 +107,7 @@ def rules(
         return applicable(load(named or "photo"), candidate, baseline).asking(given)
     if candidate.folder is None:
         return of(given)
-    use = from_config(own["use_case"], candidate.record["use_case"])
+    use = from_config(own.get("use_case"), candidate.record["use_case"])
     return applicable(use, candidate, baseline).asking(given)
 
 

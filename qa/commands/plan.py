@@ -94,7 +94,8 @@ def _use_case(options: argparse.Namespace, candidate: Results) -> UseCase:
         return use_case.load(options.use_case)
     if candidate.folder is None:
         return use_case.load("photo")
-    return use_case.from_config(candidate.folder.config()["use_case"], candidate.record["use_case"])
+    own = candidate.folder.config().get("use_case")
+    return use_case.from_config(own, candidate.record["use_case"])
 
 
 def _write(pilot: Pilot, file: Path, allow_underpowered: bool, quiet: bool) -> None:

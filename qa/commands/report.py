@@ -14,6 +14,8 @@ from qa.files import write_bytes
 from qa.store import RunFolder
 
 FORMATS = ("html", "md", "json", "junit")
+PARTS = ("state", "exit_code", "gates", "candidate", "baseline")
+"""What every form of a report shows of a verdict."""
 
 
 def arguments(commands: Any) -> None:
@@ -34,6 +36,7 @@ def arguments(commands: Any) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     folder = RunFolder.open(options.run)
+    folder.verdict(PARTS)
     out = Path(options.out) if options.out else None
     baseline, history = compared(folder, options.baseline)
     if options.format == "html":
@@ -65,7 +68,7 @@ def compared(folder: RunFolder, given: str | None = None) -> tuple[RunFolder | N
     """
     if given:
         return RunFolder.open(given), ()
-    arm = folder.verdict()["baseline"] or {}
+    arm = folder.verdict().get("baseline") or {}
     found = _promoted(folder)
     history = () if found is None else found.history
     if found is not None and found.results.record.get("plan") == arm.get("plan"):

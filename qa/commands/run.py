@@ -61,6 +61,8 @@ def _run(options: argparse.Namespace) -> int:
             print(f"unavailable  {name}: {why}", file=sys.stderr)
         with progress_bar(config.choices["decoder"]) as progress:
             measure(job, progress)
+        for line in getattr(job.executor, "told", tuple)():  # an executor of several workers
+            print(line, file=sys.stderr)
         finished = conclude(job)
     print_verdict(finished.verdict, options.json)
     if not options.json:

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from qa.commands.report import PARTS
 from qa.errors import UsageError
 from qa.store import RunFolder
 from qa.terminal import asset_row, print_assets
@@ -33,6 +34,8 @@ def _export(options: argparse.Namespace) -> int:
     from qa.tracking import MLflow
 
     folder = RunFolder.open(options.run)
+    if folder.verdict_file.is_file():
+        folder.verdict(PARTS)
     asked = folder.config().get("tracking") or {}
     chosen = {key: asked[key] for key in ("uri", "experiment") if asked.get(key)}
     if options.uri:

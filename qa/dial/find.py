@@ -35,6 +35,7 @@ from qa.results import Results
 from qa.run import record
 from qa.setting import parsed, place
 from qa.store import file_name
+from qa.tables import no_scores
 from qa.types import Knobs
 
 DOCUMENT = "dial.json"
@@ -195,9 +196,7 @@ def _checked(against: Approved, job: Job, terms: Terms) -> tuple[str, ...]:
     """
     outside = against.results
     digests = {unit.sample.id: unit.sample.sha256 for unit in job.plan.units}
-    planned = replace(
-        outside, record=record(job, "", None), digests=digests, scores=outside.scores.iloc[:0]
-    )
+    planned = replace(outside, record=record(job, "", None), digests=digests, scores=no_scores())
     wanted = {terms.plausibility, *terms.use.primary}
     elsewhere, warned = comparable.environments(planned, against, terms.policy == "release")
     problems = [*comparable.incomparable(planned, outside, wanted), *elsewhere]

@@ -83,7 +83,8 @@ class Tried:
         """Of a warm decode, or of any where none was warm; None where there was none."""
         if self.results.folder is None:
             return None
-        rows = {row["metric"]: row["value"] for row in cost.rows(self.results.folder.decoded())}
+        decoded = self.results.folder.decoded(cost.COLUMNS)
+        rows = {row["metric"]: row["value"] for row in cost.rows(decoded)}
         warm, every = rows["seconds_warm"], rows["seconds_median"]
         found: float | None = every if warm is None else warm
         return found

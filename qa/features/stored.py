@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qa.files import atomic
+from qa.files import write_bytes
 from qa.store import RunFolder, file_name
 from qa.types import FeatureSet, ReferenceMoments
 
@@ -47,13 +47,13 @@ def feature_file(run: RunFolder, features: str, sample: str) -> Path:
 def write(run: RunFolder, features: str, sample: str, rows: Rows) -> None:
     """Keep one sample's rows."""
     import numpy as np
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     tensors = {"seeds": np.asarray(rows.seeds, np.int64), "values": rows.values}
     if rows.reference is not None:
         tensors["reference"] = rows.reference
-    with atomic(feature_file(run, features, sample)) as temporary:
-        save_file({name: np.ascontiguousarray(a) for name, a in tensors.items()}, temporary)
+    data = save({name: np.ascontiguousarray(a) for name, a in tensors.items()})
+    write_bytes(feature_file(run, features, sample), data)
 
 
 def read(run: RunFolder, features: str, sample: str) -> Rows | None:
@@ -126,10 +126,9 @@ def set_file(run: RunFolder, metric: str) -> Path:
 
 def write_set(run: RunFolder, metric: str, own: FeatureSet | ReferenceMoments) -> None:
     """Keep a metric's own references, so that a later comparison needs nothing but the run."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    with atomic(set_file(run, metric)) as temporary:
-        save_file({name: a for name, a in vars(own).items() if a is not None}, temporary)
+    write_bytes(set_file(run, metric), save({n: a for n, a in vars(own).items() if a is not None}))
 
 
 def read_set(run: RunFolder, metric: str) -> FeatureSet | ReferenceMoments | None:

@@ -63,18 +63,19 @@ def copies(candidate: Results) -> str:
 
     Copies say the same thing again: counted as pictures they make an interval too narrow.
     """
-    seen: dict[str, list[str]] = {}
+    first: dict[str, str] = {}
+    again: list[tuple[str, str]] = []
     for name, unit in units(candidate.digests, candidate.groups).items():
         mark = candidate.digests[name]
-        if mark is not None and name == unit:  # the other takes of a group are known to be alike
-            seen.setdefault(mark, []).append(name)
-    again = [names for names in seen.values() if len(names) > 1]
+        # The other takes of a group are known to be alike.
+        if mark is not None and name == unit and first.setdefault(mark, name) != name:
+            again.append((name, first[mark]))
     if not again:
         return ""
-    count = sum(len(names) - 1 for names in again)
+    copy, original = min(again, key=lambda pair: (pair[1], pair[0]))
     return (
-        f"samples: {count} pictures are copies of others, e.g. {again[0][1]!r} of "
-        f"{again[0][0]!r}; they are no independent evidence"
+        f"samples: {len(again)} pictures are copies of others, e.g. {copy!r} of "
+        f"{original!r}; they are no independent evidence"
     )
 
 
@@ -182,9 +183,10 @@ def restricted(results: Results, samples: Collection[str]) -> Results:
     kept = set(samples)
     return replace(
         results,
-        scores=results.scores[results.scores["sample"].isin(kept)],
+        scores=None if (table := results.scores) is None else table[table["sample"].isin(kept)],
         digests={name: digest for name, digest in results.digests.items() if name in kept},
         failures=tuple(row for row in results.failures if row["sample"] in kept),
+        cut=True,
     )
 
 

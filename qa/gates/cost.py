@@ -40,6 +40,7 @@ REPLICATES = 2000
 LEAST = 20
 """Pictures below which the interval errs too often: of 12 (8, 2) pictures the one of the 95th
 percentile in 11 % (16 %, 27 %) of all cases instead of 5 % (lognormal times)."""
+COLUMNS = ("sample", "file", "seconds", "peak_bytes", "warm")
 HARDWARE = ("model", "count", "name", "memory_bytes")
 
 
@@ -185,7 +186,7 @@ def _decoded(results: Results, case: Case) -> pd.DataFrame | None:
     if results.stored is None:
         return None
     try:
-        table = results.stored.decoded()
+        table = results.stored.decoded(COLUMNS)
     except QaError:
         return None
     return table[table["sample"].isin(case.candidate.samples)]

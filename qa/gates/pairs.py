@@ -95,8 +95,8 @@ def share_unit(metric: str, *arms: Results) -> float | None:
         counts = arm.by_picture(str(of)).dropna()
         if (counts > 0).any():
             return 1 / float(counts.mean())
-    found = [arm.scores.loc[arm.scores["metric"] == metric, "value"] for arm in arms]
-    return min((float(value) for part in found for value in part if value > 0), default=1.0)
+    found = [arm.rows(metric)["value"] for arm in arms]
+    return min((float(part[part > 0].min()) for part in found if (part > 0).any()), default=1.0)
 
 
 def is_rate(metric: str, candidate: Results, baseline: Results) -> bool:
@@ -110,8 +110,7 @@ def is_rate(metric: str, candidate: Results, baseline: Results) -> bool:
         return True
     found: set[float] = set()
     for arm in (candidate, baseline):
-        values = arm.scores.loc[arm.scores["metric"] == metric, "value"]
-        found |= set(values.dropna().unique())
+        found |= set(arm.rows(metric)["value"].dropna().unique())
     known = bool(facts) or direction(metric) is not None
     return found == {0.0, 1.0} or (not known and bool(found) and found <= {0.0, 1.0})
 
@@ -119,15 +118,19 @@ def is_rate(metric: str, candidate: Results, baseline: Results) -> bool:
 def worst(harm: pd.Series, unit: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """The pictures with the largest harm, worst first, of each group (`unit`) the worst one."""
     known = harm.dropna()
-    owner = unit or {str(name): str(name) for name in known.index}
-    together = groups.means(known, owner)
+    owner = unit or {}
+    together = groups.means(known, owner) if unit else known
+    alone = together is known
+    if alone and len(known) > WORST:  # of a million pictures few can be among the worst
+        known = known[known >= known.nlargest(WORST).iloc[-1]]
+    means = {} if alone else together.to_dict()
     ranked = sorted(
-        (-float(value), -float(together[owner[str(name)]]), str(name))
-        for name, value in known.items()
+        (-value, -value if alone else -means[owner[str(name)]], str(name))
+        for name, value in zip(known.index, known.tolist(), strict=True)
     )
     first: dict[str, dict[str, Any]] = {}
     for value, _, name in ranked:
-        first.setdefault(owner[name], {"sample": name, "harm": -value})
+        first.setdefault(owner.get(name, name), {"sample": name, "harm": -value})
     return list(first.values())[:WORST]
 
 
@@ -142,8 +145,8 @@ def first_gap(metric: str, harm: pd.Series, candidate: Results, baseline: Result
     """Which picture has no pair of values, and why."""
     sample = harm[harm.isna()].index[0]
     for arm, results in (("candidate", candidate), ("baseline", baseline)):
-        rows = results.scores
-        rows = rows[(rows["sample"] == sample) & (rows["metric"] == metric)]
+        rows = results.rows(metric)
+        rows = rows[rows["sample"] == sample]
         if not len(rows):
             return f"{sample!r} has no {metric} in the {arm}"
         gap = rows[rows["value"].isna()]

@@ -186,7 +186,7 @@ def _unlike(bench: Bench, against: RunFolder, record: Mapping[str, Any]) -> list
     for part in PARTS:
         if digest(_portable(job.config.group(part))) != digest(_portable(theirs.get(part))):
             problems.append(f"{part}: another configuration")
-    digests = {row["id"]: row["sha256"] for row in against.samples()}
+    digests = {row["id"]: row["sha256"] for row in against.each_sample()}
     changed = [unit.sample.id for unit in bench.units(1)
                if digests.get(unit.sample.id) != unit.sample.sha256]  # fmt: skip
     if changed:
@@ -199,9 +199,7 @@ def _unlike(bench: Bench, against: RunFolder, record: Mapping[str, Any]) -> list
 
 def _other_noise(bench: Bench, against: RunFolder) -> Iterable[str]:
     """Whether that run drew other noise for these pictures."""
-    table = against.decoded()
-    if "noise" not in table.columns:
-        return []
+    table = against.decoded(["sample", "seed", "noise"])
     known = {
         f"{sample} seed {seed}": noise if isinstance(noise, str) else None
         for sample, seed, noise in zip(table["sample"], table["seed"], table["noise"], strict=True)

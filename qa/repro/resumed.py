@@ -84,7 +84,7 @@ def however_run(bench: Bench) -> Row:
 def _resumed(bench: Bench, count: int) -> dict[str, object]:
     folder = RunFolder(bench.scratch / "killed")
     bench.killed(folder.path)
-    left = len(list((folder.path / "units").glob("*.json")))
+    left = len(list((folder.path / "units").glob("*/*.json")))
     if not 0 < left < count and count > 1:
         raise ChildFailed(f"it had stored {left} of {count} units when it was killed")
     return _carried_out(replace(bench.job, folder=folder))
@@ -94,13 +94,14 @@ def _carried_out(job: Job) -> dict[str, object]:
     """Run a job; what must not depend on how, by name."""
     measure(job)
     folder = conclude(job).folder
-    decoded = folder.decoded()
+    decoded = folder.decoded(KEPT)
+    scores = {file.relative_to(folder.path).as_posix(): sha256(file)
+              for file in folder.score_files()}  # fmt: skip
     return {
-        "decoded.parquet": decoded[list(KEPT)].astype(object).where(decoded[list(KEPT)].notna(),
-                                                                    None).to_dict("records"),
-        "scores.parquet": sha256(folder.scores_file),
+        "decoded.parquet": decoded.astype(object).where(decoded.notna(), None).to_dict("records"),
+        "scores": scores,
         "verdict.json": sha256(folder.verdict_file),
-    }  # fmt: skip
+    }
 
 
 def _differences(one: dict[str, object], two: dict[str, object]) -> list[str]:

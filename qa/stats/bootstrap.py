@@ -22,6 +22,7 @@ wider one of Student's and the bootstrap's; so it is for an α below 1 / (B+1).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -47,6 +48,10 @@ SEED = 1908
 FLAT = 1e-12
 """A draw whose squares spread less than this, relative to their sum, has no spread."""
 BLOCK = 500
+ROOM = 2**23
+"""Places that are drawn at once at most: 64 MB."""
+KEPT = 20_000
+"""Pictures up to which a plan is kept for the next metric; of more it is drawn anew, in parts."""
 
 
 def bootstrap_t(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
@@ -77,13 +82,20 @@ def plan(count: int) -> NDArray[np.uint8]:
     RandomState's stream is frozen (NumPy Enhancement Proposal 19), so no verdict changes with
     NumPy.
     """
+    return np.concatenate(list(_drawn(count)))
+
+
+def _drawn(count: int) -> Iterator[NDArray[np.uint8]]:
+    """The plan in parts [at most BLOCK, count]; how large they are changes no draw."""
     rng = np.random.RandomState(SEED)
-    drawn = np.empty((PLANS, count), dtype=np.uint8)
-    for start in range(0, PLANS, BLOCK):
-        places = rng.randint(0, count, (BLOCK, count)) + count * np.arange(BLOCK)[:, None]
-        taken = np.bincount(places.ravel(), minlength=BLOCK * count)
-        drawn[start : start + BLOCK] = taken.reshape(BLOCK, count)
-    return drawn
+    rows = min(BLOCK, max(1, ROOM // count))
+    for start in range(0, PLANS, rows):
+        size = min(rows, PLANS - start)
+        places = rng.randint(0, count, (size, count)) + count * np.arange(size)[:, None]
+        taken = np.bincount(places.ravel(), minlength=size * count)
+        part = np.empty((size, count), dtype=np.uint8)
+        part[:] = taken.reshape(size, count)
+        yield part
 
 
 def ratios(first: Any, second: Any, count: int) -> tuple[Any, NDArray[np.bool_]]:
@@ -115,12 +127,16 @@ def _sums(deviations: Array) -> tuple[Array, Array]:
 
     Without BLAS, whose bits depend on the number of threads.
     """
-    chosen, found = plan(len(deviations)), []
-    for values in (deviations, deviations**2):
-        sides = [np.empty(PLANS), np.empty(PLANS)]
-        for start in range(0, PLANS, BLOCK):
-            block = chosen[start : start + BLOCK].astype(np.float64)
-            for side, ordered in zip(sides, (values, values[::-1].copy()), strict=True):
-                side[start : start + BLOCK] = np.einsum("bn,n->b", block, ordered)
-        found.append(np.concatenate(sides))
-    return found[0], found[1]
+    count, squares = len(deviations), deviations**2
+    turned = [values[::-1].copy() for values in (deviations, squares)]
+    ways = (deviations, turned[0], squares, turned[1])
+    sums = [np.empty(PLANS) for _ in ways]
+    kept = plan(count) if count <= KEPT else None
+    parts = _drawn(count) if kept is None else np.array_split(kept, PLANS // BLOCK)
+    start = 0
+    for part in parts:
+        block, end = part.astype(np.float64), start + len(part)
+        for total, values in zip(sums, ways, strict=True):
+            total[start:end] = np.einsum("bn,n->b", block, values)
+        start = end
+    return np.concatenate(sums[:2]), np.concatenate(sums[2:])

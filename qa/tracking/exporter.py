@@ -42,7 +42,7 @@ from qa.tracking.values import MISSING
 
 SHEET = "worst.png"
 FILES = (
-    "config.yaml", "record.json", "samples.json", "decoded.parquet", "scores.parquet", "sets.json",
+    "config.yaml", "record.json", "samples.jsonl", "decoded.parquet", "scores", "sets.json",
     "panels.json", "usage.json", "verdict.json", "signoff.json", "report.html",
 )  # fmt: skip
 SYSTEM = "system/"
@@ -156,7 +156,7 @@ class _Copy:
     def _files(self, run: Any, folder: RunFolder) -> dict[str, Path | bytes]:
         """Artifact → its file or content."""
         files = {name: folder.path / name for name in FILES}
-        found: dict[str, Path | bytes] = {n: file for n, file in files.items() if file.is_file()}
+        found: dict[str, Path | bytes] = {n: file for n, file in files.items() if file.exists()}
         if self.summary.repro is not None:
             found[self.summary.repro.name] = self.summary.repro
         sheet = contact_sheet(folder)

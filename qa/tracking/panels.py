@@ -36,7 +36,7 @@ def add_numbers(folder: RunFolder, numbers: Numbers) -> None:
 
 def tables(folder: RunFolder) -> dict[str, bytes]:
     """Artifact → table of a panel's notes, for every panel that left some."""
-    samples = [str(row["id"]) for row in folder.samples()]
+    samples = [str(row["id"]) for row in folder.each_sample()]
     found = {name: panels.all_notes(folder, name, samples) for name in sorted(folder.panels())}
     return {
         f"{PREFIX}{file_name(name)}.json": _table(notes) for name, notes in found.items() if notes

@@ -7,7 +7,7 @@ the worst of every metric in turn. Pictures are shown whole, shrunk to a tile if
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,8 @@ def contact_sheet(folder: RunFolder, pictures: int = PICTURES) -> bytes | None:
     """PNG of a run's worst pictures, or None for a run without any picture."""
     from PIL import Image, ImageDraw
 
-    decoded = folder.decoded()
-    samples = worst_samples(folder.verdict(), folder.scores(), pictures)
+    decoded = folder.decoded(("sample", "file"))
+    samples = worst_samples(folder.verdict(), folder.scores_of, pictures)
     if not samples or not decoded["file"].notna().any():
         return None
     rows = -(-len(samples) // COLUMNS)
@@ -55,8 +55,10 @@ def contact_sheet(folder: RunFolder, pictures: int = PICTURES) -> bytes | None:
     return buffer.getvalue()
 
 
-def worst_samples(verdict: dict[str, Any], scores: pd.DataFrame, count: int) -> list[str]:
-    """Ids of at most `count` samples, worst first."""
+def worst_samples(
+    verdict: dict[str, Any], scores: Callable[[str], pd.DataFrame], count: int
+) -> list[str]:
+    """Ids of at most `count` samples, worst first; `scores` gives those of one metric."""
     gates = sorted(
         verdict.get("gates") or [],
         key=lambda gate: SEVERITY.index(gate["state"]) if gate["state"] in SEVERITY else 0,
@@ -64,7 +66,7 @@ def worst_samples(verdict: dict[str, Any], scores: pd.DataFrame, count: int) -> 
     failed = [row["sample"] for row in verdict.get("failures") or []]
     judged = [[row["sample"] for row in gate.get("worst") or []] for gate in gates]
     measured = [
-        _ranked(scores, row["metric"], row["better"])
+        _ranked(scores(row["metric"]), row["better"], count)
         for row in verdict.get("metrics") or []
         if row.get("better") in ("higher", "lower")
     ]
@@ -72,12 +74,12 @@ def worst_samples(verdict: dict[str, Any], scores: pd.DataFrame, count: int) -> 
     return list(dict.fromkeys(order))[:count]
 
 
-def _ranked(scores: pd.DataFrame, metric: str, better: str) -> list[str]:
-    """Samples with a value of `metric`, averaged over seeds, worst first."""
-    found = scores[(scores["metric"] == metric) & scores["value"].notna()]
+def _ranked(scores: pd.DataFrame, better: str, count: int) -> list[str]:
+    """The worst `count` samples that have a value of the metric, averaged over seeds."""
+    found = scores[scores["value"].notna()]
     means = found.groupby("sample")["value"].mean().sort_index()
     ranked = means.sort_values(ascending=better == "higher", kind="stable")
-    return [str(sample) for sample in ranked.index]
+    return [str(sample) for sample in ranked.index[:count]]
 
 
 def _in_turn(lists: Iterable[Sequence[str]]) -> list[str]:

@@ -194,7 +194,7 @@ def _decision(signature: Signature | None) -> dict[str, str]:
 
 def _cost(folder: RunFolder, numbers: Numbers) -> None:
     """Counts and cost of the decodes (qa.cost)."""
-    table = folder.decoded()
+    table = folder.decoded(("clipped", *cost.COLUMNS))
     made = table[table["file"].notna()]
     numbers.add("decode/pictures", len(made))
     numbers.add("decode/failures", len(table) - len(made))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qa.errors import QaError
-from qa.files import sha256
+from qa.files import digest, sha256
 
 Item = TypeVar("Item")
 Point = tuple[str, float, int, int]
@@ -148,7 +148,8 @@ class Upsert:
     def artifacts(self, run: Any, wanted: Mapping[str, Path | bytes]) -> str:
         """Upload the files that differ from what is there; returns their digests as JSON.
 
-        `wanted`: name → a file of that name, or its content.
+        `wanted`: name → a file or folder of that name, or a file's content. A folder has one
+        digest, however many files it has: a tag has room for a few.
         """
         run_id = run.info.run_id
         known = _digests(run.data.tags.get(UPLOADED))
@@ -158,7 +159,10 @@ class Upsert:
             digests[name] = _sha256(content)
             if name not in present or known.get(name) != digests[name]:
                 with _file(name, content) as file:
-                    self.client.log_artifact(run_id, str(file))
+                    if file.is_dir():
+                        self.client.log_artifacts(run_id, str(file), name)
+                    else:
+                        self.client.log_artifact(run_id, str(file))
         return json.dumps(digests, sort_keys=True)
 
     def show_as_tables(self, run: Any, names: Sequence[str]) -> None:
@@ -217,7 +221,12 @@ def _file(name: str, content: Path | bytes) -> Iterator[Path]:
 
 
 def _sha256(content: Path | bytes) -> str:
-    return sha256(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    if content.is_file():
+        return sha256(content)
+    files = sorted(file for file in content.rglob("*") if file.is_file())
+    return digest([[file.relative_to(content).as_posix(), sha256(file)] for file in files])
 
 
 def _parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

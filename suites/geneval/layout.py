@@ -149,7 +149,7 @@ def write(run: RunFolder, out: Path) -> tuple[int, int]:
 
 def _names(run: RunFolder, samples: Sequence[str]) -> dict[tuple[str, int], str]:
     """(sample, seed) → path of its picture in the layout."""
-    decoded = run.decoded()
+    decoded = run.decoded(("sample", "seed", "file", "why"))
     lost = decoded[decoded["file"].isna()]
     if len(lost):
         raise QaError(

@@ -70,6 +70,8 @@ class TokBench:
 
     def _sample(self, row: Mapping[str, Any]) -> Sample:
         name, file = str(row["file_name"]), self._images / str(row["file_name"])
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"{name!r} leads out of the folder of pictures")
         regions = tuple(
             TextRegion(str(word["rec"]), box(word["bbox"])) for word in row["annotations"]
         )

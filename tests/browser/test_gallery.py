@@ -2,8 +2,8 @@
 
 import pytest
 from runfolders import build, gate, judged
+from stored import put_scores
 
-from qa import files
 from reports import html
 
 IDS = [f"drawn/{number:02d}" for number in range(30)] + ["page (1).*", "page [2]"]
@@ -20,11 +20,11 @@ def many(tmp_path_factory):
     scores = runs[1].scores()
     scores.loc[scores["metric"] == "psnr", "value"] += 1.0
     scores.loc[(scores["sample"] == IDS[0]) & (scores["metric"] == "psnr"), "value"] += 5.0
-    scores.to_parquet(runs[1].scores_file)
+    put_scores(runs[1], scores)
     rows = runs[0].samples()
     for row in rows:
         row["tags"] = ["text", "a b"] if row["id"].startswith("page") else ["drawn"]
-    files.write_json(runs[0].samples_file, rows)
+    runs[0].write_samples(rows)
     judged(runs[0], "FAIL", [gate("psnr", "FAIL", [IDS[0]], margin=1.5)])
     return html.write(runs[0], runs[1])
 

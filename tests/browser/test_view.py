@@ -10,7 +10,6 @@ import pytest
 from runfolders import build, gate, judged
 from verdicts import HOSTILE
 
-from qa import files
 from reports.serving import Server
 from reports.viewer import viewer
 from reports.wording import visible
@@ -29,7 +28,7 @@ def site(tmp_path_factory):
     run = build(folder / "run", IDS, seeds=3, size=SIZE, bias=2.0, prompts=prompts)
     base = build(folder / "base", IDS[::-1], seeds=3, size=SIZE, prompts=prompts)
     rows = [row | {"tags": ["sign"] if row["id"] in ("a", "b") else []} for row in run.samples()]
-    files.write_json(run.samples_file, rows)
+    run.write_samples(rows)
     judged(run, "FAIL", [gate("psnr", "FAIL", ["a"]), gate("lpips", "PASS", ["b"])])
     with Server(viewer(run, (base,))) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -255,7 +255,8 @@ def again(finished, tmp_path):
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
-BROKEN = [b"", b"null", b"[1]", b"3", b"\xff\xfe", b"{", b"NaN", b'{"schema": ["decoder-qa"]}',
+BROKEN = [b"[" * 100_000, b"{}", b'{"schema": "decoder-qa/verdict/1"}', b"", b"null",
+          b"[1]", b"3", b"\xff\xfe", b"{", b"NaN", b'{"schema": ["decoder-qa"]}',
           b"!!python/object/apply:os.system [touch ran]"]  # fmt: skip
 CODE = (
     b'{"use_case": 3, "gate": {"x": {"_target_": "os.system", "command": "touch ran"}},'

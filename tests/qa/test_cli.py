@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from stored import put_scores
 from toyruns import make_pictures, toy_overrides
 
 from qa.cli import run
+from qa.store import RunFolder
 
 
 @pytest.fixture
@@ -142,8 +144,8 @@ def test_limited_and_changed_runs_are_no_baselines(workdir, pictures, capsys):
     worse = ["run", *toy_overrides(pictures, "Sampler", "+decoder.noise=0.1")]
     assert run(worse) == 3, "judged against the promoted run"
     (copy,) = Path("baselines").glob("toy-*")
-    scores = copy / "scores.parquet"
-    pd.read_parquet(scores).assign(value=99.0).to_parquet(scores)
+    promoted = RunFolder(copy)
+    put_scores(promoted, promoted.scores().assign(value=99.0))
     capsys.readouterr()
     assert run(worse) == 2
     assert "not what was promoted" in capsys.readouterr().err

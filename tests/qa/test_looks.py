@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from stored import put_scores
 from toyruns import make_pictures, toy_overrides
 
 from qa import baseline
@@ -222,8 +223,8 @@ def test_pictures_that_were_not_registered_are_noticed(many):
     stranger = order[9]
     for row in rows:
         row["id"] = stranger if row["id"] == order[0] else row["id"]
-    few.folder.samples_file.write_text(json.dumps(rows))
-    frame.replace({"sample": {order[0]: stranger}}).to_parquet(few.folder.scores_file)
+    few.folder.write_samples(rows)
+    put_scores(few.folder, frame.replace({"sample": {order[0]: stranger}}))
     assert command(["judge", "few", "--baseline", "whole"]) == 5
 
 

@@ -43,8 +43,9 @@ def asking(pictures: Path) -> Words:
 def panel_files(run: Evaluation) -> dict[str, str]:
     """Digests of everything that a panel leaves, and of what is made of it."""
     path = run.folder.path
-    names = ("scores.parquet", "panels.json", "verdict.json")
+    names = ("panels.json", "verdict.json")
     files = [*sorted((path / "notes").rglob("*.json")), *(path / name for name in names)]
+    files += run.folder.score_files()
     return {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
@@ -106,7 +107,8 @@ def test_groups_are_counted_and_what_cannot_be_is_no_part(workdir, asking):
 @pytest.mark.parametrize("how", ["executor.batch=1", "executor.batch=5", "executor.workers=1"])
 def test_how_it_is_carried_out_changes_no_byte(workdir, asking, how):
     expected = panel_files(evaluate(*asking("out=one")))
-    assert len(expected) == 12 + 3
+    # Notes, summaries, verdict, two metrics and the list of their parts.
+    assert len(expected) == 12 + 2 + 3
     assert panel_files(evaluate(*asking("out=two", how))) == expected
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import toys
 
 from qa import plan
+from qa.files import digest
 from qa.plan import PIPELINE, code_digest, look_at, look_order, make_plan
 from qa.seeds import content, noise
 from qa.types import Knobs, Sample, TextRegion
@@ -143,3 +145,37 @@ def test_looks_take_the_samples_of_a_group_together():
     assert prompts == sorted(prompts, key=lambda p: hashlib.sha256(p.encode()).hexdigest())
     assert look_order(names) == look_order(names, dict.fromkeys(names, ""))
     assert look_order(names, groups) != look_order(names)
+
+
+def drawn(count):
+    return [
+        Sample(f"picture {n:06d}", sha256=f"{n:064x}", group=f"g{n // 2}") for n in range(count)
+    ]
+
+
+def test_digests_over_all_units_are_those_of_their_list():
+    made = make_plan(SAMPLES, seeds=2, knobs=Knobs(), inputs=INPUTS)
+    assert made.digest == digest([unit.id for unit in made.units])
+    assert plan._digest([]) == digest([])
+    assert plan._digest(iter([["a", None], {"b": 1}])) == digest([["a", None], {"b": 1}])
+    assert plan._digest(["a,b"]) != plan._digest(["a", "b"]), "negative control"
+
+
+def test_a_unit_of_a_large_plan_takes_few_bytes():
+    samples, count = drawn(20_000), 20_000
+    tracemalloc.start()
+    try:
+        made = make_plan(samples, seeds=8, knobs=Knobs(), inputs=INPUTS)
+        kept, peak = (size / count for size in tracemalloc.get_traced_memory())
+        look = look_at([count // 2, count], None, count, "pr")
+        tracemalloc.reset_peak()
+        make_plan(samples, seeds=8, knobs=Knobs(), inputs=INPUTS, look=look)
+        looked = tracemalloc.get_traced_memory()[1] / count - kept
+        listed = [[list(unit.seeds), digest(unit.id)] for unit in made.units]  # negative control
+        held = tracemalloc.get_traced_memory()[0] / count
+    finally:
+        tracemalloc.stop()
+    assert len(listed) == count
+    assert kept <= peak < 250, "an id, a unit, its places in the lists; no text of all ids"
+    assert looked < 700
+    assert held > 250

@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from stored import put_scores
 from toyruns import make_pictures, toy_overrides
 
 from qa.cli import run as qa
@@ -13,6 +14,8 @@ from qa.files import write_json
 from qa.outcomes import counts
 from qa.signoff import HOLD, SHIP, WITH_WAIVERS, Refused, sign
 from qa.store import RunFolder
+
+PART = "scores/metric=psnr/part-00000.parquet"
 
 
 def measured(pictures, name, *more):
@@ -67,8 +70,8 @@ def test_scores_that_give_the_verdict_again_can_be_shipped(at):
     assert signing("same").decision == SHIP
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "samples.json", "decoded.parquet",
-                                  "scores.parquet"])  # fmt: skip
+@pytest.mark.parametrize("name", ["config.yaml", "samples.jsonl", "decoded.parquet",
+                                  "scores/_parts.json", PART])  # fmt: skip
 @pytest.mark.parametrize("content", [None, b"", b"garbage", b"7", b"[]", b"{}"])
 def test_evidence_that_is_gone_or_no_longer_readable_cannot_be_shipped(at, name, content):
     file = at / "same" / name
@@ -78,13 +81,13 @@ def test_evidence_that_is_gone_or_no_longer_readable_cannot_be_shipped(at, name,
     assert refused("same").startswith("What the verdict rests on cannot be judged again.")
 
 
-@pytest.mark.parametrize("name", ["decoded.parquet", "scores.parquet"])
+@pytest.mark.parametrize("name", ["decoded.parquet", PART])
 def test_a_table_of_something_else_is_no_evidence(at, name):
     pd.DataFrame({"colour": ["red"]}).to_parquet(at / "same" / name)
     assert "cannot be judged again" in refused("same")
 
 
-@pytest.mark.parametrize("name", ["decoded.parquet", "scores.parquet"])
+@pytest.mark.parametrize("name", ["decoded.parquet", PART])
 def test_a_table_cut_short_is_no_evidence(at, name):
     file = at / "same" / name
     rows = pd.read_parquet(file)
@@ -104,7 +107,7 @@ def test_scores_that_changed_after_judging_are_seen(at):
     run = RunFolder.open("same")
     scores = run.scores()
     scores.loc[scores["metric"] == "psnr", "value"] -= 20
-    scores.to_parquet(run.scores_file)
+    put_scores(run, scores)
     assert "The scores give FAIL today, verdict.json says " in refused("same")
 
 

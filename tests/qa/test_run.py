@@ -21,7 +21,7 @@ from qa.run import Evaluation, conclude, evaluate, measure
 def fingerprint(run: Evaluation) -> dict[str, str]:
     """Digest of every result file that must not depend on how the run was carried out."""
     folder = run.folder.path
-    files = [*sorted((folder / "images").rglob("*.png")), folder / "scores.parquet"]
+    files = [*sorted((folder / "images").rglob("*.png")), *run.folder.score_files()]
     files.append(folder / "verdict.json")
     return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
@@ -324,7 +324,7 @@ def test_results_hold_no_place_of_this_machine(workdir, pictures, monkeypatch):
     record.pop("command")
     texts = {"record": str(record)} | {
         file.name: file.read_text()
-        for file in (run.folder.verdict_file, run.folder.samples_file, *folder.glob("units/*"))
+        for file in (run.folder.verdict_file, run.folder.samples_file, *folder.glob("units/*/*"))
     }
     for name, text in texts.items():
         assert str(workdir) not in text, name

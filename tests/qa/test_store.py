@@ -7,13 +7,16 @@ import json
 import os
 import string
 import subprocess
+import weakref
 from pathlib import Path
+from typing import ClassVar
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa import files
+from qa import files, tables
 from qa.errors import QaError, UsageError
 from qa.store import RunFolder, UnitResult, file_name
 from qa.types import Decoded, Score
@@ -116,14 +119,157 @@ def test_a_unit_that_is_not_whole_is_not_finished(tmp_path, damage):
     assert run.finished("u1") is None
 
 
-def test_tables_do_not_depend_on_the_order_of_units(tmp_path):
-    for name, order in (("one", "ab"), ("two", "ba")):
+@pytest.fixture
+def stored(tmp_path):
+    """Units of one picture and two metrics, kept in some order and reduced in the plan's."""
+
+    def make(name, order, metrics=("psnr", "ssim"), shift=0.0):
         run = RunFolder(tmp_path / name)
         for sample in order:
-            run.store(result(f"u-{sample}", sample))
-        run.reduce([f"u-{sample}" for sample in order], {"psnr"})
-    files = [(tmp_path / name / "scores.parquet").read_bytes() for name in ("one", "two")]
-    assert files[0] == files[1]
+            decoded = Decoded(sample, 0, None, None, 0, 0.0, None, "no picture")
+            scores = [Score(sample, 0, metric, ord(sample) + shift) for metric in metrics[::-1]]
+            run.store(UnitResult(f"u-{sample}", (decoded,), tuple(scores), {}))
+        run.reduce([f"u-{sample}" for sample in sorted(order)], set(metrics))
+        return run
+
+    return make
+
+
+def contents(run):
+    files = [run.decoded_file, *run.score_files()]
+    return {str(file.relative_to(run.path)): file.read_bytes() for file in files}
+
+
+def test_tables_do_not_depend_on_the_order_in_which_units_finished(stored, monkeypatch):
+    monkeypatch.setattr(tables, "GROUP", 2)
+    monkeypatch.setattr(tables, "LARGEST", 4)
+    one, two = stored("one", "abcdefg"), stored("two", "gcaebfd")
+    assert contents(one) == contents(two)
+    assert one.parts() == {"psnr": [4, 3], "ssim": [4, 3]}
+    assert contents(stored("other", "abcdefg", shift=1e-9)) != contents(one), "negative control"
+
+
+def test_units_out_of_order_are_refused(stored):
+    run = stored("one", "ab")
+    with pytest.raises(ValueError, match="'a' comes after 'b'"):
+        run.reduce(["u-b", "u-a"], {"psnr"})
+
+
+def test_pandas_reads_all_metrics_or_one(stored, monkeypatch):
+    monkeypatch.setattr(tables, "GROUP", 2)
+    monkeypatch.setattr(tables, "LARGEST", 4)
+    run = stored("run", "abcdefg", ("psnr", "a metric/ü"))
+    whole = pd.read_parquet(run.scores_folder)
+    assert set(whole.columns) == set(tables.SCORES)
+    assert set(whole["metric"]) == {"psnr", "a metric/ü"}
+    assert len(whole) == len(run.scores()) == 14
+    one = run.scores_of("a metric/ü")
+    assert one["sample"].tolist() == list("abcdefg")
+    assert one["value"].tolist() == [float(ord(name)) for name in "abcdefg"]
+    assert run.scores_of("psnr", ["c", "z", "a"])["sample"].tolist() == ["a", "c"]
+    assert not len(run.scores_of("absent"))
+
+
+def test_only_the_metric_that_is_asked_for_is_read(stored):
+    run = stored("run", "ab")
+    (file,) = (file for file in run.score_files() if "ssim" in str(file))
+    file.write_bytes(b"nothing")
+    assert len(run.scores_of("psnr")) == 2
+    with pytest.raises(QaError, match="Cannot read"):
+        run.scores()  # negative control: a reader of all of them notices
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(lambda file: file.unlink(), "There is no part-00000.parquet of psnr"),
+     (lambda file: file.write_bytes(file.read_bytes()[:-9]), "Cannot read"),
+     (lambda file: pd.read_parquet(file)[["sample", "seed", "value", "why"]][:1].to_parquet(file),
+      "It has 1 rows and not 2"),
+     (lambda file: pd.DataFrame({"colour": ["red"] * 2}).to_parquet(file), "It has no column")],
+)  # fmt: skip
+def test_a_damaged_part_is_said(stored, damage, said):
+    run = stored("run", "ab")
+    assert len(run.scores_of("psnr")) == 2, "negative control"
+    damage(tables.part(run.scores_folder, "psnr", 0))
+    with pytest.raises(QaError) as caught:
+        run.scores_of("psnr")
+    assert said in f"{caught.value.what} {caught.value.why}"
+    assert "again" in caught.value.fix
+
+
+@pytest.mark.parametrize("text", ["[]", '{"psnr": 3}', '{"psnr": ["1"]}', '{"psnr": [true]}'])
+def test_a_list_of_parts_of_another_form_is_said(stored, text):
+    run = stored("run", "ab")
+    run.parts_file.write_text(text)
+    with pytest.raises(QaError, match="is not what this version writes"):
+        run.parts()
+
+
+def test_a_run_of_an_earlier_version_is_named_as_one(tmp_path):
+    run = RunFolder(tmp_path)
+    for name, read in (("samples.json", run.samples), ("scores.parquet", run.scores)):
+        with pytest.raises(QaError) as absent:
+            read()
+        assert f"{name} is" not in absent.value.what
+        (tmp_path / name).write_bytes(b"[]")
+        with pytest.raises(QaError, match=f"{name} is not what this version writes") as caught:
+            read()
+        assert "run the same `qa run` command again" in caught.value.fix
+
+
+def test_new_scores_come_whole_and_the_old_ones_are_gone_at_once(stored):
+    run = stored("run", "ab")
+
+    def stopped():
+        with run.new_scores() as scores:
+            scores.add("psnr", ("a", 0, 1.0, ""))
+            assert not run.scores_folder.exists()
+            raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted"):
+        stopped()
+    assert not run.scores_folder.exists()
+    assert not list(run.path.glob(".part-*"))
+    run.reduce(["u-a", "u-b"], {"psnr"})
+    assert run.parts() == {"psnr": [2]}
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path):
+    run = RunFolder(tmp_path)
+    (tmp_path / ".part-scores" / "metric=psnr").mkdir(parents=True)
+    (tmp_path / ".part-scores" / "metric=psnr" / "part-00000.parquet").write_bytes(b"half")
+    run.store(result("u1", "a"))
+    (run.unit_file("u1").parent / ".part-x.json").write_bytes(b"half")
+    with run.held():
+        assert sorted(file.name for file in tmp_path.rglob("*")) == [".lock", "u1", "u1.json",
+                                                                     "units"]  # fmt: skip
+
+
+class Endless(RunFolder):
+    """A run whose results are made when they are asked for; `alive` counts those in memory."""
+
+    alive: ClassVar[weakref.WeakSet] = weakref.WeakSet()
+    most: ClassVar[list[int]] = [0]
+
+    def finished(self, unit):
+        sample = f"s{unit}"
+        decoded = Decoded(sample, 0, None, "f" * 64, 0, 0.0, None, "no picture")
+        found = UnitResult(unit, (decoded,), (Score(sample, 0, "psnr", 1.0),), {})
+        self.alive.add(found)
+        self.most[0] = max(self.most[0], len(self.alive))
+        return found
+
+
+def test_reducing_holds_a_few_results_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "GROUP", 100)
+    monkeypatch.setattr(UnitResult, "__hash__", object.__hash__)
+    run, units = Endless(tmp_path), [f"{number:05d}" for number in range(5000)]
+    Endless.most[0] = 0
+    run.reduce(units, {"psnr"})
+    assert len(run.scores_of("psnr")) == len(units)
+    assert Endless.most[0] <= 3
+    kept = [run.finished(unit) for unit in units]  # negative control
+    assert Endless.most[0] >= len(kept)
 
 
 def test_missing_values_stay_missing(tmp_path):

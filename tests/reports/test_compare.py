@@ -4,8 +4,10 @@ import base64
 import hashlib
 import io
 import re
+from dataclasses import replace
 from urllib.parse import unquote
 
+import pandas as pd
 import pytest
 from markupsafe import Markup
 from pages import Page
@@ -185,7 +187,7 @@ def test_a_missing_picture_is_named_with_its_reason(arms, tmp_path):
 def test_tables_have_no_pictures_and_no_cost(arms, tmp_path):
     bare = []
     for arm in arms:
-        arm.scores.to_csv(tmp_path / f"{arm.name}.csv", index=False)
+        arm.stored.scores().to_csv(tmp_path / f"{arm.name}.csv", index=False)
         bare.append(load(tmp_path / f"{arm.name}.csv"))
     page = page_of(*bare, home=tmp_path)
     assert page.all("img") == []
@@ -277,9 +279,9 @@ def test_a_gate_that_is_no_metric_has_a_line_of_its_own(arms):
 
 def test_a_metric_of_one_arm_alone_is_shown(arms):
     extra = arms[1]
-    frame = extra.scores[extra.scores["metric"] == "psnr"].assign(metric="own")
-    both = type(extra)(**{**vars(extra), "scores": type(frame)(
-        [*extra.scores.to_dict("records"), *frame.to_dict("records")])})  # fmt: skip
+    scores = extra.stored.scores()
+    own = scores[scores["metric"] == "psnr"].assign(metric="own")
+    both = replace(extra, scores=pd.concat([scores, own]))
     document = compared(arms[0], both, use=USE)
     line = next(row for row in lines(document) if row.name == "own")
     assert [cell.value is None for cell in line.cells] == [True, False]

@@ -7,7 +7,6 @@ import verdicts
 from pages import Page
 from runfolders import build, gate, judged
 
-from qa import files
 from reports import gallery, harm, html
 from reports.cards import Album
 from reports.gallery import BEST, MOST, NEAR, RANDOM, WORST, deciding
@@ -165,9 +164,9 @@ def test_the_gallery_is_bounded_and_counts_no_picture_of_the_cards(many, monkeyp
 
 def test_tags_are_counted_once_a_picture_and_the_most_frequent_are_kept(monkeypatch):
     rows = [{"tags": ["b", "a", "b"]}, {"tags": ["b", ""]}, {"tags": ["c"]}, {"tags": ["c"]}]
-    assert gallery._tags(rows) == (("a", 1), ("b", 2), ("c", 2))
+    assert gallery._tags(gallery.tagged(rows)) == (("a", 1), ("b", 2), ("c", 2))
     monkeypatch.setattr(gallery, "MAX_TAGS", 2)
-    assert gallery._tags(rows) == (("b", 2), ("c", 2))
+    assert gallery._tags(gallery.tagged(rows)) == (("b", 2), ("c", 2))
 
 
 GRID = re.compile(r'<ul class="g-grid early".*?</ul>', re.DOTALL)
@@ -204,7 +203,7 @@ def test_the_links_of_the_gallery_lead_to_pictures(tmp_path):
 
 def test_the_table_is_bounded_and_says_so(tmp_path, monkeypatch):
     run = judged(build(tmp_path / "run", list("abcde"), size=8), "MEASURED")
-    said = "of 5 pictures; scores.parquet in the run folder has all"
+    said = "of 5 pictures; the folder scores of the run has all"
     assert said not in Page(html.render(run)).text
     monkeypatch.setattr(html, "MAX_LINES", 2)
     page = Page(html.render(run))
@@ -215,7 +214,7 @@ def test_the_table_is_bounded_and_says_so(tmp_path, monkeypatch):
 
 def test_a_run_without_pictures_has_a_table_and_no_gallery(tmp_path):
     run = judged(build(tmp_path / "run", ["a"], size=8), "MEASURED")
-    files.write_json(run.samples_file, [])
+    run.write_samples([])
     text = html.render(run)
     assert not GRID.search(text)
     assert "All pictures" in Page(text).text

@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import re
+import shutil
 
 import pytest
 import verdicts
 from pages import Page
 from runfolders import build, gate, judged
+from stored import put_scores
 
 from qa import files
 from reports import gallery, html, wording
@@ -129,7 +131,7 @@ def test_missing_and_damaged_files_do_not_stop_the_report(failing):
 
 def test_a_run_that_ended_before_any_score_still_reports(tmp_path):
     run = judged(build(tmp_path / "run", ["a"]), "INVALID", problems=["nothing was scored"])
-    run.scores_file.unlink()
+    shutil.rmtree(run.scores_folder)
     assert "nothing was scored" in render(run)
 
 
@@ -170,7 +172,7 @@ def test_the_table_is_sorted_by_harm_and_missing_comes_first(tmp_path):
     base = build(tmp_path / "base", ids)
     scores = base.scores()
     scores.loc[(scores["sample"] == "c") & (scores["metric"] == "psnr"), "value"] += 9
-    scores.to_parquet(base.scores_file)
+    put_scores(base, scores)
     judged(run, "INVALID", [gate("psnr", "INVALID", ["c"])])
     heads = [th["data-key"] for th in Page(render(run, base)).all("th") if "data-key" in th]
     assert heads == ["b", "c", "a"]

@@ -94,7 +94,8 @@ def test_the_worst_pictures_come_first(workdir, asking):
     record = run.folder.record()
     cells = harm.per_picture(run.scores, {"light": "higher", "shade": "higher"})
     columns = [harm.Column("shade", "higher", "", 1.0), harm.Column("psnr", "higher", "dB", 1.0)]
-    (found,) = sections(run.folder, record, cells, columns)
+    ids = [row["id"] for row in run.folder.samples()]
+    (found,) = sections(run.folder, record, cells, columns, ids)
     known = {name: cell.value for (name, metric), cell in cells.items()
              if metric == "shade" and cell.value is not None}  # fmt: skip
     shown = [note.sample for note in found.notes if note.sample in known]
@@ -146,11 +147,11 @@ def test_legibility_shows_words_cut_out(tmp_path):
     for file in (run.reference_file("a"), run.picture_file("a", 0)):
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(file)
-    files.write_json(run.samples_file, [{"id": "a"}])
+    run.write_samples([{"id": "a"}])
     files.write_json(run.panels_file, {"legibility": {"all": {"words": 1}}})
     word = {"expected": "cold", "read": "gold", "box": [4, 4, 30, 14], "kind": "word", "cap": 8.4,
             "state": "wrong", "confidence": 0.95, "alike": False, "plausible": True}  # fmt: skip
     panels.write_notes(run, "legibility", "a", [{"sample": "a", "seed": 0, "words": [word]}])
-    (found,) = sections(run, {"panels": {"legibility": ["cer"]}}, {}, [])
+    (found,) = sections(run, {"panels": {"legibility": ["cer"]}}, {}, [], ["a"])
     assert [(word.expected, word.read) for word in found.words] == [("cold", "gold")]
     assert found.notes == ()

@@ -1,6 +1,7 @@
 """Which pictures a report shows large: the run is told the very ones that the page then shows."""
 
 import re
+import shutil
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_pictures_that_failed_have_another_seed_or_the_first(workdir, toy):
 def test_nothing_is_picked_where_nothing_was_scored(workdir, toy, table):
     run = evaluate(*toy()).folder
     if not table:
-        run.scores_file.unlink()
+        shutil.rmtree(run.scores_folder)
     verdict = run.verdict() | {"metrics": [], "gates": []}
     files.write_json(run.verdict_file, verdict)
     assert picked(run) == []

@@ -67,7 +67,7 @@ class Texts(HTMLParser):
 def page(tmp_path):
     def shown(found):
         run = RunFolder(tmp_path / "run")
-        files.write_json(run.samples_file, [])
+        run.write_samples([])
         files.write_json(run.record_file, {"schema": "decoder-qa/record/1"})
         files.write_json(run.verdict_file, found)
         return html.render(run)

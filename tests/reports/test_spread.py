@@ -115,7 +115,7 @@ def stored(path, ids=("a", "b"), seeds=3, size=40, equal=False, lost=()):
                 noise = random(1000 * number + (0 if equal else seed) + 7, (size, size, 3), 40)
                 save(run.picture_file(name, seed), 100 + noise)
     empty = {"prompt": None, "tags": [], "problem": ""}
-    files.write_json(run.samples_file, [empty | {"id": name} for name in ids])
+    run.write_samples([empty | {"id": name} for name in ids])
     files.write_json(run.record_file, {"schema": "decoder-qa/record/1", "seeds": seeds})
     worst = [{"sample": name, "harm": 2.0} for name in ids]
     rows = [verdicts.gate("psnr", "FAIL", worst=worst)]

@@ -297,13 +297,13 @@ def test_maps_of_metrics_are_sent_whole(tmp_path):
 def test_another_picture_under_the_same_name_is_not_shown_beside(arms):
     run, base = arms
     rows = base.samples()
-    files.write_json(base.samples_file, [rows[0] | {"sha256": "f" * 64}, *rows[1:]])
+    base.write_samples([rows[0] | {"sha256": "f" * 64}, *rows[1:]])
     found = viewer(run, (base,))
     assert found("picture/0/0/baseline1.png") is None
     assert found("picture/1/0/baseline1.png") is not None
     assert "Baseline has not this picture." in page_of(found("picture/0/0")).text
     assert {line.beside[0].harm for line in found.listing.lines("a", 0)} == {None}
-    files.write_json(base.samples_file, [row | {"sha256": "f" * 64} for row in rows])
+    base.write_samples([row | {"sha256": "f" * 64} for row in rows])
     with pytest.raises(UsageError, match="no picture in common"):
         viewer(run, (base,))
 
@@ -353,7 +353,7 @@ def test_what_panels_noted_is_shown(tmp_path):
 def test_hostile_names_and_prompts_are_only_text(tmp_path):
     def named(folder, text):
         run = build(tmp_path / folder, [text], prompts={text: text})
-        files.write_json(run.samples_file, [row | {"tags": [text]} for row in run.samples()])
+        run.write_samples([row | {"tags": [text]} for row in run.samples()])
         return viewer(judged(run, "FAIL", [gate("psnr", "FAIL", [text])]))
 
     found, plain = named(HOSTILE.replace("/", "_"), HOSTILE), named("plain", "a")
@@ -403,7 +403,7 @@ def test_it_never_imports_torch(arms):
 def test_an_empty_run_has_an_empty_list(tmp_path):
     run = RunFolder(tmp_path / "run")
     files.write_json(run.record_file, {"schema": "decoder-qa/record/1", "seeds": 1})
-    files.write_json(run.samples_file, [])
+    run.write_samples([])
     found = viewer(run)
     assert listed(found) == []
     assert found("picture/0/0") is None

@@ -50,7 +50,9 @@ def test_a_run_that_is_not_whole(place, case):
     assert baseline.ineligible(whole) == "", "negative control"
 
 
-@pytest.mark.parametrize("name", ["verdict.json", "scores.parquet", "config.yaml", "samples.json"])
+@pytest.mark.parametrize(
+    "name", ["verdict.json", "scores/_parts.json", "config.yaml", "samples.jsonl"]
+)
 def test_a_run_that_lacks_a_file(place, name):
     run = make_run(place / "run")
     assert baseline.ineligible(run) == ""

@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 from approvals import TODAY, make_run, make_verdict, row
+from stored import put_scores
 
 from qa import baseline
 from qa.errors import QaError, UsageError
 from qa.files import read_json, write_json
+from qa.store import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +26,8 @@ def promote(run, **more):
 
 
 def better_score(folder):
-    file = folder / "scores.parquet"
-    pd.read_parquet(file).assign(value=99.0).to_parquet(file)
+    run = RunFolder(folder)
+    put_scores(run, run.scores().assign(value=99.0))
 
 
 def other_approver(folder):
@@ -34,7 +35,7 @@ def other_approver(folder):
 
 
 TAMPERED = {
-    "a score": (better_score, "scores.parquet is not the file"),
+    "a score": (better_score, "part-00000.parquet is not the file"),
     "the approver": (other_approver, "object.json has the digest"),
     "a file more": (lambda f: (f / "sets.json").write_text("[]"), "sets.json is not the file"),
     "a file less": (lambda f: (f / "decoded.parquet").unlink(), "decoded.parquet cannot be read"),

@@ -62,7 +62,10 @@ def test_the_object_says_everything(place):
     assert found["verdict"]["state"] == "MEASURED"
     assert found["drift"] == {}
     assert found["anchor"] is found["replaces"] is None
-    names = {"record.json", "config.yaml", "samples.json", "decoded.parquet", "scores.parquet"}
+    names = {
+        "record.json", "config.yaml", "samples.jsonl", "decoded.parquet", "scores/_parts.json",
+        "scores/metric=psnr/part-00000.parquet",
+    }  # fmt: skip
     assert found["files"] == {name: sha256(run.path / name) for name in names}
 
 
@@ -70,13 +73,13 @@ def test_what_is_found_is_what_was_promoted(place):
     run = make_run(place / "first")
     promote(run, reason="first")
     found = baseline.find("photos")
-    assert found.results.scores.equals(load(run.path).scores)
+    assert found.results.rows("psnr").equals(load(run.path).rows("psnr"))
     assert found.results.folder.path.resolve() == run.path.resolve()
     assert found.anchor is found.results
     assert (found.environment, found.by, found.why) == (CPU, "Ann <ann@example.org>", "first")
     shutil.rmtree(run.path)
     gone = baseline.find("photos")
-    assert gone.results.scores.equals(found.results.scores)
+    assert gone.results.rows("psnr").equals(found.results.rows("psnr"))
     assert gone.results.folder is None, "its pictures are not there any more"
 
 

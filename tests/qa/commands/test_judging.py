@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 
-import pandas as pd
 import pytest
 from arms import arm
+from stored import put_scores
 from toyruns import toy_overrides
 
 from qa.cli import run
 from qa.files import read_json, write_json
+from qa.store import RunFolder
+from qa.tables import no_scores
 
 
 @pytest.fixture
@@ -60,17 +62,16 @@ def changed(folder, **record):
 
 
 def without_a_sample(folder):
-    rows = read_json(folder / "samples.json")
-    lost = rows.pop()["id"]
-    write_json(folder / "samples.json", rows)
-    for table in ("scores", "decoded"):
-        frame = pd.read_parquet(folder / f"{table}.parquet")
-        frame[frame["sample"] != lost].to_parquet(folder / f"{table}.parquet")
+    run = RunFolder(folder)
+    *rows, lost = run.samples()
+    run.write_samples(rows)
+    scores, decoded = run.scores(), run.decoded()
+    put_scores(run, scores[scores["sample"] != lost["id"]])
+    decoded[decoded["sample"] != lost["id"]].to_parquet(run.decoded_file)
 
 
 def without_scores(folder):
-    frame = pd.read_parquet(folder / "scores.parquet")
-    frame[:0].to_parquet(folder / "scores.parquet")
+    put_scores(RunFolder(folder), no_scores())
 
 
 FAULTS = {

@@ -26,7 +26,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 TESTS = Path(__file__).parents[2]
-TABLES = ("verdict.json", "scores.parquet", "samples.json")
+TABLES = (
+    "verdict.json", "scores/_parts.json", "scores/metric=psnr/part-00000.parquet", "samples.jsonl",
+)  # fmt: skip
 ONE_THREAD = "numerics.threads=1"
 
 
@@ -63,7 +65,7 @@ def faulty(photos: Path, out: str, how: str, times: int, *more: str) -> list[str
     marks = photos.parent / "marks"
     marks.mkdir(exist_ok=True)
     return asked(
-        photos, out, "decoder._target_=faulty.Faulty", 
+        photos, out, "trust=[faulty]", "decoder._target_=faulty.Faulty", 
         "+decoder.sample=p03", f"+decoder.how={how}", f"+decoder.times={times}",
         f"+decoder.marks={marks}", *more,
     )  # fmt: skip
@@ -91,7 +93,8 @@ def test_the_verdict_is_that_of_one_process(ray, photos, alone, workers):
     assert not equal(other, alone), "the comparison notices other pictures"
 
 
-@pytest.mark.parametrize("deliver", [pytest.param("driver", marks=pytest.mark.slow), "store"])
+@pytest.mark.slow
+@pytest.mark.parametrize("deliver", ["driver", "store"])
 def test_results_come_home_without_a_common_folder(ray, photos, alone, deliver):
     store = f"file://{photos.parent}/store"
     place = store if deliver == "store" else deliver

@@ -35,10 +35,10 @@ class Stored:
 
     table: pd.DataFrame | None
 
-    def decoded(self) -> pd.DataFrame:
+    def decoded(self, columns) -> pd.DataFrame:
         if self.table is None:
             raise QaError("gone")
-        return self.table
+        return self.table[list(columns)]
 
 
 def timed(factor=1.0, peak=1e9, seeds=2, **columns):

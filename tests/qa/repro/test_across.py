@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from stored import put_scores
 
 from qa.config import compose
 from qa.errors import UsageError
@@ -118,13 +119,13 @@ def spread(folder: RunFolder, pictures: int, shift: float) -> None:
     """Make the run one of many pictures whose scores moved by `shift` dB, give or take 0.01."""
     rows = [{"id": f"s{i:03}", "sha256": "x", "prompt": None, "tags": [], "regions": [],
              "height": 8, "width": 8, "problem": None} for i in range(pictures)]  # fmt: skip
-    folder.samples_file.write_text(json.dumps(rows))
+    folder.write_samples(rows)
     rng = np.random.default_rng(0)
     level = 30 + rng.normal(size=pictures)
     moved = level + shift + 0.01 * np.random.default_rng(1).normal(size=pictures) * (shift != 0)
     scores = [{"sample": row["id"], "seed": seed, "metric": "psnr", "value": value, "why": ""}
               for row, value in zip(rows, moved, strict=True) for seed in (0, 1)]  # fmt: skip
-    pd.DataFrame(scores).to_parquet(folder.scores_file)
+    put_scores(folder, pd.DataFrame(scores))
 
 
 @pytest.mark.parametrize(

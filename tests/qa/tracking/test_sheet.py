@@ -13,7 +13,7 @@ from qa.types import Decoded
 
 def test_the_sheet_shows_failures_and_failed_gates_first(tmp_path):
     folder = make_run(tmp_path / "x")
-    scores = folder.scores()
+    scores = folder.scores_of
     assert worst_samples(VERDICT, scores, 12) == ["b/ü", "c", "a"]
     assert worst_samples(VERDICT, scores, 2) == ["b/ü", "c"]
     measured = {**VERDICT, "gates": [], "failures": []}

@@ -130,3 +130,17 @@ def test_what_is_no_annotation_file_is_said(tmp_path):
     thin = {"file_name": "a.png", "annotations": [{"rec": "x", "bbox": [1.2, 2, 1.9, 4]}]}
     with pytest.raises(UsageError, match=r"the box \[1\.2, 2, 1\.9, 4\] is empty"):
         TokBench(annotated(tmp_path, thin), tmp_path).samples()
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "a/../../secret.png", "/secret.png"])
+def test_pictures_lie_in_their_folder(tmp_path, name):
+    """A run copies them into its folder and shows them."""
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    for place in ("secret.png", "images/a/mine.png"):
+        Image.fromarray(np.zeros((20, 64, 3), np.uint8)).save(tmp_path / place)
+    inside = annotated(tmp_path, {"file_name": "a/mine.png", "annotations": []})
+    (sample,) = TokBench(inside, tmp_path / "images").samples()
+    assert sample.problem is None
+    outside = annotated(tmp_path, {"file_name": name, "annotations": []})
+    with pytest.raises(UsageError, match="leads out of the folder of pictures"):
+        TokBench(outside, tmp_path / "images").samples()

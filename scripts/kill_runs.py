@@ -40,7 +40,7 @@ COLUMNS = ["sample", "seed", "file", "digest", "clipped", "noise", "why"]
 PATIENCE = 300
 """Seconds after which a run that neither ends nor begins is an error."""
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["qa.run", "torchmetrics", "diffusers", "qa.executors.cluster"])
+PRELOADED = ["qa.run", "torchmetrics", "diffusers", "qa.executors.cluster"]
 """Every run is a process of its own, that has imported what takes seconds before it begins."""
 
 
@@ -65,6 +65,7 @@ def killed(options: argparse.Namespace) -> dict[str, Any]:
     from qa.record import environment
 
     moments = random.Random(options.seed)
+    PROCESSES.set_forkserver_preload(PRELOADED)
     cpu = environment({})["cpu"]["model"]
     with tempfile.TemporaryDirectory(prefix="decoder-qa-kills-") as name:
         os.chdir(name)  # for good: this script does nothing else

@@ -13,11 +13,13 @@ import json
 from pathlib import Path
 
 import bench_page
+import kill_runs
 import measure_4k
 import time_frechet
 import time_overhead
 import time_pid
 import time_plans
+import time_pool
 import time_report
 import time_scoring
 import time_suites
@@ -25,8 +27,8 @@ import time_words
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SCRIPTS = (
-    time_scoring, time_overhead, time_plans, time_report, time_frechet, measure_4k, time_pid,
-    time_suites, time_words,
+    time_scoring, time_overhead, time_pool, kill_runs, time_plans, time_report, time_frechet,
+    measure_4k, time_pid, time_suites, time_words,
 )  # fmt: skip
 HEAD = """# Performance
 

@@ -90,7 +90,8 @@ def section(result: dict[str, Any]) -> str:
         f"`python scripts/time_pool.py`: `executor=ray`, {result['decoder']} with one thread, "
         f"{result['pictures']} drawn pages of suite=legibility at {result['seeds']} seeds, PSNR "
         "and GMSD, in turns. Pictures a second from the first finished unit to the last; verdicts "
-        f"equal those of `executor=local` to the byte. Median [least, most] of {len(one)}. {result['cpu']}.",
+        f"equal those of `executor=local` to the byte. Median [least, most] of {len(one)}. "
+        f"{result['cpu']}.",
         "",
         "| workers | pictures/s | seconds of the whole command |",
         "|---|---|---|",

@@ -28,7 +28,7 @@ test: install         ## all tests but the slow ones
 	@$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist worksteal
 
 test-slow: install    ## the tests that take minutes
-	@$(BIN)/python -m pytest -q -m slow
+	@$(BIN)/python -m pytest -q -m slow -n 2 --dist loadfile
 
 test-iqa: install     ## metrics of pyiqa (non-commercial licence), in a folder of its own
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \

@@ -34,9 +34,9 @@ def _export(options: argparse.Namespace) -> int:
     from qa.tracking import MLflow
 
     folder = RunFolder.open(options.run)
+    asked = folder.config().get("tracking") or {}
     if folder.verdict_file.is_file():
         folder.verdict(PARTS)
-    asked = folder.config().get("tracking") or {}
     chosen = {key: asked[key] for key in ("uri", "experiment") if asked.get(key)}
     if options.uri:
         chosen["uri"] = options.uri

@@ -205,6 +205,7 @@ def test_a_dead_tracker_costs_nothing(workdir, toy):
     assert fingerprint(run) == plain
 
 
+@pytest.mark.slow
 def test_killed_at_ten_random_moments_it_continues_to_the_same_bytes(workdir, pictures):
     """kill -9 while it reads, decodes, writes or reduces; the last process finishes the work."""
     reference = evaluate(

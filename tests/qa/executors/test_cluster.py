@@ -150,7 +150,8 @@ def test_a_store_gives_a_new_machine_what_others_finished(ray, photos, alone):
     assert equal(evaluate(*asked(photos, "ray", *pooled(place))), alone)
 
 
-@pytest.mark.parametrize("how", ["killed", pytest.param("device", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["killed", "device"])
 def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(ray, photos, alone, how):
     with pytest.warns(RuntimeWarning, match=r"Worker \d was lost"):
         run = evaluate(*faulty(photos, "ray", how, 2, *pooled()))

@@ -62,6 +62,7 @@ def test_what_changes_within_a_process_fails_r1_with_place_and_distance(repro):
     assert found.exit_code == 3
 
 
+@pytest.mark.slow
 def test_what_changes_with_the_process_fails_r2_alone(repro):
     found = repro("planted.OfProcess", "levels=[R1,R2]")
     assert verdicts(found) == {"R1": "PASS", "R2": "FAIL"}

@@ -165,6 +165,7 @@ def export_together(folders, store, experiment, together=2):
     return [process.returncode for process in processes], said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     ["sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("server", "postgres"))],

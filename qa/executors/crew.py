@@ -33,6 +33,8 @@ TICK = 1.0
 """Seconds after which a wait looks at the clock."""
 GOODBYE = 10.0
 """Seconds for workers to remove their scratch files."""
+STARTUP = 3600.0
+"""Seconds that a worker has to get ready, or longer: it waits for a machine, loads weights."""
 STILLBORN = 3
 """So many workers in a row may die before one is ready."""
 
@@ -43,7 +45,7 @@ class Terms:
 
     workers: int
     patience: float
-    """Seconds without a sign of a worker that has work, or that is to get ready."""
+    """Seconds without a finished unit, of a worker that has work."""
 
 
 @dataclass
@@ -201,12 +203,12 @@ class Crew:
         yield unit
 
     def _overdue(self) -> Iterator[Unit]:
-        """Replace workers that have work and gave no sign for too long."""
+        """Replace workers that have work, or are to get ready, and gave no sign for too long."""
         for member in list(self._members):
-            waits = member.starting is not None or member.blocks
-            if waits and time.monotonic() - member.heard > self._terms.patience:
-                why = f"it gave no sign for {self._terms.patience:g} seconds"
-                yield from self._lost(member, None, why)
+            starts = member.starting is not None
+            limit = max(STARTUP, self._terms.patience) if starts else self._terms.patience
+            if (starts or member.blocks) and time.monotonic() - member.heard > limit:
+                yield from self._lost(member, None, f"it gave no sign for {limit:g} seconds")
 
     def _lost(self, member: Member, ended: Block | None, cause: str) -> Iterator[Unit]:
         """A worker is gone, or has to go: another takes its place, its units go on."""

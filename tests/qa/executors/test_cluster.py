@@ -178,8 +178,8 @@ def test_a_unit_that_kills_every_worker_is_a_failure_of_its_pictures_alone(ray, 
 
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced(ray, photos):
-    job = prepare(compose(faulty(photos, "ray", "hangs", 1, *pooled("executor.patience=15"))))
-    with pytest.warns(RuntimeWarning, match="it gave no sign for 15 seconds"):
+    job = prepare(compose(faulty(photos, "ray", "hangs", 1, *pooled("executor.patience=30"))))
+    with pytest.warns(RuntimeWarning, match="it gave no sign for 30 seconds"):
         measure(job)
     assert job.folder.decoded()["file"].notna().all()
     assert sum("times replaced" in line for line in job.executor.told()) == 1

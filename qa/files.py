@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +95,24 @@ def atomic(file: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def left_over(folder: str | Path) -> Iterator[str]:
+    """Paths of files and folders that a killed process was writing; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(PARTIAL):
+                yield entry.path
+            elif entry.is_dir(follow_symlinks=False):
+                yield from left_over(entry.path)
+
+
+def remove(path: str | Path) -> None:
+    """Delete a file, or a folder with what is in it, if it is there."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        Path(path).unlink(missing_ok=True)
 
 
 def _current_umask() -> int:

@@ -17,6 +17,7 @@ from typing import Any
 from qa import seeds
 from qa.environment import class_of, decides, gpu_query
 from qa.files import digest
+from qa.types import Sample
 
 SCHEMA = "decoder-qa/record/1"
 PACKAGES = (
@@ -49,6 +50,23 @@ def environment(numerics: dict[str, Any]) -> dict[str, Any]:
         "packages": _packages(),
         "git": git_state(Path.cwd()),
         "noise": {"version": seeds.STREAM_VERSION, "pins": list(seeds.PINS.values())},
+    }
+
+
+def sample_row(sample: Sample, height: int | None, width: int | None) -> dict[str, Any]:
+    """A sample as samples.jsonl keeps it; file paths stay out, so that the run can move."""
+    return {
+        "id": sample.id,
+        "sha256": sample.sha256,
+        "prompt": sample.prompt,
+        "tags": list(sample.tags),
+        "asks": dict(sample.asks),
+        "group": sample.group,
+        "take": sample.take,
+        "regions": [{"text": r.text, "box": list(r.box)} for r in sample.regions],
+        "height": height,
+        "width": width,
+        "problem": sample.problem,
     }
 
 

@@ -26,7 +26,7 @@ def rejudged(run: RunFolder, policy: str, today: date) -> dict[str, Any]:
         # A list cut short would otherwise go unseen: the tables name their samples themselves.
         if {*candidate.digests} != {*run.decoded(["sample"])["sample"]}:
             raise ValueError("samples.jsonl and decoded.parquet differ in samples")
-        facts, parts = candidate.record["facts"], run.parts()
+        facts, parts = candidate.record["facts"], run.scores_folder.parts()
         measured = [name for name, known in facts.items() if known["of"] != "set"]
         pictures = len(candidate.digests) * len(candidate.seeds)
         short = [name for name in measured if sum(parts.get(name, ())) != pictures]

@@ -16,6 +16,7 @@ from qa import tables
 from qa.errors import QaError, UsageError
 from qa.features import stored as features
 from qa.groups import means, units
+from qa.scores import PART, SCORES, no_scores
 from qa.sets.frechet import Moments
 from qa.sets.statistics import target
 from qa.stats.interval import LARGEST
@@ -151,7 +152,7 @@ class Results:
 
     @property
     def _parts(self) -> list[str]:
-        return [] if self.stored is None else list(self.stored.parts())
+        return [] if self.stored is None else list(self.stored.scores_folder.parts())
 
     def _read(self, metric: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Rows of the run, and the values by sample and seed; kept until another is asked for."""
@@ -162,11 +163,11 @@ class Results:
 
     def _from_run(self, metric: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         if self.stored is None:
-            rows = tables.no_scores()
+            rows = no_scores()
         else:
-            file = self.stored.scores_folder
-            rows = _checked(self.stored.scores_of(metric).assign(metric=metric), file)
-        rows = rows[list(tables.PART)]
+            file = self.stored.scores_folder.path
+            rows = _checked(self.stored.scores_folder.of(metric).assign(metric=metric), file)
+        rows = rows[list(PART)]
         table = rows.pivot(index="sample", columns="seed", values="value")
         found, samples = table.index.to_numpy(object).tolist(), self.samples
         if found == samples:
@@ -220,7 +221,7 @@ def load(path: str | Path) -> Results:
     name = record.get("name", folder.name)
     decoded = tables.arrow(folder.decoded_file, ("sample", "seed", "file", "why"))
     lost = decoded.filter(decoded["file"].is_null()).select(("sample", "seed", "why"))
-    folder.parts()  # damaged ones are refused before anything is judged
+    folder.scores_folder.parts()  # damaged ones are refused before anything is judged
     sets = {row["metric"]: row for row in folder.sets()}
     return Results(
         name, None, record, digests, folder, tuple(lost.to_pylist()), sets, folder, groups, slices
@@ -244,7 +245,7 @@ def _table(path: Path) -> pd.DataFrame:
         raise UsageError(
             f"{path} is not a readable table.", f"{error}.", "write it again"
         ) from error
-    absent = [column for column in tables.SCORES[:4] if column not in frame.columns]
+    absent = [column for column in SCORES[:4] if column not in frame.columns]
     if absent:
         raise UsageError(
             f"{path} has no column {', '.join(absent)}.",
@@ -292,7 +293,7 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
             "A value that is given twice cannot be paired.",
             "keep one row for each sample, seed and metric",
         )
-    return frame[list(tables.SCORES)]
+    return frame[list(SCORES)]
 
 
 def _texts(column: pd.Series) -> pd.Series:

@@ -24,13 +24,15 @@ from qa.config import compose
 from qa.environment import class_of, decides
 from qa.errors import QaError, UsageError
 from qa.files import digest, read_json, write_bytes, write_json
-from qa.job import Job, knobs_of, prepare, run_name
+from qa.job import Job, prepare, run_name
 from qa.judge import applicable, judge
 from qa.metrics.facts import fingerprint
-from qa.record import SCHEMA, environment, inputs, now
+from qa.record import SCHEMA, environment, inputs, now, sample_row
+from qa.reduce import reduce
 from qa.results import load
 from qa.scoring import set_metrics
-from qa.store import RunFolder, sample_row
+from qa.store import RunFolder
+from qa.system import knobs_of
 from qa.traits import traits
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ def measure(job: Job, progress: Progress | None = None) -> None:
                     progress(done * job.plan.seeds, job.plan.decodes)
         job.folder.write_samples(_sample_rows(job))
         metrics = {*job.facts, *job.unavailable}
-        gaps = job.folder.reduce([unit.id for unit in job.plan.units], metrics)
+        gaps = reduce(job.folder, [unit.id for unit in job.plan.units], metrics)
         _write_together(job, gaps)
         write_json(job.folder.record_file, record(job, started, now(), looked, also))
 

@@ -106,8 +106,8 @@ def digests(run: RunFolder) -> tuple[str, dict[str, str]]:
     covered by decoded.parquet, which holds a digest of each.
     """
     files = (
-        run.config_file, run.samples_file, run.decoded_file, *run.score_files(), run.sets_file,
-        run.panels_file,
+        run.config_file, run.samples_file, run.decoded_file, *run.scores_folder.files(),
+        run.sets_file, run.panels_file,
     )  # fmt: skip
     verdict = _sha256(run.verdict_file) if run.verdict_file.is_file() else ""
     record = {run.record_file.name: _record(run.record_file)} if run.record_file.is_file() else {}

@@ -7,8 +7,7 @@
       images/<sample>/reference.png, seed<k>.png
       units/<id[:2]>/<id>.json   one finished unit: its decoded pictures and its scores
       decoded.parquet         all units' pictures, in order of (sample, seed)
-      scores/metric=<name>/part-00000.parquet   a metric's scores, in order of (sample, seed)
-      scores/_parts.json      metric → rows of each of its parts (qa.tables)
+      scores/                 what the metrics gave, a folder for each (qa.scores)
       features/<id>/<sample>.safetensors   what set metrics saw (qa.features.stored)
       sets.json               values of the set metrics (qa.aggregate)
       notes/<panel>/<sample>.json, panels.json   what panels saw, and their summaries (qa.panels)
@@ -28,7 +27,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -37,9 +35,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qa import tables
+from qa.documents import document, not_older, objects, rows, strange
 from qa.errors import QaError, UsageError
-from qa.files import PARTIAL, atomic, cannot_write, read_json, write_bytes, write_json
-from qa.types import Decoded, Sample, Score
+from qa.files import atomic, cannot_write, left_over, remove, write_bytes, write_json
+from qa.scores import ScoreFolder
+from qa.types import Decoded, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,12 +104,8 @@ class RunFolder:
         return self.path / "samples.jsonl"
 
     @property
-    def scores_folder(self) -> Path:
-        return self.path / "scores"
-
-    @property
-    def parts_file(self) -> Path:
-        return self.scores_folder / "_parts.json"
+    def scores_folder(self) -> ScoreFolder:
+        return ScoreFolder(self.path / "scores")
 
     @property
     def decoded_file(self) -> Path:
@@ -168,8 +164,8 @@ class RunFolder:
                 "wait for it, or name another folder: runs=DIR, or out=DIR for a single run",
             ) from error
         try:
-            for left in list(_left_over(self.path)):
-                _remove(left)
+            for left in list(left_over(self.path)):
+                remove(left)
             yield
         finally:
             lock.release()
@@ -189,15 +185,15 @@ class RunFolder:
 
     def record(self) -> dict[str, Any]:
         """Contents of record.json (qa.record)."""
-        return self._document(self.record_file, "decoder-qa/record/")
+        return document(self.record_file, "decoder-qa/record/")
 
     def sets(self) -> list[dict[str, Any]]:
         """Rows of the set metrics (qa.aggregate); none where the run has no such metric."""
-        return _rows(self.sets_file, "metric") if self.sets_file.is_file() else []
+        return rows(self.sets_file, "metric") if self.sets_file.is_file() else []
 
     def panels(self) -> dict[str, dict[str, Any]]:
         """Panel → its summary of the run (qa.panels); {} where the run has no panel."""
-        return _objects(self.panels_file) if self.panels_file.is_file() else {}
+        return objects(self.panels_file) if self.panels_file.is_file() else {}
 
     def samples(self) -> list[dict[str, Any]]:
         """The suite's samples as dictionaries, sorted by id; `each_sample` takes less memory."""
@@ -205,18 +201,18 @@ class RunFolder:
 
     def each_sample(self) -> Iterator[dict[str, Any]]:
         """The suite's samples one after the other; QaError for anything else."""
-        self._not_older(self.samples_file, "samples.json")
+        not_older(self.samples_file, self.path / "samples.json")
         try:
             with self.samples_file.open(encoding="utf-8") as lines:
                 for number, line in enumerate(lines, 1):
                     row = json.loads(line)
                     if not isinstance(row, dict) or not isinstance(row.get("id"), str):
-                        raise _strange(self.samples_file, f"Line {number} is no object with an id.")
+                        raise strange(self.samples_file, f"Line {number} is no object with an id.")
                     yield row
         except OSError as error:
-            raise _strange(self.samples_file, f"{error.strerror}.") from error
+            raise strange(self.samples_file, f"{error.strerror}.") from error
         except ValueError as error:
-            raise _strange(self.samples_file, f"{error}.") from error
+            raise strange(self.samples_file, f"{error}.") from error
 
     def write_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the suite's samples (`sample_row`), which come sorted by id."""
@@ -225,79 +221,9 @@ class RunFolder:
                 text = json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False)
                 out.write(text + "\n")
 
-    def parts(self) -> dict[str, list[int]]:
-        """Metric → rows of each of its parts; QaError where a part is missing."""
-        self._not_older(self.parts_file, "scores.parquet")
-        found = read_json(self.parts_file)
-        known = isinstance(found, dict) and all(
-            isinstance(rows, list) and all(type(count) is int for count in rows)
-            for rows in found.values()
-        )
-        if not known:
-            raise _strange(self.parts_file, "It is no object of lists of numbers.")
-        for metric, rows in found.items():
-            for number in range(len(rows)):
-                file = tables.part(self.scores_folder, metric, number)
-                if not file.is_file():
-                    raise _strange(self.scores_folder, f"There is no {file.name} of {metric}.")
-        return dict(found)
-
-    def score_files(self) -> list[Path]:
-        """All files of scores that are there, in order of names."""
-        return sorted(file for file in self.scores_folder.rglob("*") if file.is_file())
-
-    def scores_of(self, metric: str, samples: Collection[str] | None = None) -> pd.DataFrame:
-        """Columns sample, seed, value, why of one metric, sorted, of all samples or of some.
-
-        No file of another metric is read.
-        """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        wanted = None if samples is None else pa.array(sorted(samples), pa.string())
-        found = []
-        for number, rows in enumerate(self.parts().get(metric, ())):
-            file = tables.part(self.scores_folder, metric, number)
-            found.append(tables.arrow(file, tables.PART))
-            if found[-1].num_rows != rows:
-                raise _strange(file, f"It has {found[-1].num_rows} rows and not {rows}.")
-            if wanted is not None:
-                found[-1] = found[-1].filter(pc.is_in(found[-1]["sample"], value_set=wanted))
-        return pa.concat_tables(found).to_pandas() if found else tables.no_scores()[[*tables.PART]]
-
     def scores(self) -> pd.DataFrame:
         """Columns sample, seed, metric, value, why; one row a score, sorted. All of the run."""
-        import pandas as pd
-
-        found = [self.scores_of(metric).assign(metric=metric) for metric in sorted(self.parts())]
-        if not found:
-            return tables.no_scores()
-        whole = pd.concat(found, ignore_index=True)[list(tables.SCORES)]
-        return whole.sort_values(["sample", "seed", "metric"], ignore_index=True)
-
-    @contextmanager
-    def new_scores(self) -> Iterator[tables.Scores]:
-        """Writes the scores anew: those of before are gone at once, the new ones come whole."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / f"{PARTIAL}scores"
-        try:
-            _remove(self.scores_folder)
-            _remove(temporary)
-            temporary.mkdir()
-            writer = tables.Scores(temporary)
-            try:
-                yield writer
-            finally:
-                writer.close()
-            write_json(temporary / self.parts_file.name, writer.parts)
-            for file in temporary.rglob("*.parquet"):
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
-            temporary.replace(self.scores_folder)
-        except OSError as error:
-            raise cannot_write(self.scores_folder, error) from error
-        finally:
-            _remove(temporary)
+        return self.scores_folder.whole()
 
     def decoded(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Columns of `qa.types.Decoded`, or some of them; one row a picture, sorted."""
@@ -305,19 +231,12 @@ class RunFolder:
 
     def verdict(self, needs: Collection[str] = ()) -> dict[str, Any]:
         """Contents of verdict.json (qa.judge); QaError where a part that is needed is not there."""
-        content = self._document(self.verdict_file, "decoder-qa/verdict/")
+        content = document(self.verdict_file, "decoder-qa/verdict/")
         for key, kinds in VERDICT.items():
             if key not in content and key not in needs:
                 continue
             if key not in content or not isinstance(content[key], kinds):
-                raise _strange(self.verdict_file, f"It has no proper {key}.")
-        return content
-
-    @staticmethod
-    def _document(file: Path, schema: str) -> dict[str, Any]:
-        content = read_json(file)
-        if not isinstance(content, dict) or not str(content.get("schema")).startswith(schema):
-            raise _strange(file, f"Its schema is not {schema}1.")
+                raise strange(self.verdict_file, f"It has no proper {key}.")
         return content
 
     def finished(self, unit: str) -> UnitResult | None:
@@ -363,98 +282,6 @@ class RunFolder:
         write_bytes(file, png)
         return file.relative_to(self.path).as_posix()
 
-    def reduce(self, units: Sequence[str], metrics: Collection[str]) -> dict[str, tuple[str, str]]:
-        """Gather the units' results into the tables, in an order that nothing influences.
-
-        `units` are in order of their samples' ids, as a plan has them; one result is in memory at
-        a time. Scores of metrics that an earlier run of the same plan asked for are left out.
-        Returns features id → the first sample that has none, and why (qa.features.stored).
-        """
-        gaps: dict[str, tuple[str, str]] = {}
-        lost, before = [], ""
-        with (
-            atomic(self.decoded_file) as file,
-            tables.Writer(file, tables.DECODED) as decoded,
-            self.new_scores() as scores,
-        ):
-            for unit in units:
-                result = self.finished(unit)
-                if result is None:
-                    lost.append(unit)
-                elif not lost:
-                    sample = _gather(result, metrics, decoded, scores)
-                    if sample <= before:
-                        raise ValueError(f"{sample!r} comes after {before!r}")
-                    before = sample
-                    for mark, why in result.features.items():
-                        if why:
-                            gaps.setdefault(mark, (sample, why))
-            if lost:
-                raise QaError(
-                    f"{len(lost)} of {len(units)} units have no result in {self.path}.",
-                    f"The first is {lost[0]}.",
-                    "run the same command again: it continues",
-                )
-        return gaps
-
-    def _not_older(self, file: Path, older: str) -> None:
-        """QaError for a run of an earlier version, which had another file in place of this one."""
-        if not file.exists() and (self.path / older).exists():
-            now = file.relative_to(self.path).as_posix()
-            raise _strange(self.path / older, f"Runs have {now} in its place.")
-
-
-def _gather(
-    result: UnitResult, metrics: Collection[str], decoded: tables.Writer, scores: tables.Scores
-) -> str:
-    """Add a unit's rows to the tables, seed by seed; returns its sample."""
-    for made in sorted(result.decoded, key=lambda row: row.seed):
-        decoded.add([getattr(made, column) for column in tables.DECODED])
-    for score in sorted(result.scores, key=lambda row: row.seed):
-        if score.metric in metrics:
-            scores.add(score.metric, (score.sample, score.seed, score.value, score.why))
-    return result.decoded[0].sample
-
-
-def _left_over(folder: str | Path) -> Iterator[str]:
-    """Paths of files and folders that a killed process was writing; links are not followed."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(PARTIAL):
-                yield entry.path
-            elif entry.is_dir(follow_symlinks=False):
-                yield from _left_over(entry.path)
-
-
-def _remove(path: str | Path) -> None:
-    """Delete a file, or a folder with what is in it, if it is there."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        Path(path).unlink(missing_ok=True)
-
-
-def _rows(file: Path, key: str) -> list[dict[str, Any]]:
-    """A JSON list of objects, each with a text under `key`; QaError for anything else."""
-    content = read_json(file)
-    rows = content if isinstance(content, list) else [content]
-    if not all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows):
-        raise _strange(file, f"It is no list of objects with a {key} each.")
-    return rows
-
-
-def _objects(file: Path) -> dict[str, dict[str, Any]]:
-    """A JSON object of objects; QaError for anything else."""
-    content = read_json(file)
-    if isinstance(content, dict) and all(isinstance(part, dict) for part in content.values()):
-        return content
-    raise _strange(file, "It is no object of objects.")
-
-
-def _strange(file: Path, why: str) -> QaError:
-    again = "run the same `qa run` command again: a finished run is not decoded again"
-    return QaError(f"{file} is not what this version writes.", why, again)
-
 
 def file_name(sample: str) -> str:
     """A sample id as one safe path component, the same for every file system.
@@ -467,20 +294,3 @@ def file_name(sample: str) -> str:
     if len(name) > MAX_NAME:
         name = name[: MAX_NAME - 17] + "-" + hashlib.sha256(sample.encode()).hexdigest()[:16]
     return name
-
-
-def sample_row(sample: Sample, height: int | None, width: int | None) -> dict[str, Any]:
-    """A sample as samples.jsonl keeps it; file paths stay out, so that the run can move."""
-    return {
-        "id": sample.id,
-        "sha256": sample.sha256,
-        "prompt": sample.prompt,
-        "tags": list(sample.tags),
-        "asks": dict(sample.asks),
-        "group": sample.group,
-        "take": sample.take,
-        "regions": [{"text": r.text, "box": list(r.box)} for r in sample.regions],
-        "height": height,
-        "width": width,
-        "problem": sample.problem,
-    }

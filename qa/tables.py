@@ -1,11 +1,6 @@
 """The Parquet tables of a run: columns of fixed types, written and read a row group at a time.
 
-    decoded.parquet                                      one file
-    scores/metric=<name>/part-00000.parquet, …           a folder for each metric, as Hive names it
-    scores/_parts.json                                   metric → rows of each of its parts
-
-`pandas.read_parquet("scores")` gives all metrics with a column `metric`. What was written follows
-from the rows and their order alone, byte for byte.
+What is written follows from the rows and their order alone, byte for byte.
 """
 
 from __future__ import annotations
@@ -13,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from qa.errors import QaError
 
@@ -21,10 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCORES = ("sample", "seed", "metric", "value", "why")
-"""Columns of a table of scores."""
-PART = ("sample", "seed", "value", "why")
-"""Columns of the files of one metric."""
 DECODED = (
     "sample", "seed", "file", "digest", "clipped", "seconds", "peak_bytes", "why", "note", "warm",
     "tokens", "noise",
@@ -32,8 +22,6 @@ DECODED = (
 """Columns of decoded.parquet: the fields of `qa.types.Decoded`."""
 GROUP = 2**16
 """Rows of a row group: as many are in memory before they are written."""
-LARGEST = 2**20
-"""Rows of a part of a metric's scores; a multiple of `GROUP`."""
 AGAIN = "run the same `qa run` command again: a stopped run continues"
 
 
@@ -58,13 +46,6 @@ def arrow(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise QaError(
             f"Cannot read {file}.", "No such file." if missing else f"{error}.", AGAIN
         ) from error
-
-
-def no_scores() -> pd.DataFrame:
-    """A table of scores without any."""
-    import pandas as pd
-
-    return pd.DataFrame(columns=list(SCORES))
 
 
 def write(file: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -115,39 +96,6 @@ class Writer:
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         for column in self._columns:
             column.clear()
-
-
-class Scores:
-    """Writes the scores of a run, metric by metric, in the order in which they come."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.parts: dict[str, list[int]] = {}
-        """Metric → rows of each of its parts."""
-        self._open: dict[str, Writer] = {}
-
-    def add(self, metric: str, row: Sequence[Any]) -> None:
-        """Add a row, in order of `PART`, to a metric's last part."""
-        writer = self._open.get(metric)
-        if writer is None:
-            file = part(self.folder, metric, len(self.parts.setdefault(metric, [])))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self.parts[metric].append(0)
-            writer = self._open[metric] = Writer(file, PART)
-        writer.add(row)
-        self.parts[metric][-1] = writer.rows
-        if writer.rows == LARGEST:
-            self._open.pop(metric).close()
-
-    def close(self) -> None:
-        """Write what is left of every metric."""
-        while self._open:
-            self._open.popitem()[1].close()
-
-
-def part(folder: Path, metric: str, number: int) -> Path:
-    """A part of a metric's scores."""
-    return folder / f"metric={quote(metric, safe='')}" / f"part-{number:05d}.parquet"
 
 
 def _schema(columns: Sequence[str]) -> pa.Schema:

@@ -16,16 +16,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from qa import images, numerics, stages
 from qa.errors import DeviceFailed, SettingFailed, said
-from qa.panels import Values
 from qa.requests import note, requests
 from qa.roles import Decoder, LatentSource
 from qa.scoring import Scorer
 from qa.seeds import content
+from qa.shots import Loaded, Raw, Shot
 from qa.store import RunFolder, UnitResult
 from qa.traits import tokens
 from qa.transfer import Arriving, to_cpu
@@ -35,54 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A unit with its inputs in memory."""
-
-    unit: Unit
-    reference: Tensor | None
-    """uint8 [3,H,W], or None for a sample without a picture."""
-    problem: str = ""
-    stored: UnitResult | None = None
-    """Set when the pictures are there already and only metrics are missing."""
-    pictures: Mapping[int, Tensor] = field(default_factory=dict)
-    """The stored pictures by seed."""
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One decoded picture before quantisation."""
-
-    seed: int
-    arriving: Arriving | None
-    """Its pixels, or None after a failure."""
-    seconds: float = 0.0
-    peak_bytes: int | None = None
-    why: str = ""
-    note: str = ""
-    warm: bool = False
-    tokens: int | None = None
-
-    @property
-    def pixels(self) -> Tensor | None:
-        """float32 [3,H,W] on the CPU once they are there, or None after a failure."""
-        return None if self.arriving is None else self.arriving.wait()
-
-
-@dataclass(frozen=True)
-class Raw:
-    """A unit after its decodes."""
-
-    loaded: Loaded
-    shots: tuple[Shot, ...]
-    encoded: Mapping[str, Values | str] = field(default_factory=dict)
-    """Latent metric → value by seed, or why there are none."""
-    noise: stages.NoiseDigests = field(default_factory=stages.NoiseDigests)
-    """What was drawn for the shots."""
-
-
 class Recipe(Protocol):
-    """How another process makes a worker like this one; it can be pickled (`qa.job.Remake`)."""
+    """How another process makes a worker like this one; it can be pickled (`qa.remake.Remake`)."""
 
     def worker(self, folder: RunFolder) -> AbstractContextManager[Worker]:
         """A worker that stores into `folder`; numerics are in force inside the block."""

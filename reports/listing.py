@@ -165,7 +165,8 @@ def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
     large = _large(run, bases, verdict, columns if judged else columns[:1], ids)
     known = set(ids if large is None else large.listed)
     samples = tuple(row for row in run.each_sample() if row["id"] in known)
-    scores = picking.scores_of(run, run.parts() if run.scores_folder.is_dir() else (), known)
+    metrics = run.scores_folder.parts() if run.scores_folder.path.is_dir() else ()
+    scores = picking.scores_of(run, metrics, known)
     beside = tuple(_base(samples, _protocols(run), base, columns) for base in bases)
     ours = harm.per_picture(scores, better)
     if beside:
@@ -290,10 +291,10 @@ def _of_seeds(scores: pd.DataFrame) -> dict[tuple[str, int, str], tuple[float | 
 
 def _unjudged(run: RunFolder) -> Row:
     """As much of a verdict as a run without one has: its metrics."""
-    record, there = run.record(), run.scores_folder.is_dir()
+    record, there = run.record(), run.scores_folder.path.is_dir()
     rows = []
     for name, known in (record.get("facts") or {}).items():
-        count = int(run.scores_of(name)["value"].notna().sum()) if there else 0
+        count = int(run.scores_folder.of(name)["value"].notna().sum()) if there else 0
         rows.append({"metric": name, "count": count, **known})
     candidate = {"plan": record.get("plan")}
     return {"state": "", "gates": [], "metrics": rows, "candidate": candidate}

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qa import tables
+from qa.scores import no_scores
 from qa.store import RunFolder
 from reports import choosing, harm
 from reports.choosing import Whole
@@ -150,8 +150,8 @@ def scores_of(run: RunFolder, metrics: Iterable[str], samples: Collection[str]) 
     """A run's scores of some metrics and pictures; none where it ended before it had any."""
     import pandas as pd
 
-    if not run.scores_folder.is_dir():
-        return tables.no_scores()
-    parts = [run.scores_of(name, samples).assign(metric=name) for name in metrics]
+    if not run.scores_folder.path.is_dir():
+        return no_scores()
+    parts = [run.scores_folder.of(name, samples).assign(metric=name) for name in metrics]
     known = [part for part in parts if len(part)]
-    return pd.concat(known, ignore_index=True) if known else tables.no_scores()
+    return pd.concat(known, ignore_index=True) if known else no_scores()

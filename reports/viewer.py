@@ -231,7 +231,7 @@ def _written(file: Path) -> float:
 
 
 def _stamps(run: RunFolder) -> tuple[float, ...]:
-    files = (run.record_file, run.verdict_file, run.parts_file)
+    files = (run.record_file, run.verdict_file, run.scores_folder.parts_file)
     return tuple(_written(file) for file in files if file.is_file())
 
 

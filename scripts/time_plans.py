@@ -236,12 +236,13 @@ def half(pictures: int, scratch: Path) -> Iterator[None]:
 
 def reduce(pictures: int, scratch: Path) -> Iterator[None]:
     """What follows the last unit."""
-    from qa.store import sample_row
+    from qa.record import sample_row
+    from qa.reduce import reduce
 
     job = _job(pictures, scratch)
     yield
     job.folder.write_samples(sample_row(unit.sample, 16, 16) for unit in job.plan.units)
-    job.folder.reduce([unit.id for unit in job.plan.units], METRICS)
+    reduce(job.folder, [unit.id for unit in job.plan.units], METRICS)
 
 
 def again(pictures: int, scratch: Path) -> Iterator[None]:
@@ -267,9 +268,9 @@ def base(pictures: int, scratch: Path) -> Iterator[None]:
         shutil.copyfile(file, other.path / file.name)
     write_json(other.record_file, run.record() | {"plan": digest("base"), "name": "base"})
     rng = np.random.default_rng(1)
-    with other.new_scores() as scores:
+    with other.scores_folder.anew() as scores:
         for metric, (_, spread) in METRICS.items():
-            table = run.scores_of(metric)
+            table = run.scores_folder.of(metric)
             moved = table["value"] + rng.normal(0, spread / 5, len(table))
             for sample, value in zip(table["sample"], moved, strict=True):
                 scores.add(metric, (sample, 0, float(value), ""))

@@ -60,11 +60,14 @@ def main() -> None:
 
 def made(folder: Path, arm: str, options: argparse.Namespace) -> Any:
     """A run folder as `qa run` leaves it, without a verdict."""
-    from qa import files, store, tables
+    from qa import files, tables
     from qa.config import compose
+    from qa.record import sample_row
+    from qa.scores import PART
+    from qa.store import RunFolder
     from qa.types import Sample
 
-    run = store.RunFolder(folder)
+    run = RunFolder(folder)
     names = [f"picture {number:04d}" for number in range(options.pictures)]
     pool = _pool(folder.parent / "pool")
     for number, name in enumerate(names):
@@ -78,10 +81,10 @@ def made(folder: Path, arm: str, options: argparse.Namespace) -> Any:
                tags=(TAGS[number % len(TAGS)],))
         for number, name in enumerate(names)
     ]  # fmt: skip
-    run.write_samples(store.sample_row(sample, SIDE, SIDE) for sample in samples)
-    with run.new_scores() as scores:
+    run.write_samples(sample_row(sample, SIDE, SIDE) for sample in samples)
+    with run.scores_folder.anew() as scores:
         for row in _scores(names, options.seeds, ARMS[arm]):
-            scores.add(row["metric"], [row[column] for column in tables.PART])
+            scores.add(row["metric"], [row[column] for column in PART])
     decoded = [
         {"sample": name, "seed": seed, "file": "x.png", "digest": None, "clipped": 0,
          "seconds": 0.25, "peak_bytes": None, "why": "", "note": "", "warm": True, "tokens": None,

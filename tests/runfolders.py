@@ -2,9 +2,11 @@
 
 import torch
 
-from qa import files, store
+from qa import files
 from qa.images import encode_png
 from qa.judge import EXIT_CODES, SCHEMA
+from qa.record import sample_row
+from qa.reduce import reduce
 from qa.store import RunFolder, UnitResult
 from qa.types import Decoded, Sample, Score
 
@@ -52,9 +54,9 @@ def build(
         units.append(files.digest(name))
         run.store(UnitResult(units[-1], tuple(decoded), tuple(scores), {}))
         rows.append(Sample(name, prompt=(prompts or {}).get(name), tags=tags))
-    run.reduce([unit for _, unit in sorted(zip(ids, units, strict=True))], METRICS)
+    reduce(run, [unit for _, unit in sorted(zip(ids, units, strict=True))], METRICS)
     rows.sort(key=lambda row: row.id)
-    run.write_samples(store.sample_row(row, size, size) for row in rows)
+    run.write_samples(sample_row(row, size, size) for row in rows)
     files.write_json(run.record_file, record(len(ids), seeds))
     return run
 

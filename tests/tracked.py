@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from qa.files import write_bytes, write_json
+from qa.reduce import reduce
 from qa.store import RunFolder, UnitResult
 from qa.types import Decoded, Score
 
@@ -111,7 +112,7 @@ def make_run(path, verdict=VERDICT, **record):
             (Score(sample, 0, "psnr", None if failed else PSNR[sample], "failed" * failed),),
             {},
         ))  # fmt: skip
-    folder.reduce(["u0", "u1", "u2"], ["psnr"])
+    reduce(folder, ["u0", "u1", "u2"], ["psnr"])
     return folder
 
 

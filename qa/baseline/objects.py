@@ -35,7 +35,7 @@ FOLDER, MLFLOW = "folder", "mlflow"
 def kept(run: RunFolder) -> list[Path]:
     """The files that judging reads; features lie in a folder for each kind, or in one file."""
     tables = [run.record_file, run.config_file, run.samples_file, run.decoded_file]
-    tables += sorted({run.parts_file, *run.score_files()})
+    tables += sorted({run.scores_folder.parts_file, *run.scores_folder.files()})
     tables += [run.sets_file] if run.sets_file.is_file() else []  # older runs have none
     facts = run.record()["facts"].values() if run.record_file.is_file() else ()
     marks = {entry["protocol"].get("features") for entry in facts if entry.get("of") == "set"}

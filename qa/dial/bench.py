@@ -19,11 +19,12 @@ from qa.config import Config, build, edited, key_of
 from qa.dial.settings import NAMES, turned_from_own
 from qa.errors import QaError
 from qa.halves import CONFIRMATION
-from qa.job import Job, folder_of, inputs_of, knobs_of, source, suite_name
+from qa.job import Job, folder_of, suite_name
 from qa.plan import make_plan
 from qa.results import Results, load
 from qa.run import conclude, measure
 from qa.store import RunFolder
+from qa.system import inputs_of, knobs_of, source
 from qa.types import Knobs
 
 Progress = Callable[[int, int], None]

@@ -30,12 +30,13 @@ from qa.errors import QaError, UsageError
 from qa.files import digest, write_bytes, write_json
 from qa.gates import comparable
 from qa.halves import CONFIRMATION, SELECTION, half_of
-from qa.job import Job, knobs_of, prepare
+from qa.job import Job, prepare
 from qa.results import Results
 from qa.run import record
+from qa.scores import no_scores
 from qa.setting import parsed, place
 from qa.store import file_name
-from qa.tables import no_scores
+from qa.system import knobs_of
 from qa.types import Knobs
 
 DOCUMENT = "dial.json"

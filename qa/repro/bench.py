@@ -16,12 +16,13 @@ from qa.config import Config, edited
 from qa.environment import class_of, decides
 from qa.errors import UsageError
 from qa.files import digest, read_json, write_json
-from qa.job import Job, knobs_of, prepare
+from qa.job import Job, prepare
 from qa.repro.trace import Trace, traced
 from qa.roles import LatentSource
 from qa.scoring import Scorer
 from qa.seeds import PINS, STREAM_VERSION
 from qa.store import RunFolder
+from qa.system import knobs_of
 from qa.types import Latent, Sample, Unit
 from qa.worker import Worker
 

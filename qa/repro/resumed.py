@@ -96,7 +96,7 @@ def _carried_out(job: Job) -> dict[str, object]:
     folder = conclude(job).folder
     decoded = folder.decoded(KEPT)
     scores = {file.relative_to(folder.path).as_posix(): sha256(file)
-              for file in folder.score_files()}  # fmt: skip
+              for file in folder.scores_folder.files()}  # fmt: skip
     return {
         "decoded.parquet": decoded.astype(object).where(decoded.notna(), None).to_dict("records"),
         "scores": scores,

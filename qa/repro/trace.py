@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from qa import images, stages
 from qa.roles import Decoder
 from qa.seeds import content
+from qa.shots import Shot
 from qa.types import DecodeRequest, Unit
-from qa.worker import Shot, Worker
+from qa.worker import Worker
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -33,7 +33,7 @@ def contact_sheet(folder: RunFolder, pictures: int = PICTURES) -> bytes | None:
     from PIL import Image, ImageDraw
 
     decoded = folder.decoded(("sample", "file"))
-    samples = worst_samples(folder.verdict(), folder.scores_of, pictures)
+    samples = worst_samples(folder.verdict(), folder.scores_folder.of, pictures)
     if not samples or not decoded["file"].notna().any():
         return None
     rows = -(-len(samples) // COLUMNS)

@@ -45,7 +45,7 @@ def panel_files(run: Evaluation) -> dict[str, str]:
     path = run.folder.path
     names = ("panels.json", "verdict.json")
     files = [*sorted((path / "notes").rglob("*.json")), *(path / name for name in names)]
-    files += run.folder.score_files()
+    files += run.folder.scores_folder.files()
     return {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 

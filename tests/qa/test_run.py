@@ -21,7 +21,7 @@ from qa.run import Evaluation, conclude, evaluate, measure
 def fingerprint(run: Evaluation) -> dict[str, str]:
     """Digest of every result file that must not depend on how the run was carried out."""
     folder = run.folder.path
-    files = [*sorted((folder / "images").rglob("*.png")), *run.folder.score_files()]
+    files = [*sorted((folder / "images").rglob("*.png")), *run.folder.scores_folder.files()]
     files.append(folder / "verdict.json")
     return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 

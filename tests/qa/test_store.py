@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa import files, tables
+from qa import files, scores, tables
 from qa.errors import QaError, UsageError
+from qa.reduce import reduce
+from qa.scores import SCORES
 from qa.store import RunFolder, UnitResult, file_name
 from qa.types import Decoded, Score
 
@@ -129,52 +131,52 @@ def stored(tmp_path):
             decoded = Decoded(sample, 0, None, None, 0, 0.0, None, "no picture")
             scores = [Score(sample, 0, metric, ord(sample) + shift) for metric in metrics[::-1]]
             run.store(UnitResult(f"u-{sample}", (decoded,), tuple(scores), {}))
-        run.reduce([f"u-{sample}" for sample in sorted(order)], set(metrics))
+        reduce(run, [f"u-{sample}" for sample in sorted(order)], set(metrics))
         return run
 
     return make
 
 
 def contents(run):
-    files = [run.decoded_file, *run.score_files()]
+    files = [run.decoded_file, *run.scores_folder.files()]
     return {str(file.relative_to(run.path)): file.read_bytes() for file in files}
 
 
 def test_tables_do_not_depend_on_the_order_in_which_units_finished(stored, monkeypatch):
     monkeypatch.setattr(tables, "GROUP", 2)
-    monkeypatch.setattr(tables, "LARGEST", 4)
+    monkeypatch.setattr(scores, "LARGEST", 4)
     one, two = stored("one", "abcdefg"), stored("two", "gcaebfd")
     assert contents(one) == contents(two)
-    assert one.parts() == {"psnr": [4, 3], "ssim": [4, 3]}
+    assert one.scores_folder.parts() == {"psnr": [4, 3], "ssim": [4, 3]}
     assert contents(stored("other", "abcdefg", shift=1e-9)) != contents(one), "negative control"
 
 
 def test_units_out_of_order_are_refused(stored):
     run = stored("one", "ab")
     with pytest.raises(ValueError, match="'a' comes after 'b'"):
-        run.reduce(["u-b", "u-a"], {"psnr"})
+        reduce(run, ["u-b", "u-a"], {"psnr"})
 
 
 def test_pandas_reads_all_metrics_or_one(stored, monkeypatch):
     monkeypatch.setattr(tables, "GROUP", 2)
-    monkeypatch.setattr(tables, "LARGEST", 4)
+    monkeypatch.setattr(scores, "LARGEST", 4)
     run = stored("run", "abcdefg", ("psnr", "a metric/ü"))
-    whole = pd.read_parquet(run.scores_folder)
-    assert set(whole.columns) == set(tables.SCORES)
+    whole = pd.read_parquet(run.scores_folder.path)
+    assert set(whole.columns) == set(SCORES)
     assert set(whole["metric"]) == {"psnr", "a metric/ü"}
     assert len(whole) == len(run.scores()) == 14
-    one = run.scores_of("a metric/ü")
+    one = run.scores_folder.of("a metric/ü")
     assert one["sample"].tolist() == list("abcdefg")
     assert one["value"].tolist() == [float(ord(name)) for name in "abcdefg"]
-    assert run.scores_of("psnr", ["c", "z", "a"])["sample"].tolist() == ["a", "c"]
-    assert not len(run.scores_of("absent"))
+    assert run.scores_folder.of("psnr", ["c", "z", "a"])["sample"].tolist() == ["a", "c"]
+    assert not len(run.scores_folder.of("absent"))
 
 
 def test_only_the_metric_that_is_asked_for_is_read(stored):
     run = stored("run", "ab")
-    (file,) = (file for file in run.score_files() if "ssim" in str(file))
+    (file,) = (file for file in run.scores_folder.files() if "ssim" in str(file))
     file.write_bytes(b"nothing")
-    assert len(run.scores_of("psnr")) == 2
+    assert len(run.scores_folder.of("psnr")) == 2
     with pytest.raises(QaError, match="Cannot read"):
         run.scores()  # negative control: a reader of all of them notices
 
@@ -189,10 +191,10 @@ def test_only_the_metric_that_is_asked_for_is_read(stored):
 )  # fmt: skip
 def test_a_damaged_part_is_said(stored, damage, said):
     run = stored("run", "ab")
-    assert len(run.scores_of("psnr")) == 2, "negative control"
-    damage(tables.part(run.scores_folder, "psnr", 0))
+    assert len(run.scores_folder.of("psnr")) == 2, "negative control"
+    damage(run.scores_folder.part_file("psnr", 0))
     with pytest.raises(QaError) as caught:
-        run.scores_of("psnr")
+        run.scores_folder.of("psnr")
     assert said in f"{caught.value.what} {caught.value.why}"
     assert "again" in caught.value.fix
 
@@ -200,9 +202,9 @@ def test_a_damaged_part_is_said(stored, damage, said):
 @pytest.mark.parametrize("text", ["[]", '{"psnr": 3}', '{"psnr": ["1"]}', '{"psnr": [true]}'])
 def test_a_list_of_parts_of_another_form_is_said(stored, text):
     run = stored("run", "ab")
-    run.parts_file.write_text(text)
+    run.scores_folder.parts_file.write_text(text)
     with pytest.raises(QaError, match="is not what this version writes"):
-        run.parts()
+        run.scores_folder.parts()
 
 
 def test_a_run_of_an_earlier_version_is_named_as_one(tmp_path):
@@ -221,17 +223,17 @@ def test_new_scores_come_whole_and_the_old_ones_are_gone_at_once(stored):
     run = stored("run", "ab")
 
     def stopped():
-        with run.new_scores() as scores:
+        with run.scores_folder.anew() as scores:
             scores.add("psnr", ("a", 0, 1.0, ""))
-            assert not run.scores_folder.exists()
+            assert not run.scores_folder.path.exists()
             raise ValueError("planted")
 
     with pytest.raises(ValueError, match="planted"):
         stopped()
-    assert not run.scores_folder.exists()
+    assert not run.scores_folder.path.exists()
     assert not list(run.path.glob(".part-*"))
-    run.reduce(["u-a", "u-b"], {"psnr"})
-    assert run.parts() == {"psnr": [2]}
+    reduce(run, ["u-a", "u-b"], {"psnr"})
+    assert run.scores_folder.parts() == {"psnr": [2]}
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path):
@@ -265,8 +267,8 @@ def test_reducing_holds_a_few_results_only(tmp_path, monkeypatch):
     monkeypatch.setattr(UnitResult, "__hash__", object.__hash__)
     run, units = Endless(tmp_path), [f"{number:05d}" for number in range(5000)]
     Endless.most[0] = 0
-    run.reduce(units, {"psnr"})
-    assert len(run.scores_of("psnr")) == len(units)
+    reduce(run, units, {"psnr"})
+    assert len(run.scores_folder.of("psnr")) == len(units)
     assert Endless.most[0] <= 3
     kept = [run.finished(unit) for unit in units]  # negative control
     assert Endless.most[0] >= len(kept)
@@ -275,7 +277,7 @@ def test_reducing_holds_a_few_results_only(tmp_path, monkeypatch):
 def test_missing_values_stay_missing(tmp_path):
     run = RunFolder(tmp_path)
     run.store(result("u", "a", None))
-    run.reduce(["u"], {"psnr"})
+    reduce(run, ["u"], {"psnr"})
     assert run.scores()["value"].isna().all()
 
 
@@ -283,7 +285,7 @@ def test_reducing_an_unfinished_run_is_refused(tmp_path):
     run = RunFolder(tmp_path)
     run.store(result("u1", "a"))
     with pytest.raises(QaError, match="1 of 2 units have no result"):
-        run.reduce(["u1", "u2"], {"psnr"})
+        reduce(run, ["u1", "u2"], {"psnr"})
 
 
 def test_what_is_no_run_is_said(tmp_path):

@@ -131,7 +131,7 @@ def test_missing_and_damaged_files_do_not_stop_the_report(failing):
 
 def test_a_run_that_ended_before_any_score_still_reports(tmp_path):
     run = judged(build(tmp_path / "run", ["a"]), "INVALID", problems=["nothing was scored"])
-    shutil.rmtree(run.scores_folder)
+    shutil.rmtree(run.scores_folder.path)
     assert "nothing was scored" in render(run)
 
 

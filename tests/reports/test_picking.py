@@ -60,7 +60,7 @@ def test_pictures_that_failed_have_another_seed_or_the_first(workdir, toy):
 def test_nothing_is_picked_where_nothing_was_scored(workdir, toy, table):
     run = evaluate(*toy()).folder
     if not table:
-        shutil.rmtree(run.scores_folder)
+        shutil.rmtree(run.scores_folder.path)
     verdict = run.verdict() | {"metrics": [], "gates": []}
     files.write_json(run.verdict_file, verdict)
     assert picked(run) == []

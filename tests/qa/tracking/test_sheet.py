@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 from tracked import VERDICT, make_run
 
+from qa.reduce import reduce
 from qa.store import UnitResult
 from qa.tracking.sheet import SEVERITY, contact_sheet, worst_samples
 from qa.tracking.summary import summarise
@@ -13,7 +14,7 @@ from qa.types import Decoded
 
 def test_the_sheet_shows_failures_and_failed_gates_first(tmp_path):
     folder = make_run(tmp_path / "x")
-    scores = folder.scores_of
+    scores = folder.scores_folder.of
     assert worst_samples(VERDICT, scores, 12) == ["b/ü", "c", "a"]
     assert worst_samples(VERDICT, scores, 2) == ["b/ü", "c"]
     measured = {**VERDICT, "gates": [], "failures": []}
@@ -42,6 +43,6 @@ def test_the_sheet_pairs_reference_and_candidate(tmp_path):
 def test_a_run_without_pictures_has_no_sheet(tmp_path):
     folder = make_run(tmp_path / "x")
     folder.store(UnitResult("u", (Decoded("a", 0, None, None, 0, 0.0, None, "bad"),), (), {}))
-    folder.reduce(["u"], [])
+    reduce(folder, ["u"], [])
     assert contact_sheet(folder) is None
     assert summarise(folder).tags[MISSING + "decode/seconds_median"] == "nothing was decoded"

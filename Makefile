@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help install demo test test-slow test-iqa validate check lock clean
+.PHONY: help install demo test test-slow test-grid test-iqa validate check lock clean
 
 help:                 ## what can be done here
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -25,10 +25,13 @@ demo: install         ## measure, judge and report on this machine, no download:
 	@$(BIN)/qa demo
 
 test: install         ## all tests but the slow ones
-	@$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -q -m "not slow and not grid" -n 2 --dist worksteal
 
-test-slow: install    ## the tests that take minutes
+test-slow: install    ## the tests that take half a minute and more
 	@$(BIN)/python -m pytest -q -m slow -n 2 --dist loadfile
+
+test-grid: install    ## whole grids of cases of which other tests try a few: minutes each
+	@$(BIN)/python -m pytest -q -m grid -n 2 --dist worksteal
 
 test-iqa: install     ## metrics of pyiqa (non-commercial licence), in a folder of its own
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \

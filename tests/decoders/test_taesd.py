@@ -188,7 +188,7 @@ def test_the_released_weights_at_their_best_and_worst(monkeypatch, tmp_path):
     assert values["kodim23"] == pytest.approx(33.342, abs=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.grid
 def test_the_released_weights_on_all_24_photographs(monkeypatch, tmp_path):
     names = [f"kodim{number:02d}" for number in range(1, 25)]
     values = psnr(kodak(*names), tmp_path, monkeypatch)

@@ -128,7 +128,7 @@ def test_float32_in_the_configuration_of_flux(size, flux):
         assert apart(run(chain, z, Plan(floor, 5 * row)), decoded(flux, z)) <= BAR
 
 
-@pytest.mark.slow
+@pytest.mark.grid
 @pytest.mark.parametrize("size", [(61, 45), (64, 64)], ids=str)
 def test_float32_in_the_configuration_of_flux_at_larger_sizes(size, flux):
     """With stripes of the usual height, and of the least."""

@@ -108,7 +108,7 @@ def test_the_weights_draw_again_what_the_card_says(card: dict, script, workdir: 
     assert flips(found["first"], card["figures"]["first"][:FEW]) <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.grid
 def test_the_weights_draw_all_of_it_again(card: dict, script, workdir: Path) -> None:
     found = script("score_l2p_mini").measure(workdir, "suite.pictures=1")
     for part in ("figures", "shuffled"):

@@ -13,6 +13,10 @@ keeps its traceback.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class QaError(Exception):
     """A failure that its reader can mend. `fix` is a command, an override or one sentence."""
@@ -49,6 +53,37 @@ class Unavailable(UsageError):
 
 class AssetMissing(Unavailable):
     """A file from the asset table is neither in the mirror, nor cached, nor downloadable now."""
+
+
+@contextmanager
+def device_watched() -> Iterator[None]:
+    """Whatever a device that no longer works says inside the block is DeviceFailed."""
+    try:
+        yield
+    except Exception as error:
+        _not_of_the_device(error)
+        raise
+
+
+def scored(error: Exception) -> str:
+    """Why a picture or a value failed, as one line.
+
+    Raised instead is what is no failure of theirs: DeviceFailed, SettingFailed.
+    """
+    if isinstance(error, DeviceFailed | SettingFailed):
+        raise error
+    _not_of_the_device(error)
+    return said(error)
+
+
+def _not_of_the_device(error: Exception) -> None:
+    torch = sys.modules.get("torch")  # who has not imported it has no such error
+    if torch is not None and isinstance(error, torch.AcceleratorError):
+        raise DeviceFailed(
+            "The device failed.",
+            f"{said(error)}. Finished units are kept.",
+            "look after the device, then run the same command again: it continues",
+        ) from error
 
 
 def said(error: Exception) -> str:

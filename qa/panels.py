@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa.errors import QaError, UsageError, said
+from qa.errors import QaError, UsageError, said, scored
 from qa.files import canonical, digest, read_json, write_json
 from qa.roles import LatentMetric, Metric, Panel, SetMetric
 from qa.store import RunFolder, file_name
@@ -67,7 +67,7 @@ def look(
         found = panel(sample, stack, reference)
         _check(found, panel.facts, len(alive))
     except Exception as error:
-        return dict.fromkeys(panel.facts, said(error)), None
+        return dict.fromkeys(panel.facts, scored(error)), None
     values: dict[str, Values | str] = {
         name: dict(zip(alive, map(_value, found.values[name]), strict=True)) for name in panel.facts
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from qa.config import build, complete
-from qa.errors import Unavailable, said
+from qa.errors import Unavailable, scored
 from qa.features import stored as shelf
 from qa.files import digest
 from qa.metrics.engine import Engine, Measured
@@ -152,7 +152,7 @@ class Scorer:
                 values = self._on_latents[name](latent, again)
                 found[name] = dict(zip(alive, values, strict=True))
             except Exception as error:
-                found[name] = said(error)
+                found[name] = scored(error)
         return found
 
     def score(
@@ -184,6 +184,16 @@ class Scorer:
         for mark in sorted(wanted & set(self._engine.features)):
             features[mark] = self._keep(unit, mark, alive, measured)
         return tuple(rows), features
+
+    def given_up(
+        self, unit: Unit, stored: UnitResult, why: str
+    ) -> tuple[tuple[Score, ...], dict[str, str]]:
+        """What `stored` has, with `why` in place of all that it lacks."""
+        wanted, sample = self.wanted(unit, stored), unit.sample.id
+        rows = [row for row in self.kept(unit, stored) if row.metric not in wanted]
+        ids = wanted & set(self._engine.features)
+        rows += [_row(sample, s, name, why) for name in sorted(wanted - ids) for s in unit.seeds]
+        return tuple(rows), {**stored.features, **dict.fromkeys(sorted(ids), why)}
 
     def _measure(
         self,

@@ -17,10 +17,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qa import images, numerics, stages
-from qa.errors import DeviceFailed, SettingFailed, said
+from qa.errors import device_watched, scored
 from qa.requests import note, requests
 from qa.roles import Decoder, LatentSource
 from qa.scoring import Scorer
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 class Recipe(Protocol):
     """How another process makes a worker like this one; it can be pickled (`qa.remake.Remake`)."""
+
+    @property
+    def marks(self) -> Mapping[str, Any]:
+        """What its pictures and values depend on beside the units; JSON."""
+        ...
 
     def worker(self, folder: RunFolder) -> AbstractContextManager[Worker]:
         """A worker that stores into `folder`; numerics are in force inside the block."""
@@ -90,8 +95,12 @@ class Worker:
             return Loaded(unit, reference, problem)
         return Loaded(unit, reference, problem, stored, pictures)
 
+    @device_watched()
     def decode(self, loaded: Sequence[Loaded], batch: int) -> list[Raw]:
-        """Decode all seeds of several units, `batch` pictures at a time."""
+        """Decode all seeds of several units, `batch` pictures at a time.
+
+        DeviceFailed where it is the device that failed, and no picture.
+        """
         noise = stages.NoiseDigests()
         with stages.heard(noise):
             shots = self._shots(loaded, batch)
@@ -117,7 +126,7 @@ class Worker:
                         stages.mark(stages.LATENT, request.latent, (request.content, request.seed))
                 pending += [(item.unit.id, request) for request in made]
             except Exception as error:
-                why = item.problem or f"no latent: {said(error)}"
+                why = item.problem or f"no latent: {scored(error)}"
                 shots |= {(item.unit.id, s): Shot(s, None, why=why) for s in item.unit.seeds}
         for start in range(0, len(pending), batch):
             chunk = pending[start : start + batch]
@@ -125,8 +134,9 @@ class Worker:
             shots |= {(unit, shot.seed): shot for (unit, _), shot in zip(chunk, done, strict=True)}
         return shots
 
+    @device_watched()
     def finish(self, raw: Raw) -> Unit:
-        """Quantise, write, score, store."""
+        """Quantise, write, score, store. DeviceFailed as for `decode`."""
         loaded, unit = raw.loaded, raw.loaded.unit
         pictures = dict(loaded.pictures)
         if loaded.stored is not None:
@@ -147,10 +157,17 @@ class Worker:
     def give_up(self, unit: Unit, why: str) -> Unit:
         """Store a unit as failed in all of its pictures, for the reason given.
 
-        They count as missing in every verdict, and the next run tries them again.
+        They count as missing in every verdict, and the next run tries them again. Pictures and
+        values that are stored already stay: then only what was still to be measured has failed.
         """
-        shots = tuple(Shot(seed, None, why=why) for seed in unit.seeds)
-        return self.finish(Raw(Loaded(unit, None, why), shots))
+        stored = self.load(unit).stored
+        if stored is None:
+            shots = tuple(Shot(seed, None, why=why) for seed in unit.seeds)
+            return self.finish(Raw(Loaded(unit, None, why), shots))
+        scores, features = self.scorer.given_up(unit, stored, why)
+        marks = self.scorer.marks(unit.sample)
+        self.folder.store(UnitResult(unit.id, stored.decoded, scores, marks, features))
+        return unit
 
     def _raw(self, item: Loaded, shots: Mapping[tuple[str, int], Shot]) -> Raw:
         """A unit with its shots, and its pictures encoded again where a metric asks for it."""
@@ -175,23 +192,14 @@ class Worker:
         return pictures
 
     def _decode_chunk(self, chunk: Sequence[DecodeRequest]) -> list[Shot]:
-        import torch
-
         made = numerics.TALLY["steps made"]
         try:
             pixels, seconds, peak = self._patiently(chunk)
-        except SettingFailed:
-            raise  # no picture's failure
-        except torch.AcceleratorError as error:
-            raise DeviceFailed(
-                "The device failed.",
-                f"{said(error)}. Finished units are kept.",
-                "look after the device, then run the same command again: it continues",
-            ) from error
         except Exception as error:
+            why = scored(error)
             if len(chunk) > 1:  # find the one that fails; the others must not suffer for it
                 return [shot for request in chunk for shot in self._decode_chunk([request])]
-            return [Shot(chunk[0].seed, None, why=said(error))]
+            return [Shot(chunk[0].seed, None, why=why)]
         each, sizes = seconds / len(chunk), {(r.height, r.width) for r in chunk}
         warm = sizes <= self._made and numerics.TALLY["steps made"] == made
         self._made |= sizes

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from qa import files
 from qa.comparison import SECONDS
 from qa.results import Results
-from qa.tables import no_scores
+from qa.scores import no_scores
 from reports import choosing, harm, page, wording
 from reports.choosing import Whole
 from reports.comparing import lines, table
@@ -231,18 +231,25 @@ class Studio:
         self, sample: str, seed: int
     ) -> tuple[tuple[Figure, ...], Window | None, list[tuple[str, str]]]:
         """Reference and arms at one seed, their worst window, and which arms have no picture."""
-        known = (arm.folder.reference_file(sample) for arm in self.arms if arm.folder)
-        source = next((file for file in known if file.is_file()), None)
-        panes = [Pane("reference", "Reference", None if source is None else read(source), source)]
+        panes = [self._reference(sample)]
         lost = []
         for row, arm in zip(self.shown, self.arms, strict=True):
             own, file = len(panes) == 1, _file(arm, sample, seed)
-            picture = None if file is None else read(file)
+            run = arm.folder
+            picture = None if run is None or file is None else read(run.path, file)
             if picture is None:
                 lost.append((row["letter"], _why(arm, sample, seed)))
             kind = "candidate" if own else f"arm-{row['letter']}"
             panes.append(Pane(kind, f"{_called(row)}, seed {seed}", picture, file if own else None))
         return tuple(self._figures(sample, panes)), self._window(sample, panes), lost
+
+    def _reference(self, sample: str) -> Pane:
+        """Of the first arm that has one."""
+        for arm in self.arms:
+            file = None if arm.folder is None else arm.folder.reference_file(sample)
+            if arm.folder is not None and file is not None and file.is_file():
+                return Pane("reference", "Reference", read(arm.folder.path, file), file)
+        return Pane("reference", "Reference", None, None)
 
     def _figures(self, sample: str, panes: Sequence[Pane]) -> Iterator[Figure]:
         for pane in panes:

@@ -36,7 +36,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
     result = measured(options)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    if options == parser.parse_args([]):  # other sizes are for trying out
+        RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print(section(result))
 
 

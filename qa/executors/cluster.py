@@ -10,11 +10,15 @@ their deaths change a byte of a verdict (docs/scale.md).
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +30,7 @@ from qa.executors.crew import Crew, Terms
 from qa.executors.depot import Depot
 from qa.executors.ledger import Ledger
 from qa.executors.local import LocalExecutor
-from qa.executors.seat import AUTO, DRIVER, Seat, check_deliver
+from qa.executors.seat import AUTO, DRIVER, Seat, check_deliver, scratch
 from qa.files import PARTIAL, write_bytes
 from qa.types import Unit
 from qa.worker import Worker
@@ -35,6 +39,8 @@ LOCAL = "local"
 QUIET = {"log_to_driver": False, "configure_logging": False}
 STORE_BYTES = 512 * 2**20
 """Object store of a cluster of our own: only parcels pass through it, and only with `driver`."""
+FETCHERS, AT_ONCE = 8, 64
+"""Threads that fetch parcels, and how many parcels are in memory."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,19 @@ class RayExecutor:
                 "executor=ray needs Ray.", "It is not installed.", "pip install 'decoder-qa[ray]'"
             ) from error
         check_deliver(deliver)
-        for name, value in {"workers": workers, "block": block, "retries": retries}.items():
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise UsageError(
-                    f"executor.{name}={value} cannot work.", "It is a count, 1 or more."
-                )
-        for name, share in {"cpus": cpus, "gpus": gpus, "patience": patience}.items():
-            if share is not None and not share >= 0:
-                raise UsageError(f"executor.{name}={share} cannot work.", "It is 0 or more.")
+        one = 1 if workers is None else workers
+        for name, value in {"workers": one, "block": block, "retries": retries}.items():
+            if type(value) is not int or value < 1:
+                raise _impossible(name, value, "It is a count, 1 or more.")
+        for name, share in {"cpus": cpus, "gpus": gpus}.items():
+            if share is not None and not (_number(share) and share >= 0):
+                raise _impossible(name, share, "It is 0 or more.")
+        if cpus == 0 and not gpus:
+            raise _impossible(
+                "cpus", cpus, "Without a GPU a worker takes some of a core."
+            )
+        if not (_number(patience) and patience > 0):
+            raise _impossible("patience", patience, "It is a number of seconds, above 0.")
         self.address, self.workers, self.cpus, self.gpus = address, workers, cpus, gpus
         self.pipeline = LocalExecutor(batch, prefetch, finishers)
         self.block, self.retries, self.patience, self.deliver = block, retries, patience, deliver
@@ -91,10 +102,12 @@ class RayExecutor:
         """
         if not units:
             return
-        depot = None if self.deliver in {AUTO, DRIVER} else Depot(self.deliver)
+        if worker.recipe is None:
+            raise ValueError("this worker cannot be built in another process")
+        depot = None
         left: Sequence[Unit] = units
-        if depot is not None:
-            left = []
+        if self.deliver not in {AUTO, DRIVER}:
+            depot, left = Depot(self.deliver, worker.recipe.marks), []
             yield from _fetched(depot, worker, units, left)
         if not left:
             return
@@ -104,6 +117,7 @@ class RayExecutor:
                 yield from crew.work()
             finally:
                 crew.dismiss()
+                _clear(beacon)
                 self._told = crew.told()
 
     def told(self) -> Sequence[str]:
@@ -113,8 +127,6 @@ class RayExecutor:
     def _crew(
         self, ray: Any, worker: Worker, beacon: Path, depot: Depot | None, units: Sequence[Unit]
     ) -> Crew:
-        if worker.recipe is None:
-            raise ValueError("this worker cannot be built in another process")
         share = self._share(worker)
         options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
         actor = ray.remote(**options)(Seat)
@@ -142,21 +154,41 @@ class RayExecutor:
         return Share(cpus, self.gpus if self.gpus is not None else float(cuda))
 
 
+def _impossible(name: str, value: object, why: str) -> UsageError:
+    return UsageError(f"executor.{name}={value} cannot work.", why)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _fetched(
     depot: Depot, worker: Worker, units: Sequence[Unit], left: list[Unit]
 ) -> Iterator[Unit]:
-    """Units that the store has already, taken into the run folder; the others go to `left`."""
+    """Units that the store has already, taken into the run folder; the others go to `left`.
+
+    Pictures that are here already are not replaced. QaError where the store, or the run folder's
+    disk, fails: what is there would be made again otherwise.
+    """
     there = depot.ids()
+    wanted: list[Unit] = []
     for unit in units:
-        if unit.id in there:
-            try:
-                parcels.unpack(worker.folder, unit, depot.get(unit.id))
-            except QaError as error:
-                warnings.warn(f"Made again: {error.what} {error.why}", RuntimeWarning, stacklevel=2)
-        if unit.id in there and worker.complete(unit):
-            yield unit
-        else:
-            left.append(unit)
+        found = worker.folder.finished(unit.id) if unit.id in there else None
+        whole = found is not None and all(made.file is not None for made in found.decoded)
+        (left if unit.id not in there or whole else wanted).append(unit)
+    with ThreadPoolExecutor(FETCHERS, "fetch") as pool:
+        for start in range(0, len(wanted), AT_ONCE):
+            some = wanted[start : start + AT_ONCE]
+            for unit, parcel in zip(some, pool.map(lambda u: depot.get(u.id), some), strict=True):
+                try:
+                    parcels.unpack(worker.folder, unit, parcel)
+                except parcels.Damaged as error:
+                    said = f"Made again: {error.what} {error.why}"
+                    warnings.warn(said, RuntimeWarning, stacklevel=2)
+                if worker.complete(unit):
+                    yield unit
+                else:
+                    left.append(unit)
 
 
 @contextmanager
@@ -179,9 +211,7 @@ def _connected(address: str | None) -> Iterator[Any]:
 def _join(ray: Any, known: str | None) -> None:
     """Connect to a cluster or start one; QaError where neither works."""
     try:
-        if known is None and _joined(ray, "auto"):
-            pass  # a cluster that runs on this machine
-        elif known in {None, LOCAL}:
+        if known in {None, LOCAL}:
             ray.init(
                 address=LOCAL, include_dashboard=False, object_store_memory=STORE_BYTES, **QUIET
             )
@@ -196,28 +226,37 @@ def _join(ray: Any, known: str | None) -> None:
         ) from error
 
 
-def _joined(ray: Any, address: str) -> bool:
-    """Whether there is a cluster to join."""
-    try:
-        ray.init(address=address, **QUIET)
-    except ConnectionError:
-        return False
-    return True
-
-
 def _room(ray: Any, share: Share) -> int:
     """How many workers the cluster has room for; UsageError where it has none."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(_fits(node, share) for node in nodes)
+    if room:
+        return room
     there = ray.cluster_resources()
-    needed = {"CPU": share.cpus, "GPU": share.gpus}
-    rooms = [int(there.get(kind, 0) / need + 1e-9) for kind, need in needed.items() if need]
-    if rooms and min(rooms) >= 1:
-        return min(rooms)
     has = f"{there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs"
     raise UsageError(
         "The Ray cluster has no room for a worker.",
         f"One takes {share.cpus:g} cores and {share.gpus:g} GPUs; the cluster has {has}.",
         "executor.cpus=… executor.gpus=…, or executor.workers=N where it grows by itself",
     )
+
+
+def _fits(node: Mapping[str, float], share: Share) -> int:
+    """Workers that one machine has room for; none of them has parts of two GPUs."""
+    rooms = []
+    for kind, need in {"CPU": share.cpus, "GPU": share.gpus}.items():
+        there = node.get(kind, 0)
+        if kind == "GPU" and 0 < need < 1:
+            rooms.append(int(there) * int(1 / need + 1e-9))
+        elif need:
+            rooms.append(int(there / need + 1e-9))
+    return min(rooms)
+
+
+def _clear(beacon: Path) -> None:
+    """Remove what killed workers left in this machine's folder for temporary files."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{scratch(beacon)}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -35,8 +35,8 @@ GOODBYE = 10.0
 """Seconds for workers to remove their scratch files."""
 STARTUP = 3600.0
 """Seconds that a worker has to get ready, or longer: it waits for a machine, loads weights."""
-STILLBORN = 3
-"""So many workers in a row may die before one is ready."""
+BARREN = 3
+"""So many times in a row one worker may be lost before it finishes anything."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,24 @@ class Member:
     """(stream of `Done`, block), in order of work."""
     place: Place | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has units to finish."""
+        return any(block.units for _, block in self.blocks)
+
 
 @dataclass
 class Tally:
     """What the workers of one number did, one after the other."""
 
-    units: int = 0
+    host: str = ""
+    """Where the last of them was."""
     pictures: int = 0
     seconds: float = 0.0
     """From when a worker was ready to its last sign, of all of them."""
     lost: int = 0
+    barren: int = 0
+    """How often in a row one was lost before it finished anything."""
 
 
 class Crew:
@@ -89,15 +97,15 @@ class Crew:
         """`hire` starts a `Seat` in a process of its own; `worker` is the driver's own."""
         self._ray, self._hire, self._terms, self._ledger = ray, hire, terms, ledger
         self._worker, self._depot = worker, depot
-        self._members: list[Member] = []
+        self._members: dict[int, Member] = {}
+        """By number; one that is not replaced any more is missing."""
         self._tallies = [Tally() for _ in range(terms.workers)]
-        self._stillborn = 0
 
     def work(self) -> Iterator[Unit]:
         """Yield each unit once its result is in the run folder."""
-        self._members = [self._hired(number) for number in range(self._terms.workers)]
+        self._members = {number: self._hired(number) for number in range(self._terms.workers)}
         while not self._ledger.finished:
-            for member in self._members:
+            for member in self._members.values():
                 self._feed(member)
             for member, stream in self._ready():
                 yield from self._heard(member, stream)
@@ -105,10 +113,11 @@ class Crew:
 
     def dismiss(self) -> None:
         """End every process; one that has no work left tidies up before."""
-        free = [m.handle.close.remote() for m in self._members if not (m.starting or m.blocks)]
+        members = self._members.values()
+        free = [m.handle.close.remote() for m in members if m.starting is None and not m.busy]
         if free:
             self._ray.wait(free, num_returns=len(free), timeout=GOODBYE)
-        for member in self._members:
+        for member in members:
             self._ray.kill(member.handle, no_restart=True)
 
     def told(self) -> tuple[str, ...]:
@@ -116,8 +125,9 @@ class Crew:
         lines = []
         for number, tally in enumerate(self._tallies):
             rate = tally.pictures / tally.seconds if tally.seconds else 0.0
-            lost = f", {tally.lost} times replaced" if tally.lost else ""
-            lines.append(f"worker {number}  {tally.pictures} pictures, {rate:.2f}/s{lost}")
+            place = f" on {tally.host}" if tally.host else ""
+            lost = f", lost {tally.lost} times" if tally.lost else ""
+            lines.append(f"worker {number}{place}  {tally.pictures} pictures, {rate:.2f}/s{lost}")
         return tuple(lines)
 
     def _hired(self, number: int) -> Member:
@@ -130,7 +140,8 @@ class Crew:
         while member.starting is None and len(member.blocks) < AHEAD:
             if any(block.alone for _, block in member.blocks):
                 return
-            block = self._ledger.hand_out(idle=not member.blocks)
+            ready = [m.number for m in self._members.values() if m.starting is None]
+            block = self._ledger.hand_out(member.number, not member.blocks, ready)
             if block is None:
                 return
             orders = [self._order(unit, member) for unit in block.units.values()]
@@ -142,7 +153,7 @@ class Crew:
     def _order(self, unit: Unit, member: Member) -> Order:
         """A unit with the files that its worker cannot read itself."""
         assert member.place is not None
-        if member.place.sees:
+        if member.place.home:
             return Order(unit)
         folder, file = self._worker.folder, unit.sample.image
         before = parcels.pack(folder, unit) if folder.unit_file(unit.id).is_file() else None
@@ -155,7 +166,7 @@ class Crew:
     def _ready(self) -> list[tuple[Member, Any]]:
         """Whatever has something to say, with its worker; waits a moment for it."""
         owners = {}
-        for member in self._members:
+        for member in self._members.values():
             if member.starting is not None:
                 owners[member.starting] = member
             elif member.blocks:
@@ -176,7 +187,7 @@ class Crew:
         except StopIteration:
             _, block = member.blocks.popleft()
             if block.units:
-                yield from self._lost(member, block, "it ended before its work was done")
+                yield from self._lost(member, block, "It ended before its work was done.")
         except errors.RayTaskError as error:
             if not isinstance(error.cause, DeviceFailed):
                 raise error.cause if isinstance(error.cause, QaError) else error from None
@@ -186,7 +197,7 @@ class Crew:
 
     def _begin(self, member: Member, place: Place) -> None:
         member.starting, member.place, member.heard = None, place, time.monotonic()
-        self._stillborn = 0
+        self._tallies[member.number].host = place.host
 
     def _took(self, member: Member, done: Done) -> Iterator[Unit]:
         """A unit is done: its files are, or get, into the run folder."""
@@ -198,44 +209,53 @@ class Crew:
             parcels.unpack(self._worker.folder, unit, done.parcel)
         self._ledger.finish(block, unit.id)
         now, tally = time.monotonic(), self._tallies[member.number]
-        tally.units, tally.pictures = tally.units + 1, tally.pictures + len(unit.seeds)
+        tally.barren, tally.pictures = 0, tally.pictures + len(unit.seeds)
         tally.seconds, member.heard = tally.seconds + now - member.heard, now
         yield unit
 
     def _overdue(self) -> Iterator[Unit]:
         """Replace workers that have work, or are to get ready, and gave no sign for too long."""
-        for member in list(self._members):
+        for member in list(self._members.values()):
             starts = member.starting is not None
             limit = max(STARTUP, self._terms.patience) if starts else self._terms.patience
             if (starts or member.blocks) and time.monotonic() - member.heard > limit:
-                yield from self._lost(member, None, f"it gave no sign for {limit:g} seconds")
+                yield from self._lost(member, None, f"It gave no sign for {limit:g} seconds.")
 
     def _lost(self, member: Member, ended: Block | None, cause: str) -> Iterator[Unit]:
         """A worker is gone, or has to go: another takes its place, its units go on."""
         self._ray.kill(member.handle, no_restart=True)
-        self._tallies[member.number].lost += 1
-        stillborn = member.starting is not None
-        self._stillborn = self._stillborn + 1 if stillborn else 0
-        if self._stillborn >= STILLBORN * self._terms.workers:
-            raise QaError(
-                "Workers die before they are ready.",
-                f"{self._stillborn} in a row. The last: {cause}",
-                "see whether the machine has the memory for them: executor.workers=1",
-            )
-        warnings.warn(
-            f"Worker {member.number} was lost: {cause} Another takes its place.",
-            RuntimeWarning, stacklevel=2,
-        )  # fmt: skip
         blocks = [block for _, block in member.blocks]
         begun = ended or (blocks.pop(0) if blocks else None)
         for block in reversed(blocks):
             self._ledger.put_back(block)
-        self._members[member.number] = self._hired(member.number)
+        self._replace(member.number, cause, blameless=begun is not None and begun.alone)
         if begun is not None:
-            guilty = self._ledger.lose(begun, cause)
+            guilty = self._ledger.lose(begun, member.number, cause)
             if guilty is not None:
                 # Without the cause, which names machines and processes: results are equal anywhere.
                 yield self._worker.give_up(guilty, "given up: its worker was lost every time")
+
+    def _replace(self, number: int, cause: str, blameless: bool) -> None:
+        """Hire another worker, unless one after the other is lost before it finishes anything.
+
+        `blameless`: of a suspect, which may have killed it. QaError where nobody is left.
+        """
+        tally = self._tallies[number]
+        tally.lost, tally.barren = tally.lost + 1, tally.barren + (not blameless)
+        del self._members[number]
+        if tally.barren < BARREN:
+            self._members[number] = self._hired(number)
+            follows = "Another takes its place."
+        else:
+            follows = f"That was so {BARREN} times before it finished anything: nobody does now."
+        if not self._members:
+            raise QaError(
+                "No worker is left: each was lost again and again before it finished anything.",
+                f"The last: {cause}",
+                "see whether its machine has the memory, and a GPU that works; executor.workers=1 "
+                "tries with one alone",
+            )
+        warnings.warn(f"Worker {number} was lost: {cause} {follows}", RuntimeWarning, stacklevel=2)
 
 
 def _short(error: Exception) -> str:

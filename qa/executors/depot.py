@@ -1,21 +1,23 @@
 """A store that workers and the driver both reach: anything that fsspec can write to.
 
-    <url>/<first two digits of the id>/<unit id>.zip
+    <url>/<mark>/<first two digits of the id>/<unit id>.zip
 
-A parcel's name is its unit's id, which stands for every input of its pictures: runs may share a
-depot, and a driver on a new machine finds there what others finished. Object stores write whole
-objects or none; where a store does not, a half parcel is noticed by its check sums and made again.
+The id of a unit stands for every input of its pictures, the mark for all that is measured in them:
+runs may share a store, each finds there what others finished of the very same work, and none meets
+a parcel with less in it than it asks for. Object stores write whole objects or none, and so does a
+folder here; a parcel that is broken all the same is noticed by its check sums.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qa.errors import QaError, UsageError
-from qa.files import write_bytes
+from qa.files import digest, write_bytes
 
 T = TypeVar("T")
 TRIES = 4
@@ -23,16 +25,21 @@ PAUSE = 0.5
 """Seconds before the second try, doubled each time."""
 
 
+PARCEL = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]+)\.zip")
+
+
 class Depot:
     """Parcels in a store, by id of their unit. Every access is tried a few times."""
 
-    def __init__(self, url: str, pause: float = PAUSE) -> None:
+    def __init__(self, url: str, marks: Mapping[str, Any], pause: float = PAUSE) -> None:
         """`url` as fsspec takes it: s3://bucket/folder, gs://…, file:///shared/folder.
 
-        UsageError where there is no driver for it.
+        `marks` are those of the work (`qa.worker.Recipe`). UsageError where there is no driver for
+        the URL.
         """
         self.url, self._pause = url.rstrip("/"), pause
-        self._fs, self._root = _opened(self.url)
+        self._fs, root = _opened(self.url)
+        self._root = f"{root.rstrip('/')}/{digest(dict(marks))[:16]}"
 
     def ids(self) -> set[str]:
         """Units of which there is a parcel."""
@@ -40,7 +47,8 @@ class Depot:
         def listed() -> set[str]:
             try:
                 self._fs.invalidate_cache()
-                return {Path(name).stem for name in self._fs.find(self._root)}
+                names = (name.rpartition(self._root + "/")[2] for name in self._fs.find(self._root))
+                return {found[2] for found in map(PARCEL.fullmatch, names) if found}
             except FileNotFoundError:
                 return set()
 

@@ -9,13 +9,15 @@
                        given up: a scored failure of that unit
 
 A worker that dies says nothing about which of its units killed it. So they go on one by one, each
-alone in its worker: the innocent finish, and the guilty unit is known by the next death.
+alone in its worker: the innocent finish, and the guilty unit is known by the next death. It may as
+well be the worker's own fault, say a broken GPU: a suspect goes to a worker where nobody died of
+it, as long as there is one.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from qa.errors import QaError
@@ -45,6 +47,7 @@ class Ledger:
         self._waiting, self._suspects = deque(units), deque[Unit]()
         self._size, self._retries, self._workers = block, retries, workers
         self._deaths = Counter[str]()
+        self._died_at = defaultdict[str, set[int]](set)
         self._left = {unit.id for unit in units}
         self.done, self.given_up = 0, 0
 
@@ -53,11 +56,18 @@ class Ledger:
         """Whether every unit is done or given up."""
         return not self._left
 
-    def hand_out(self, idle: bool) -> Block | None:
-        """Work for a worker that is `idle`, or that will be soon; None if there is none for it."""
-        if self._suspects and idle:
-            suspect = self._suspects.popleft()
-            return Block({suspect.id: suspect}, alone=True)
+    def hand_out(self, worker: int, idle: bool, ready: Collection[int]) -> Block | None:
+        """Work for a worker that is `idle`, or that will be soon; None if there is none for it.
+
+        `ready` are the numbers of all workers that could work now, this one too. One that is to
+        take a suspect finishes what it has first.
+        """
+        for suspect in self._suspects:
+            if worker not in self._died_at[suspect.id] or self._died_at[suspect.id] >= {*ready}:
+                if not idle:
+                    return None
+                self._suspects.remove(suspect)
+                return Block({suspect.id: suspect}, alone=True)
         fair = -(-len(self._waiting) // (4 * self._workers))
         count = min(self._size, fair)
         units = [self._waiting.popleft() for _ in range(count)]
@@ -73,11 +83,13 @@ class Ledger:
         """A block that nobody began to work on waits again."""
         self._waiting.extendleft(reversed(block.units.values()))
 
-    def lose(self, block: Block, cause: str) -> Unit | None:
+    def lose(self, block: Block, worker: int, cause: str) -> Unit | None:
         """The worker of a block is lost; returns the unit to give up, if it was the unit's fault.
 
         QaError once so many are given up that the fault lies elsewhere.
         """
+        for name in block.units:
+            self._died_at[name].add(worker)
         if not block.alone:
             self._suspects.extend(block.units.values())
             return None

@@ -15,12 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from qa.errors import QaError
-from qa.files import write_bytes
+from qa.files import PARTIAL, write_bytes
 from qa.store import RunFolder, file_name
 from qa.types import Unit
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every entry: equal files make equal parcels."""
+
+
+class Damaged(QaError):
+    """A parcel that cannot be used."""
 
 
 def files_of(folder: RunFolder, unit: Unit) -> list[Path]:
@@ -31,6 +35,7 @@ def files_of(folder: RunFolder, unit: Unit) -> list[Path]:
         *root.glob(f"features/*/{_literal(name)}.safetensors"),
         *root.glob(f"notes/*/{_literal(name)}.json"),
     ]
+    found = [file for file in found if not file.name.startswith(PARTIAL)]
     record = folder.unit_file(unit.id)
     return [*sorted(found), *([record] if record.is_file() else [])]
 
@@ -46,14 +51,14 @@ def pack(folder: RunFolder, unit: Unit) -> bytes:
 
 
 def unpack(folder: RunFolder, unit: Unit, parcel: bytes) -> None:
-    """Write a parcel's files into a run folder; QaError for one that is damaged or not this unit's.
+    """Write a parcel's files into a run folder; Damaged for one that is broken or another unit's.
 
-    Nothing is written unless all of it is sound.
+    Nothing is written unless all of it is sound. QaError where the folder takes nothing.
     """
     try:
         contents = list(_contents(folder, unit, parcel))
     except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise QaError(
+        raise Damaged(
             f"What a worker delivered for {unit.sample.id!r} cannot be used.",
             f"{' '.join(str(error).split())}.",
             "run the same command again: it continues",

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from qa.errors import UsageError
 from qa.executors import parcels
@@ -24,6 +25,8 @@ from qa.types import Unit
 from qa.worker import Recipe, Worker
 
 AUTO, DRIVER = "auto", "driver"
+SCRATCH = "decoder-qa-"
+"""How the names of folders begin in which seats work that are not at home."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ class Place:
     """Where a seat is."""
 
     host: str
-    sees: bool
-    """Whether it sees the driver's run folder: then it reads and writes there itself."""
+    home: bool
+    """Whether it works in the driver's run folder: nothing has to be sent to it or from it."""
 
 
 class Seat:
@@ -61,7 +64,8 @@ class Seat:
     def __init__(
         self, recipe: Recipe, folder: Path, beacon: Path, deliver: str, pipeline: LocalExecutor
     ) -> None:
-        """`beacon` is a file of the driver's: who sees it sees the run folder `folder`.
+        """`beacon` is a file of the driver's: who sees it sees the run folder `folder`. Its name is
+        part of those of scratch folders, by which the driver finds what a killed seat left.
 
         Light on purpose: what can fail is in `prepare`, from where an error arrives as it is.
         """
@@ -73,16 +77,17 @@ class Seat:
         """Build everything, in the driver's current folder where there is one of that name."""
         with suppress(OSError):
             os.chdir(current)  # paths of a configuration are relative to it
-        sees = self._beacon.is_file()
-        self._depot = Depot(self._deliver) if self._deliver not in {AUTO, DRIVER} else None
-        self._apart = not (sees and self._deliver == AUTO)
+        self._depot = None
+        if self._deliver not in {AUTO, DRIVER}:
+            self._depot = Depot(self._deliver, self._recipe.marks)
+        self._apart = self._deliver != AUTO or not self._beacon.is_file()
         path = self._home
         if self._apart:
-            path = Path(tempfile.mkdtemp(prefix="decoder-qa-"))
+            path = Path(tempfile.mkdtemp(prefix=scratch(self._beacon)))
             self._stack.callback(shutil.rmtree, path, ignore_errors=True)
         folder = RunFolder(path)
         self._worker: Worker = self._stack.enter_context(self._recipe.worker(folder))
-        return Place(socket.gethostname(), sees)
+        return Place(socket.gethostname(), not self._apart)
 
     def work(self, orders: Sequence[Order], alone: bool) -> Iterator[Done]:
         """Finish a block of units, naming each as soon as its result is stored.
@@ -126,9 +131,14 @@ class Seat:
         return Done(unit.id)
 
 
-def check_deliver(deliver: str) -> None:
+def scratch(beacon: Path) -> str:
+    """How the names of scratch folders of one run begin."""
+    return f"{SCRATCH}{beacon.name.rpartition('-')[2]}-"
+
+
+def check_deliver(deliver: Any) -> None:
     """UsageError unless `deliver` names a way home."""
-    if deliver not in {AUTO, DRIVER} and "/" not in deliver:
+    if deliver not in {AUTO, DRIVER} and "://" not in str(deliver):
         raise UsageError(
             f"executor.deliver={deliver} is no place.",
             "Workers write where the driver does (auto), hand results to it (driver), or put them "

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from qa.errors import said
+from qa.errors import scored
 from qa.features.cache import Cache, compute
 from qa.roles import Features, Metric
 
@@ -88,7 +88,7 @@ class Engine:
                         if rows is not None:
                             references[name] = rows
                 except Exception as error:
-                    lost[name] = said(error)
+                    lost[name] = scored(error)
         return Measured(values, features, references, lost)
 
     def _rows(

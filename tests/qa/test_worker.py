@@ -12,6 +12,7 @@ from qa.job import prepare
 from qa.run import evaluate, measure
 from qa.seeds import INITIAL_NOISE, LATENT_NOISE, content, noise
 from qa.stages import digest, together
+from qa.transfer import Arriving
 from qa.types import DecodeRequest, Knobs
 
 
@@ -160,6 +161,43 @@ def test_a_device_that_failed_stops_the_run(job, monkeypatch):
     breaking(monkeypatch, job, torch.AcceleratorError("CUDA error: unspecified launch failure"))
     with pytest.raises(DeviceFailed, match="unspecified launch failure"):
         measure(job)
+
+
+@pytest.mark.parametrize("part", ["encoder", "metric", "arrival", "moved"])
+def test_it_does_so_wherever_it_fails(job, monkeypatch, part):
+    """As a failure of pictures or values, a broken GPU would race through the whole plan."""
+
+    def broken(*_, **__):
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    if part == "encoder":
+        monkeypatch.setattr(job.latents, "latent", broken)
+    elif part == "metric":
+        monkeypatch.setitem(job.worker.scorer._engine.metrics, "psnr", broken)
+    elif part == "arrival":
+        monkeypatch.setattr(Arriving, "wait", broken)
+    else:
+        monkeypatch.setattr(job.worker.scorer._engine, "_device", torch.device("meta"))
+        monkeypatch.setattr(torch.Tensor, "to", broken)
+    with pytest.raises(DeviceFailed, match="unspecified launch failure"):
+        measure(job)
+
+
+def test_what_is_given_up_later_keeps_what_there_was(workdir, toy):
+    """A new metric that kills its process must not take the pictures and other values along."""
+    evaluate(*toy("Sampler", "out=run"))
+    job = prepare(compose(toy("Sampler", "out=run", "metric=[psnr,ssim]")))
+    unit = job.plan.units[0]
+    before = job.folder.finished(unit.id)
+    job.worker.give_up(unit, "its worker died")
+    after = job.folder.finished(unit.id)
+    assert after.decoded == before.decoded
+    assert [row for row in after.scores if row.metric == "psnr"] == list(before.scores)
+    lost = [row for row in after.scores if row.metric == "ssim"]
+    assert [(row.seed, row.value, row.why) for row in lost] == [
+        (0, None, "its worker died"), (1, None, "its worker died"),
+    ]  # fmt: skip
+    assert not job.worker.complete(unit), "the next run tries it again"
 
 
 def test_a_unit_that_is_given_up_counts_as_missing_and_is_tried_again(job):

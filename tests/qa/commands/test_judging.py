@@ -12,8 +12,8 @@ from toyruns import toy_overrides
 
 from qa.cli import run
 from qa.files import read_json, write_json
+from qa.scores import no_scores
 from qa.store import RunFolder
-from qa.tables import no_scores
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faulty import strikes
@@ -16,7 +18,10 @@ from toyruns import make_pictures, toy_overrides
 
 from qa.config import compose
 from qa.errors import QaError, UsageError
-from qa.executors import cluster, crew
+from qa.executors import cluster, crew, parcels
+from qa.executors.cluster import Share
+from qa.executors.depot import Depot
+from qa.executors.seat import SCRATCH
 from qa.job import prepare
 from qa.run import evaluate, measure
 
@@ -98,8 +103,10 @@ def test_the_verdict_is_that_of_one_process(ray, photos, alone, workers):
 def test_results_come_home_without_a_common_folder(ray, photos, alone, deliver):
     store = f"file://{photos.parent}/store"
     place = store if deliver == "store" else deliver
+    scratch = set(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"))
     run = evaluate(*asked(photos, "ray", *pooled(f"executor.deliver={place}")))
     assert equal(run, alone)
+    assert set(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*")) <= scratch
     assert len(list(Path(photos.parent, "store").rglob("*.zip"))) == (
         12 if deliver == "store" else 0
     )
@@ -122,7 +129,8 @@ def test_workers_without_the_drivers_disk_are_sent_the_pictures(ray, photos, alo
 
 
 @pytest.mark.slow
-def test_a_metric_more_decodes_nothing_again_without_a_common_disk(ray, photos, monkeypatch):
+@pytest.mark.parametrize("deliver", ["auto", "driver"])
+def test_a_metric_more_decodes_nothing_again(ray, photos, monkeypatch, deliver):
     first = evaluate(*asked(photos, "ray"))
     before = first.folder.decoded()
 
@@ -130,8 +138,10 @@ def test_a_metric_more_decodes_nothing_again_without_a_common_disk(ray, photos, 
     def unseen(worker):
         yield Path("/nowhere/beacon")
 
-    monkeypatch.setattr(cluster, "_beacon", unseen)
-    more = evaluate(*asked(photos, "ray", "metric=[psnr,ssim]", *pooled()))
+    if deliver == "auto":  # a worker without the driver's disk; one that has it still has no result
+        monkeypatch.setattr(cluster, "_beacon", unseen)
+    pool = pooled(f"executor.deliver={deliver}")
+    more = evaluate(*asked(photos, "ray", "metric=[psnr,ssim]", *pool))
     assert set(more.scores["metric"]) == {"psnr", "ssim"}
     assert more.folder.decoded()["seconds"].equals(before["seconds"]), "the same decodes"
 
@@ -146,7 +156,9 @@ def test_a_store_gives_a_new_machine_what_others_finished(ray, photos, alone):
     job = prepare(compose(asked(photos, "ray", *pooled(place))))
     with pytest.warns(RuntimeWarning, match="Made again"):
         measure(job)
-    assert job.executor.told()[0].startswith("worker 0  2 pictures, "), "one unit was made again"
+    assert job.executor.told()[0].partition("  ")[2].startswith("2 pictures, "), (
+        "one unit was made again"
+    )
     assert equal(evaluate(*asked(photos, "ray", *pooled(place))), alone)
 
 
@@ -179,10 +191,10 @@ def test_a_unit_that_kills_every_worker_is_a_failure_of_its_pictures_alone(ray, 
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced(ray, photos):
     job = prepare(compose(faulty(photos, "ray", "hangs", 1, *pooled("executor.patience=30"))))
-    with pytest.warns(RuntimeWarning, match="it gave no sign for 30 seconds"):
+    with pytest.warns(RuntimeWarning, match="It gave no sign for 30 seconds"):
         measure(job)
     assert job.folder.decoded()["file"].notna().all()
-    assert sum("times replaced" in line for line in job.executor.told()) == 1
+    assert sum("lost 1 times" in line for line in job.executor.told()) == 1
 
 
 @pytest.mark.slow
@@ -215,7 +227,8 @@ def test_a_cluster_without_room_says_what_it_has(ray, photos):
 def test_each_worker_is_told_with_its_rate(ray, photos):
     job = prepare(compose(asked(photos, "ray", *pooled())))
     measure(job)
-    told = [re.fullmatch(r"worker \d  (\d+) pictures, \d+\.\d\d/s", s) for s in job.executor.told()]
+    line = re.compile(r"worker \d(?: on \S+)?  (\d+) pictures, \d+\.\d\d/s")
+    told = [line.fullmatch(said) for said in job.executor.told()]
     assert sum(int(line[1]) for line in told) == 24
 
 
@@ -226,8 +239,15 @@ def test_each_worker_is_told_with_its_rate(ray, photos):
         ("executor.block=0", "executor.block=0 cannot work"),
         ("executor.retries=none", "executor.retries=none cannot work"),
         ("executor.cpus=-1", "executor.cpus=-1 cannot work"),
-        ("executor.patience=-1", "executor.patience=-1 cannot work"),
+        ("executor.workers=true", "executor.workers=True cannot work"),
+        ("executor.block=null", "executor.block=None cannot work"),
+        ("executor.cpus=0", "executor.cpus=0 cannot work"),
+        ("executor.gpus=many", "executor.gpus=many cannot work"),
+        ("executor.patience=0", "executor.patience=0 cannot work"),
+        ("executor.patience=null", "executor.patience=None cannot work"),
         ("executor.deliver=nowhere", "executor.deliver=nowhere is no place"),
+        ("executor.deliver=some/folder", "executor.deliver=some/folder is no place"),
+        ("executor.deliver=null", "executor.deliver=None is no place"),
         ("executor.batch=0", "executor.batch=0 cannot work"),
     ],
 )
@@ -241,3 +261,94 @@ def test_without_ray_the_extra_is_named(photos, monkeypatch):
     with pytest.raises(UsageError, match="executor=ray needs Ray") as caught:
         prepare(compose(asked(photos, "ray", "executor=ray")))
     assert "pip install 'decoder-qa[ray]'" in str(caught.value)
+
+
+@pytest.fixture
+def stored(photos):
+    """A job that is not begun, and a store with a parcel of each of its units."""
+    job = prepare(compose(asked(photos, "new", "executor=ray")))
+    done = prepare(compose(asked(photos, "done")))
+    measure(done)
+    depot = Depot(f"file://{photos.parent}/store", job.worker.recipe.marks, pause=0)
+    for unit in done.plan.units:
+        depot.put(unit.id, parcels.pack(done.folder, unit))
+    return job, depot
+
+
+def fetched(job, depot) -> tuple[list, list]:
+    left = []
+    return list(cluster._fetched(depot, job.worker, job.plan.units, left)), left
+
+
+def test_what_a_store_has_is_fetched(stored):
+    job, depot = stored
+    there, left = fetched(job, depot)
+    assert (there, left) == (list(job.plan.units), [])
+
+
+def test_a_store_that_fails_stops_the_run(stored, monkeypatch):
+    """Taken for damage, it would let everything be decoded again."""
+    job, depot = stored
+
+    def away(*_):
+        raise OSError("the store went away")
+
+    monkeypatch.setattr(depot._fs, "cat_file", away)
+    with pytest.raises(QaError, match="could not give a result"):
+        fetched(job, depot)
+
+
+def test_pictures_that_are_here_are_not_replaced(stored):
+    """A run that has more values than the parcel, or whose parcel is another machine's failure."""
+    job, depot = stored
+    unit = job.plan.units[0]
+    job.folder.path.mkdir()
+    parcels.unpack(job.folder, unit, depot.get(unit.id))
+    depot.put(unit.id, b"whatever")
+    there, left = fetched(job, depot)
+    assert left == [unit]
+    assert len(there) == len(job.plan.units) - 1
+    assert job.worker.complete(unit)
+
+
+def node(cpus: float, gpus: float = 0, alive: bool = True) -> dict:
+    return {"Alive": alive, "Resources": {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "share", "room"),
+    [
+        ([node(2), node(1)], Share(1, 0), 3),
+        ([node(1), node(1), node(4)], Share(2, 0), 2),
+        ([node(8, 3)], Share(1, 0.4), 6),
+        ([node(8, 4), node(8, 4, alive=False)], Share(1, 1), 4),
+        ([node(8, 4)], Share(4, 1), 2),
+        ([node(8, 4), node(8)], Share(1, 2), 2),
+    ],
+)
+def test_there_is_room_where_one_machine_has_it(nodes, share, room):
+    """No worker spans machines, and none has parts of two GPUs."""
+    assert cluster._room(SimpleNamespace(nodes=lambda: nodes), share) == room
+
+
+@pytest.mark.parametrize(
+    ("address", "variable", "joined"),
+    [
+        (None, None, "local"), (None, "10.0.0.1:6379", "10.0.0.1:6379"), ("auto", None, "auto"),
+        ("local", "10.0.0.1:6379", "local"),
+    ],
+)  # fmt: skip
+def test_only_a_cluster_that_is_named_is_joined(monkeypatch, address, variable, joined):
+    """One that merely runs here may be another run's own, and ends with it."""
+    asked = []
+    fake = SimpleNamespace(
+        is_initialized=lambda: False, init=lambda **words: asked.append(words["address"]),
+        shutdown=lambda: None,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if variable:
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+    with cluster._connected(address):
+        pass
+    assert asked == [joined]

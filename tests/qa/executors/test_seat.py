@@ -86,7 +86,7 @@ def test_a_store_takes_the_parcels(job, scratch, workdir):
     place = f"file://{workdir}/store"
     done = carried_out(seated(job, place), [Order(unit) for unit in job.plan.units])
     assert {one.parcel for one in done} == {None}
-    assert Depot(place).ids() == {unit.id for unit in job.plan.units}
+    assert Depot(place, job.worker.recipe.marks).ids() == {unit.id for unit in job.plan.units}
     assert not any(finished(job))
 
 

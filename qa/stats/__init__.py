@@ -8,6 +8,8 @@ passes at a nominal 5 %). Harm is oriented so that positive is worse.
     shares                      shares of a picture's words    families   several metrics at once
     looks                       several looks                  planning   how many pictures, seeds
     decide                      from interval to state
+    preference, bradley_terry   which arm people prefer        agreement  of raters with each other
+    anytime                     bounds of a win rate that hold whenever somebody looks
     simulation, validation      how often all of this errs, with a known truth
 
 How well the rules keep their error rates: docs/validation.md.

@@ -27,7 +27,7 @@ def set_rows(
     """One row for each set metric: its value with an interval, or why there is none.
 
     A single picture without features takes the value away: a set with a gap is another set. `gaps`
-    are those of `RunFolder.reduce`. `groups` names the group of those samples that have one: they
+    are those of `qa.reduce.reduce`. `groups` names the group of those samples that have one: they
     count as one picture.
     """
     if not metrics:

@@ -131,12 +131,7 @@ def _prepare(config: Config) -> Job:
         encoder = encoder_of(config, latents, metrics)
     if setting is not None:
         setting.check(config.choices["decoder"], decoder.digest)
-    check_knobs(knobs, decoder, latents)
-    check_samples(samples, latents, decoder)
-    check_metrics(facts, samples, decoder, encoder)
-    check_licences(facts, tree.license_profile)
-    for panel in panels.values():
-        panel.check(samples)
+    _check_fit(config, samples, facts, panels, decoder, latents, encoder)
     plan = make_plan(
         samples, seeds=tree.seeds, knobs=knobs, limit=tree.limit, half=tree.half, look=look,
         inputs=inputs_of(config, decoder, latents, resolved),
@@ -147,6 +142,24 @@ def _prepare(config: Config) -> Job:
         build(config.group("executor"), "executor"), folder_of(name, config, plan), settings,
         resolved, baseline, use, gates, report, tracker, setting,
     )  # fmt: skip
+
+
+def _check_fit(
+    config: Config,
+    samples: Sequence[Sample],
+    facts: Mapping[str, MetricFacts],
+    panels: Mapping[str, Panel],
+    decoder: Decoder,
+    latents: LatentSource | None,
+    encoder: LatentSource | None,
+) -> None:
+    """UsageError for parts that do not fit each other, the samples or the licence profile."""
+    check_knobs(knobs_of(config), decoder, latents)
+    check_samples(samples, latents, decoder)
+    check_metrics(facts, samples, decoder, encoder)
+    check_licences(facts, config.tree.license_profile)
+    for panel in panels.values():
+        panel.check(samples)
 
 
 def cost(job: Job) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qa import tables
-from qa.errors import QaError, UsageError
+from qa.documents import strange
+from qa.errors import UsageError
 from qa.features import stored as features
 from qa.groups import means, units
 from qa.scores import PART, SCORES, no_scores
@@ -44,7 +45,6 @@ class Results:
     """Sample → SHA-256 of its reference; {} for a table."""
     folder: RunFolder | None = None
     """Where its pictures are, if it is a run."""
-
     failures: tuple[dict[str, Any], ...] = ()
     """Pictures that are not there: sample, seed, why."""
     sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -172,12 +172,9 @@ class Results:
         found, samples = table.index.to_numpy(object).tolist(), self.samples
         if found == samples:
             found = samples  # the same texts, not once more
-        elif not self.cut and (strange := set(found) - set(samples)):
-            raise QaError(
-                f"{self.name} has scores of samples that it does not list.",
-                f"One is {min(strange)!r}.",
-                "run the same `qa run` command again: a finished run is not decoded again",
-            )
+        elif self.stored and not self.cut and (unlisted := set(found) - set(samples)):
+            why = f"It has scores of {min(unlisted)!r}, which the run does not list."
+            raise strange(self.stored.scores_folder.path, why)
         return rows, table.set_axis(_index(found))
 
 
@@ -191,14 +188,14 @@ def _index(samples: list[str]) -> pd.Index:
 def load(path: str | Path) -> Results:
     """A run folder, or a CSV or Parquet table with columns sample, seed, metric, value [, why]."""
     path = Path(path)
-    if path.suffix.lower() in {".csv", ".parquet"}:
-        return Results(path.stem, _table(path), {}, {})
     if not path.exists():
         raise UsageError(
             f"{path} does not exist.",
             "Expected a run folder, or a .csv or .parquet table of scores.",
             "check the path; `ls runs` shows the runs made here",
         )
+    if path.suffix.lower() in {".csv", ".parquet"}:
+        return Results(path.stem, _table(path), {}, {})
     folder = RunFolder.open(path)
     record = folder.record()
     if not record.get("finished"):
@@ -207,16 +204,7 @@ def load(path: str | Path) -> Results:
             "Its record says what is to be measured, its tables may hold what was measured before.",
             "give the command again that started it: it continues",
         )
-    digests: dict[str, str | None] = {}
-    groups: dict[str, str] = {}
-    slices: dict[str, str] = {}
-    for row in folder.each_sample():
-        name = sys.intern(row["id"])  # two runs of one suite share their texts
-        digests[name] = row["sha256"] and sys.intern(row["sha256"])
-        if row.get("group"):
-            groups[name] = sys.intern(row["group"])
-        if row.get("tags"):
-            slices[name] = sys.intern(row["tags"][0])
+    digests, groups, slices = _listed(folder)
     # Not the folder's name: equal plans must give equal verdicts wherever they were carried out.
     name = record.get("name", folder.name)
     decoded = tables.arrow(folder.decoded_file, ("sample", "seed", "file", "why"))
@@ -226,6 +214,24 @@ def load(path: str | Path) -> Results:
     return Results(
         name, None, record, digests, folder, tuple(lost.to_pylist()), sets, folder, groups, slices
     )
+
+
+def _listed(run: RunFolder) -> tuple[dict[str, str | None], dict[str, str], dict[str, str]]:
+    """Digests, groups and first tags of a run's samples, as `Results` has them."""
+    digests: dict[str, str | None] = {}
+    groups, slices = dict[str, str](), dict[str, str]()
+    for row in run.each_sample():
+        name = sys.intern(row["id"])  # two runs of one suite share their texts
+        match row.get("sha256", 0), row.get("group"), row.get("tags") or [None]:
+            case str() | None as mark, str() | None as group, [str() | None as tag, *_]:
+                digests[name] = mark and sys.intern(mark)
+                if group:
+                    groups[name] = sys.intern(group)
+                if tag is not None:
+                    slices[name] = sys.intern(tag)
+            case _:
+                raise strange(run.samples_file, f"{name!r} has no proper sha256, group or tags.")
+    return digests, groups, slices
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -239,8 +245,6 @@ def _table(path: Path) -> pd.DataFrame:
             frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=blank)
         else:
             frame = pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist.", "", "check the path") from error
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} is not a readable table.", f"{error}.", "write it again"
@@ -260,14 +264,14 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    frame = frame.copy(deep=False)
-    frame["why"] = _texts(frame["why"]) if "why" in frame.columns else ""
+    frame = frame.copy(deep=False) if "why" in frame.columns else frame.assign(why="")
+    why = frame["why"].astype(object)  # of any type, categories too
+    frame["why"] = why.where(why.notna(), "").astype(str)
     for column in ("sample", "metric"):
         if (frame[column].isna() | (frame[column].astype(str) == "")).any():
             raise UsageError(f"{path} has rows without a {column}.", "", "name it in every row")
     try:
-        frame["sample"] = frame["sample"].astype(str)
-        frame["metric"] = frame["metric"].astype(str)
+        frame = frame.astype({"sample": str, "metric": str})
         seeds = pd.to_numeric(frame["seed"])
         if (seeds % 1 != 0).any():
             raise ValueError(f"a seed is {seeds[seeds % 1 != 0].iloc[0]}")
@@ -294,8 +298,3 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
             "keep one row for each sample, seed and metric",
         )
     return frame[list(SCORES)]
-
-
-def _texts(column: pd.Series) -> pd.Series:
-    """Reasons as texts, "" for none; of any type, categories too."""
-    return column.astype(object).where(column.notna(), "").astype(str)

@@ -108,7 +108,7 @@ def measure(job: Job, progress: Progress | None = None) -> None:
 def _write_together(job: Job, gaps: Mapping[str, tuple[str, str]]) -> None:
     """What only all pictures have together: values of set metrics, and summaries of panels.
 
-    `gaps` are those of `RunFolder.reduce`.
+    `gaps` are those of `qa.reduce.reduce`.
     """
     units = job.plan.units
     groups = {unit.sample.id: unit.sample.group for unit in units if unit.sample.group}
@@ -156,8 +156,9 @@ def record(
     `looked` are the looks at this plan until now, `also` other environment classes of its making.
     """
     look = job.plan.look
-    space = job.decoder.space
     return {
+        **_made_of(job),
+        **_measured(job),
         "schema": SCHEMA,
         "name": run_name(job.suite, job.config, job.plan),
         "suite": job.suite,
@@ -165,36 +166,47 @@ def record(
         "use_case": job.config.choices["use_case"],
         "terms": _terms(job),
         "plan": job.plan.digest,
-        "suite_digest": job.plan.suite_digest,
-        "decoder_digest": job.decoder.digest,
-        "latents_digest": None if job.latents is None else job.latents.digest,
-        "encoder_digest": None if job.encoder is None else job.encoder.digest,
-        "asks_digest": job.plan.asks_digest if job.panels else None,
-        "inputs": inputs(job.plan.shared),
         "seeds": job.plan.seeds,
         "pictures": len(job.plan.units),
         "limited": job.plan.limited,
         "half": job.config.tree.half,
         "look": None if look is None else {**asdict(look), "history": list(looked)},
         "policy": job.config.tree.policy,
-        "space": None if space is None else str(space),
         "knobs": asdict(knobs_of(job.config)),
         "dial": None if job.setting is None else job.setting.told(),
         "licence": job.decoder.licence,
         "latents_licence": getattr(job.latents, "licence", "") or None,
         "notes": _notes(job),
-        "facts": {
-            name: asdict(known) | {"fingerprint": fingerprint(known)}
-            for name, known in sorted(job.facts.items())
-        },
-        "panels": {name: sorted(panel.facts) for name, panel in sorted(job.panels.items())},
-        "unavailable": dict(job.unavailable),
         "environment": environment(job.resolved_numerics) | {"also": list(also)},
         "numerics": job.resolved_numerics,
         "started": started,
         "finished": finished,
         "command": ["qa", "run", *job.config.words()],
     }
+
+
+def _made_of(job: Job) -> dict[str, Any]:
+    """What pictures and values are made of, by digest: equal ones are the same."""
+    space = job.decoder.space
+    return {
+        "suite_digest": job.plan.suite_digest,
+        "decoder_digest": job.decoder.digest,
+        "latents_digest": None if job.latents is None else job.latents.digest,
+        "encoder_digest": None if job.encoder is None else job.encoder.digest,
+        "asks_digest": job.plan.asks_digest if job.panels else None,
+        "inputs": inputs(job.plan.shared),
+        "space": None if space is None else str(space),
+    }
+
+
+def _measured(job: Job) -> dict[str, Any]:
+    """What is measured and how, and what cannot be."""
+    facts = {
+        name: asdict(known) | {"fingerprint": fingerprint(known)}
+        for name, known in sorted(job.facts.items())
+    }
+    panels = {name: sorted(panel.facts) for name, panel in sorted(job.panels.items())}
+    return {"facts": facts, "panels": panels, "unavailable": dict(job.unavailable)}
 
 
 def _notes(job: Job) -> list[str]:

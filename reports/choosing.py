@@ -1,8 +1,9 @@
 """Which pictures of a very large run a page lists; what it counts and plots still has all.
 
     up to LISTED pictures    all of them
-    more                     the worst WORST, then NEAR that lie closest to the margin that decides,
-                             the best BEST, and others by lot until there are LISTED
+    more                     those that the verdict names, then the worst WORST, then NEAR that lie
+                             closest to the margin that decides, the best BEST, and others by lot
+                             until there are LISTED
 
 Ranks are those of the table (`harm.table`), but reckoned for all pictures at once, metric by
 metric: a million rows of it would not fit in memory. A report shows less of each kind than is
@@ -11,15 +12,16 @@ listed here, so its tables and groups are what they would be if all pictures wer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from qa.results import Results
 from qa.store import RunFolder
-from reports.harm import Column, deciding, paired
+from reports.harm import Column, deciding
 from reports.scatter import Pairs, drawn_by_lot
 
 LISTED = 5000
@@ -72,24 +74,31 @@ def arm(run: RunFolder, ids: Iterable[str]) -> Results:
 
 
 def whole(
-    verdict: Mapping[str, Any], columns: Sequence[Column], ours: Results, theirs: Results | None
+    verdict: Mapping[str, Any],
+    columns: Sequence[Column],
+    ours: Results,
+    theirs: Results | None,
+    metrics: Collection[str] | None = None,
 ) -> Whole | None:
-    """What is to be listed of a run, against a baseline if there is one; None for all of it."""
+    """What is to be listed of a run, against a baseline if there is one; None for all of it.
+
+    `metrics` are those in which the baseline is compared, if not all.
+    """
     ids = ours.samples
     if len(ids) <= LISTED:
         return None
-    values = {column.metric: compared(column.metric, ids, ours, theirs) for column in columns}
-    kinds = _kinds(verdict, columns, ids, values)
-    chosen: dict[int, None] = dict.fromkeys(_named(verdict, ids))
+    values = {}
+    for metric in (column.metric for column in columns):
+        other = theirs if metrics is None or metric in metrics else None
+        values[metric] = compared(metric, ids, ours, other)
+    chosen: dict[int, None] = {}
     parts = []
-    for said, most, order in kinds:
+    for said, most, order in _kinds(verdict, columns, ids, values):
         new = [place for place in order if place not in chosen][: min(most, LISTED - len(chosen))]
         chosen |= dict.fromkeys(new)
         parts += [f"{len(new):,} {said}"] if new else []
     listed = [ids[place] for place in sorted(chosen)]
-    named = LISTED - sum(int(part.split()[0].replace(",", "")) for part in parts)
-    told = [f"{named:,} that the verdict names"] * (named > 0) + parts
-    sentence = f"{len(listed):,} of {len(ids):,} pictures are listed: {', '.join(told)}."
+    sentence = f"{len(listed):,} of {len(ids):,} pictures are listed: {', '.join(parts)}."
     return Whole(ids, values, listed, sentence)
 
 
@@ -133,9 +142,12 @@ def _kinds(
     values: Mapping[str, Values],
 ) -> list[tuple[str, int, list[int]]]:
     """What each kind is called, how many are wanted, and places of pictures, those first."""
-    ranked, missing = _ranked(verdict, columns, ids, values)
+    places = {name: place for place, name in enumerate(ids)}
+    named = [places[name] for name in _named(verdict) if name in places]
+    ranked, missing = _ranked(columns, values, len(ids))
     best = [place for place in ranked[::-1][: BEST + LISTED].tolist() if not missing[place]]
-    found = [("worst", WORST, ranked[:LISTED].tolist())]
+    found = [("that the verdict names", LISTED, named)]
+    found.append(("worst", WORST, ranked[:LISTED].tolist()))
     gate = deciding(verdict["gates"], columns)
     if gate is not None:
         column = next(column for column in columns if column.metric == gate["metric"])
@@ -143,7 +155,6 @@ def _kinds(
         near = [int(place) for place in np.argsort(apart, kind="stable")[: NEAR + LISTED]
                 if np.isfinite(apart[place])]  # fmt: skip
         found.append((f"nearest to the margin of {column.metric}", NEAR, near))
-    places = {name: place for place, name in enumerate(ids)}
     lot = drawn_by_lot(ids, str(verdict["candidate"].get("plan") or ""), 2 * LISTED)
     found.append(("best", BEST, best))
     found.append(("others by lot", LISTED, [places[name] for name in lot]))
@@ -151,19 +162,18 @@ def _kinds(
 
 
 def _ranked(
-    verdict: Mapping[str, Any],
-    columns: Sequence[Column],
-    ids: Sequence[str],
-    values: Mapping[str, Values],
+    columns: Sequence[Column], values: Mapping[str, Values], count: int
 ) -> tuple[Array, Array]:
-    """Places of all pictures in the table's order, worst first; which lack a value. [N] each"""
-    count = len(ids)
+    """Places of all pictures in the table's order, worst first; which lack a value. [N] each
+
+    Harms that the verdict alone knows change no place here: their pictures are listed before.
+    """
     missing, worst, lead = np.zeros(count, bool), np.full(count, np.nan), np.zeros(count)
     for number, column in enumerate(columns):
         known = values[column.metric]
         missing |= np.isnan(known.ours) & ~known.aside
         if column.gated:
-            worst = np.fmax(worst, _known(known, column, verdict, ids) / column.scale)
+            worst = np.fmax(worst, harms(known, column.better) / column.scale)
         if number == 0:
             sign = 1 if column.better == "higher" else -1
             lead = np.where(np.isnan(known.ours), 0, sign * known.ours)
@@ -172,20 +182,7 @@ def _ranked(
     return order, missing
 
 
-def _known(values: Values, column: Column, verdict: Mapping[str, Any], ids: Sequence[str]) -> Array:
-    """Harm of every picture; without a baseline, of those that the verdict names. float64 [N]"""
-    found = harms(values, column.better)
-    if np.isnan(values.theirs).all():
-        for gate in verdict["gates"]:
-            if paired(gate) and gate["metric"] == column.metric:
-                for entry in gate.get("worst") or ():
-                    place = int(np.searchsorted(ids, entry["sample"]))
-                    if place < len(ids) and ids[place] == entry["sample"]:
-                        found[place] = entry["harm"]
-    return found
-
-
-def _named(verdict: Mapping[str, Any], ids: Sequence[str]) -> list[int]:
-    """Places of the pictures that the verdict's gates name."""
-    named = {entry["sample"] for gate in verdict["gates"] for entry in gate.get("worst") or ()}
-    return [place for place, name in enumerate(ids) if name in named]
+def _named(verdict: Mapping[str, Any]) -> dict[str, None]:
+    """Ids of the pictures that the verdict's gates name: each gate's worst, then each's next."""
+    turns = zip_longest(*(gate.get("worst") or () for gate in verdict["gates"]))
+    return dict.fromkeys(entry["sample"] for turn in turns for entry in turn if entry)

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qa.errors import UsageError
 from qa.store import RunFolder
 from reports import choosing, harm, picking, wording
-from reports.choosing import Whole
 from reports.gallery import Charge
 from reports.slices import split
 
@@ -58,8 +57,13 @@ class Base:
     run: RunFolder
     shared: frozenset[str]
     """The samples that mean the same picture there."""
-    cells: harm.Cells
-    """Its values of those samples, in metrics that were measured by the same protocol there."""
+    metrics: frozenset[str]
+    """Those that were measured by the same protocol there."""
+
+    def cells(self, columns: Sequence[harm.Column], samples: Collection[str]) -> harm.Cells:
+        """Its values of those of these samples that are shared, in these of its metrics."""
+        known = [column for column in columns if column.metric in self.metrics]
+        return picking.values(self.run, known, self.shared & set(samples))
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class Listing:
     columns: Sequence[harm.Column]
     cells: harm.Cells
     bases: tuple[Base, ...]
+    theirs: tuple[harm.Cells, ...]
+    """Each base's cells."""
     seeds: Mapping[tuple[str, int, str], tuple[float | None, str]]
     """(sample, seed, metric) → value, or why there is none."""
     said: str = ""
@@ -132,7 +138,7 @@ class Listing:
         keys = [(sample, column.metric) for column in self.columns]
         own = {key: self.cells[key] for key in keys if key in self.cells}
         better = _better(self.columns)
-        against = [(base.cells, harm.with_harm(own, base.cells, better)) for base in self.bases]
+        against = [(theirs, harm.with_harm(own, theirs, better)) for theirs in self.theirs]
         if self.heads and not against:
             against = [({}, own)]  # its run folder is not at hand; the verdict names some harms
         digits, margins = self.digits, _margins(self.verdict)
@@ -161,19 +167,22 @@ def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
     verdict = run.verdict() if judged else _unjudged(run)
     columns = harm.columns(verdict, None)
     better = _better(columns)
-    ids = [row["id"] for row in run.each_sample()]
-    large = _large(run, bases, verdict, columns if judged else columns[:1], ids)
-    known = set(ids if large is None else large.listed)
+    ranking = columns[: picking.MAX_COLUMNS] if judged else columns[:1]
+    pictures = {row["id"]: _meaning(row) for row in run.each_sample()}
+    against = tuple(_base(run, pictures, base) for base in bases)
+    other = choosing.arm(bases[0], against[0].shared) if against else None
+    metrics = against[0].metrics if against else None
+    large = choosing.whole(verdict, ranking, choosing.arm(run, pictures), other, metrics)
+    known = set(pictures if large is None else large.listed)
     samples = tuple(row for row in run.each_sample() if row["id"] in known)
-    metrics = run.scores_folder.parts() if run.scores_folder.path.is_dir() else ()
-    scores = picking.scores_of(run, metrics, known)
-    beside = tuple(_base(samples, _protocols(run), base, columns) for base in bases)
+    measured = run.scores_folder.parts() if run.scores_folder.path.is_dir() else ()
+    scores = picking.scores_of(run, measured, known)
+    theirs = tuple(base.cells(columns, known) for base in against)
     ours = harm.per_picture(scores, better)
-    if beside:
-        ours = harm.with_harm(ours, beside[0].cells, better)
+    if theirs:
+        ours = harm.with_harm(ours, theirs[0], better)
     else:
         ours = harm.with_known_harm(ours, verdict["gates"])
-    ranking = columns[: picking.MAX_COLUMNS] if judged else columns[:1]
     places = {row["id"]: place for place, row in enumerate(samples)}
     rows = harm.table(sorted(places), ours, ranking)
     margins = _margins(verdict)
@@ -183,47 +192,28 @@ def listing(run: RunFolder, bases: Sequence[RunFolder] = ()) -> Listing:
         entries.append(_entry(row, ranking, margins, place, samples[place]))
     said = "" if large is None else large.said
     seeds = _of_seeds(scores)
-    return Listing(verdict, samples, tuple(entries), columns, ours, beside, seeds, said)
+    return Listing(verdict, samples, tuple(entries), columns, ours, against, theirs, seeds, said)
 
 
-def _large(
-    run: RunFolder,
-    bases: Sequence[RunFolder],
-    verdict: Row,
-    columns: Sequence[harm.Column],
-    ids: Sequence[str],
-) -> Whole | None:
-    """Which pictures are listed of a run that has too many; None for all of them."""
-    if len(ids) <= choosing.LISTED:
-        return None
-    other = choosing.arm(bases[0], ids) if bases else None
-    return choosing.whole(verdict, columns[: picking.MAX_COLUMNS], choosing.arm(run, ids), other)
-
-
-def _base(
-    samples: Sequence[Row],
-    protocols: Mapping[str, Any],
-    run: RunFolder,
-    columns: Sequence[harm.Column],
-) -> Base:
-    ours = {row["id"]: _meaning(row) for row in samples}
+def _base(run: RunFolder, pictures: Mapping[str, int], base: RunFolder) -> Base:
+    """A run to compare with; `pictures` are the meanings of all of the run's own samples."""
     shared = frozenset(
-        row["id"] for row in run.each_sample() if ours.get(row["id"]) == _meaning(row)
+        row["id"] for row in base.each_sample() if pictures.get(row["id"]) == _meaning(row)
     )
     if not shared:
         raise UsageError(
-            f"{run.path} has no picture in common with this run.",
+            f"{base.path} has no picture in common with this run.",
             "No sample of it has the same name, reference and prompt.",
             "name a run over the same suite",
         )
-    same = {metric for metric, known in _protocols(run).items() if protocols.get(metric) == known}
-    cells = picking.values(run, columns, shared).items()
-    known = {key: cell for key, cell in cells if key[0] in shared and key[1] in same}
-    return Base(run, shared, known)
+    ours, theirs = _protocols(run), _protocols(base)
+    same = {name for name, known in theirs.items() if ours.get(name) == known}
+    return Base(base, shared, frozenset(same))
 
 
-def _meaning(sample: Row) -> tuple[Any, ...]:
-    return sample.get("sha256"), sample.get("prompt")
+def _meaning(sample: Row) -> int:
+    """Which picture a sample is: a number, as a million references and prompts take much memory."""
+    return hash(repr((sample.get("sha256"), sample.get("prompt"))))
 
 
 def _protocols(run: RunFolder) -> dict[str, Any]:

@@ -61,7 +61,8 @@ def picking(run: RunFolder, baseline: RunFolder | None = None) -> Picking:
         ids.append(row["id"])
         tags.update(set(filter(None, row.get("tags", ()))))
     ids.sort()
-    large = _whole(run, baseline, verdict, columns, ids)
+    other = None if baseline is None else choosing.arm(baseline, ids)
+    large = choosing.whole(verdict, columns, choosing.arm(run, ids), other)
     listed = ids if large is None else large.listed
     found = cells(run, baseline, verdict, columns, listed)
     theirs = {} if baseline is None else values(baseline, columns, listed)
@@ -70,19 +71,6 @@ def picking(run: RunFolder, baseline: RunFolder | None = None) -> Picking:
     known = set(listed)
     samples = {row["id"]: row for row in run.each_sample() if row["id"] in known}
     return Picking(columns, found, rows, picks, theirs, samples, tags, len(ids), large)
-
-
-def _whole(
-    run: RunFolder,
-    baseline: RunFolder | None,
-    verdict: Mapping[str, Any],
-    columns: Sequence[harm.Column],
-    ids: Sequence[str],
-) -> Whole | None:
-    if len(ids) <= choosing.LISTED:
-        return None
-    other = None if baseline is None else choosing.arm(baseline, ids)
-    return choosing.whole(verdict, columns, choosing.arm(run, ids), other)
 
 
 def picked(run: RunFolder) -> list[tuple[str, int]]:

@@ -186,7 +186,7 @@ def _unlike(bench: Bench, against: RunFolder, record: Mapping[str, Any]) -> list
     for part in PARTS:
         if digest(_portable(job.config.group(part))) != digest(_portable(theirs.get(part))):
             problems.append(f"{part}: another configuration")
-    digests = {row["id"]: row["sha256"] for row in against.each_sample()}
+    digests = {row["id"]: row.get("sha256") for row in against.each_sample()}
     changed = [unit.sample.id for unit in bench.units(1)
                if digests.get(unit.sample.id) != unit.sample.sha256]  # fmt: skip
     if changed:

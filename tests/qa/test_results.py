@@ -69,8 +69,37 @@ def test_an_arm_cut_to_some_pictures_reads_nothing_anew(run):
 
 def test_scores_of_samples_that_are_not_listed_are_refused(run):
     run.write_samples(row for row in run.samples() if row["id"] != "p1")
-    with pytest.raises(QaError, match="scores of samples that it does not list"):
+    with pytest.raises(QaError, match="scores of 'p1', which the run does not list"):
         load(run.path).by_picture("psnr")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["sha256", {"sha256": 5}, {"sha256": 0}, {"sha256": ["f"]}, {"group": 5}, {"group": {}},
+     {"tags": "photo"}, {"tags": {"a": 1}}, {"tags": [5]}, {"tags": 5}],
+)  # fmt: skip
+def test_samples_of_another_kind_are_refused(run, change):
+    rows = run.samples()
+    if change == "sha256":
+        del rows[1]["sha256"]
+    else:
+        rows[1] |= change
+    run.write_samples(rows)
+    with pytest.raises(QaError, match="not what this version writes") as raised:
+        load(run.path)
+    assert "'p1' has no proper sha256, group or tags" in str(raised.value)
+
+
+def test_samples_keep_what_they_have(run):
+    marks = {"p0": None, "p1": "a" * 64, "p2": ""}
+    more = [{}, {"group": "g", "tags": ["photo", "night"]}, {"group": None, "tags": []}]
+    run.write_samples(
+        {"id": name, "sha256": mark} | rest
+        for (name, mark), rest in zip(marks.items(), more, strict=True)
+    )
+    found = load(run.path)
+    assert found.digests == marks
+    assert (found.groups, found.slices) == ({"p1": "g"}, {"p1": "photo"})
 
 
 def test_values_that_cannot_be_reckoned_with_are_missing_in_a_run_too(run):

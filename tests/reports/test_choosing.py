@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ from pages import Page
 from runfolders import build, gate, judged
 from stored import put_scores
 
+from qa import files
+from qa.results import Results
 from qa.types import NOT_APPLICABLE
-from reports import choosing, html
+from reports import choosing, harm, html
 from reports.listing import listing
 from reports.picking import picking
 
@@ -116,3 +119,68 @@ def test_a_picture_that_only_the_baseline_lacks_is_no_candidate(runs, few):
         assert len(picking(run, base).rows) == 24
     finally:
         put_scores(base, pd.DataFrame(scores))
+
+
+@pytest.mark.parametrize("change", ["picture", "protocol"])
+def test_the_viewer_chooses_by_what_its_table_compares(runs, few, monkeypatch, tmp_path, change):
+    run, base = runs[0], build(tmp_path / "base", IDS, size=8, references=False)
+    record, rows, scores = base.record(), base.samples(), base.scores()
+    others = set(IDS[20:40]) if change == "picture" else set(IDS)
+    wrong = scores["sample"].isin(others) & (scores["metric"] == "psnr")
+    scores.loc[wrong, "value"] += np.random.default_rng(1).uniform(50, 90, wrong.sum())
+    put_scores(base, scores)
+    if change == "picture":
+        base.write_samples(row | {"prompt": "x"} if row["id"] in others else row for row in rows)
+    else:
+        record["facts"]["psnr"]["fingerprint"] = "another"
+        files.write_json(base.record_file, record)
+    chosen = [entry.sample["id"] for entry in listing(run, (base,)).entries]
+    monkeypatch.setattr(choosing, "LISTED", 60)
+    every = [entry.sample["id"] for entry in listing(run, (base,)).entries]
+    assert (len(chosen), len(every)) == (24, 60)
+    assert every[:10] == chosen[:10]
+    assert [name for name in every if name in set(chosen)] == chosen
+
+
+def test_a_base_that_shares_what_is_not_listed_shares_something(runs, few, tmp_path):
+    run = runs[0]
+    run.verdict_file.rename(run.verdict_file.with_suffix(".away"))
+    try:  # nothing is gated: that a picture can be compared does not list it
+        listed = {row["id"] for row in listing(run).samples}
+        one = next(name for name in IDS if name not in listed)
+        base = build(tmp_path / "base", [one], size=8, references=False)
+        found = listing(run, (base,))
+    finally:
+        run.verdict_file.with_suffix(".away").rename(run.verdict_file)
+    assert {row["id"] for row in found.samples} == listed
+    assert found.bases[0].shared == {one}
+
+
+def test_a_verdict_may_name_more_than_a_page_lists(runs, few):
+    verdict, arms = runs[0].verdict(), [choosing.arm(run, IDS) for run in runs]
+    columns = harm.columns(verdict, None)
+    first, second = IDS[::-1][:30], IDS[10:12]
+    verdict["gates"] = [gate("psnr", "FAIL", first), gate("lpips", "PASS", second)]
+    found = choosing.whole(verdict, columns, *arms)
+    assert found.listed == sorted([*first[:22], *second]), "the worst of each gate"
+    assert found.said == "24 of 60 pictures are listed: 24 that the verdict names."
+    verdict["gates"] = [gate("psnr", "FAIL", ["nobody", *second])]
+    said = choosing.whole(verdict, columns, *arms).said
+    assert said.startswith("24 of 60 pictures are listed: 2 that the verdict names, 10 worst, ")
+
+
+def test_one_long_id_does_not_make_all_ids_long(few):
+    ids = [f"p{number:03d}" for number in range(500)] + ["q" * 100_000]
+    rows = [(name, 0, "psnr", float(place), "") for place, name in enumerate(ids)]
+    scores = pd.DataFrame(rows, columns=["sample", "seed", "metric", "value", "why"])
+    run = Results("table", scores, {}, {})
+    gates = [gate("psnr", "FAIL", ["p400", ids[-1]])]
+    verdict = {"gates": gates, "metrics": [], "candidate": {"plan": "ab"}}
+    tracemalloc.start()
+    try:
+        found = choosing.whole(verdict, harm.columns(verdict, None), run, None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert {"p400", ids[-1]} < set(found.listed)
+    assert peak < 4 * len(ids) * len(ids[-1]) / 10, "an array of texts has room for the longest"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qa.errors import QaError
-from qa.files import read_json
+from qa.files import canonical, read_json
+
+HEAD = '{"check":"%s",'
+"""How a sealed object begins: with the SHA-256 of what it is without its check."""
 
 
 def strange(file: Path, why: str) -> QaError:
@@ -15,12 +21,22 @@ def strange(file: Path, why: str) -> QaError:
     return QaError(f"{file} is not what this version writes.", why, again)
 
 
-def document(file: Path, schema: str) -> dict[str, Any]:
-    """A JSON object of a schema of any version; QaError for anything else."""
+def document(file: Path, schema: str, kind: type) -> dict[str, Any]:
+    """A JSON object of a schema of any version and a kind of `qa.kinds`; QaError for all else."""
     content = read_json(file)
     if not isinstance(content, dict) or not str(content.get("schema")).startswith(schema):
         raise strange(file, f"Its schema is not {schema}1.")
-    return content
+    return checked(file, content, kind)
+
+
+def checked(file: Path, content: dict[str, Any], kind: type) -> dict[str, Any]:
+    """What a file holds; QaError where it is not of this kind of `qa.kinds`."""
+    from qa import kinds
+
+    why = kinds.check(content, kind)
+    if why is None:
+        return content
+    raise strange(file, f"{why}.")
 
 
 def rows(file: Path, key: str) -> list[dict[str, Any]]:
@@ -45,3 +61,21 @@ def not_older(file: Path, before: Path) -> None:
     if not file.exists() and before.exists():
         now = file.relative_to(before.parent).as_posix()
         raise strange(before, f"Runs have {now} in its place.")
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """An object's canonical JSON with a `check`, the SHA-256 of its canonical JSON without.
+
+    `check` comes first: all other keys have to sort after it.
+    """
+    text = canonical(content)
+    return (HEAD % hashlib.sha256(text.encode()).hexdigest() + text[1:]).encode()
+
+
+def unsealed(data: bytes) -> Any:
+    """What was `sealed`, without its check; ValueError where any byte is another than it was."""
+    head = len(HEAD % "") + 64
+    text = b"{" + data[head:]
+    if data[:head] != (HEAD % hashlib.sha256(text).hexdigest()).encode():
+        raise ValueError("it does not have the digest that it names")
+    return json.loads(text)

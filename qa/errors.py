@@ -91,4 +91,5 @@ def said(error: Exception) -> str:
     if isinstance(error, QaError):
         return f"{error.what} {error.why}".strip()
     text = " ".join(str(error).split()) or type(error).__name__
+    text = text.encode(errors="backslashreplace").decode()  # no half of a pair, which no file takes
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"

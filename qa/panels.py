@@ -16,8 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa.errors import QaError, UsageError, said, scored
-from qa.files import canonical, digest, read_json, write_json
+from qa.documents import sealed, unsealed
+from qa.errors import UsageError, said, scored
+from qa.files import canonical, digest, write_bytes
 from qa.roles import LatentMetric, Metric, Panel, SetMetric
 from qa.store import RunFolder, file_name
 from qa.types import Found, MetricFacts, Sample
@@ -106,14 +107,14 @@ def write_notes(
     if notes is None:
         file.unlink(missing_ok=True)
     else:
-        write_json(file, notes)
+        write_bytes(file, sealed({"notes": list(notes)}))
 
 
 def read_notes(run: RunFolder, panel: str, sample: str) -> list[dict[str, Any]]:
     """A panel's notes on one sample, in order of seeds; [] where there is no whole file of them."""
     try:
-        notes = read_json(notes_file(run, panel, sample))
-    except QaError:
+        notes = unsealed(notes_file(run, panel, sample).read_bytes())["notes"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []
     whole = isinstance(notes, list) and all(
         isinstance(note, dict)

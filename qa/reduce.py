@@ -18,9 +18,11 @@ def reduce(
 
     `units` are in order of their samples' ids, as a plan has them; one result is in memory at a
     time. Scores of metrics that an earlier run of the same plan asked for are left out.
-    Returns features id → the first sample that has none, and why (qa.features.stored).
+    Returns features id → the first sample that has none, and why (qa.features.stored). QaError for
+    a unit without a result, or whose seeds are not those of the first.
     """
     gaps: dict[str, tuple[str, str]] = {}
+    seeds: tuple[int, ...] = ()
     lost, before = [], ""
     with (
         atomic(run.decoded_file) as file,
@@ -32,6 +34,13 @@ def reduce(
             if result is None:
                 lost.append(unit)
             elif not lost:
+                seeds = seeds or result.seeds
+                if result.seeds != seeds:
+                    raise QaError(
+                        f"Units of {run.path} do not have the same seeds.",
+                        f"{units[0]} has {list(seeds)}, {unit} has {list(result.seeds)}.",
+                        "run the same command again: a unit that lacks a picture is made again",
+                    )
                 sample = _gather(result, metrics, decoded, scores)
                 if sample <= before:
                     raise ValueError(f"{sample!r} comes after {before!r}")

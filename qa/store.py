@@ -30,14 +30,15 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qa import tables
-from qa.documents import document, not_older, objects, rows, strange
+from qa.documents import checked, document, not_older, objects, rows, sealed, strange, unsealed
 from qa.errors import QaError, UsageError
-from qa.files import atomic, cannot_write, left_over, remove, write_bytes, write_json
+from qa.files import atomic, cannot_write, left_over, remove, write_bytes
 from qa.scores import ScoreFolder
 from qa.types import Decoded, Score
 
@@ -45,12 +46,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_NAME = 120
-VERDICT: Mapping[str, type | tuple[type, ...]] = {
-    "state": str, "exit_code": int, "summary": str, "candidate": dict,
-    "baseline": (dict, type(None)), "gates": list, "metrics": list, "failures": list,
-    "problems": list, "warnings": list, "drift": dict,
-}  # fmt: skip
-"""Of what kind the parts of a verdict are, where it has them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,18 @@ class UnitResult:
     """Features id → why there are none, or "" where they lie in the run (qa.features.stored)."""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Bytes of every picture that it left, by its path inside the run."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of its pictures, ascending."""
+        return tuple(sorted(made.seed for made in self.decoded))
+
+    @property
+    def even(self) -> bool:
+        """Whether it has pictures, one of each seed, and of every metric one score of each."""
+        seeds, scored = self.seeds, [(row.metric, row.seed) for row in self.scores]
+        every = product({metric for metric, _ in scored}, seeds)
+        return 0 < len(set(seeds)) == len(seeds) and sorted(scored) == sorted(every)
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class RunFolder:
         return self.path / "maps" / file_name(sample) / f"seed{seed}.{file_name(metric)}.png"
 
     def unit_file(self, unit: str) -> Path:
-        return self.path / "units" / unit[:2] / f"{unit}.json"
+        return self.path / f"units/{unit[:2]}/{unit}.json"
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -174,18 +181,23 @@ class RunFolder:
         """Contents of config.yaml; QaError if it cannot be read."""
         import yaml
 
+        from qa import kinds
+
         try:
-            return dict(yaml.safe_load(self.config_file.read_text(encoding="utf-8")))
+            content = dict(yaml.safe_load(self.config_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
             raise QaError(
                 f"Cannot read {self.config_file}.",
                 "It is missing or damaged.",
                 "run the same `qa run` command again: a finished run is not decoded again",
             ) from error
+        return checked(self.config_file, content, kinds.Settings)
 
     def record(self) -> dict[str, Any]:
-        """Contents of record.json (qa.record)."""
-        return document(self.record_file, "decoder-qa/record/")
+        """Contents of record.json (qa.record); QaError for anything else."""
+        from qa import kinds  # it takes as long to import as all else here
+
+        return document(self.record_file, "decoder-qa/record/", kinds.Record)
 
     def sets(self) -> list[dict[str, Any]]:
         """Rows of the set metrics (qa.aggregate); none where the run has no such metric."""
@@ -201,18 +213,19 @@ class RunFolder:
 
     def each_sample(self) -> Iterator[dict[str, Any]]:
         """The suite's samples one after the other; QaError for anything else."""
+        from qa import kinds
+
         not_older(self.samples_file, self.path / "samples.json")
+        number = 0
         try:
-            with self.samples_file.open(encoding="utf-8") as lines:
-                for number, line in enumerate(lines, 1):
-                    row = json.loads(line)
-                    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
-                        raise strange(self.samples_file, f"Line {number} is no object with an id.")
-                    yield row
+            with self.samples_file.open("rb") as lines:
+                for line in lines:
+                    number += 1
+                    yield kinds.sample(line)
         except OSError as error:
             raise strange(self.samples_file, f"{error.strerror}.") from error
         except ValueError as error:
-            raise strange(self.samples_file, f"{error}.") from error
+            raise strange(self.samples_file, f"Line {number}: {error}.") from error
 
     def write_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the suite's samples (`sample_row`), which come sorted by id."""
@@ -225,25 +238,25 @@ class RunFolder:
         """Columns sample, seed, metric, value, why; one row a score, sorted. All of the run."""
         return self.scores_folder.whole()
 
-    def decoded(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def decoded(self, columns: Sequence[str] = tables.DECODED) -> pd.DataFrame:
         """Columns of `qa.types.Decoded`, or some of them; one row a picture, sorted."""
         return tables.read(self.decoded_file, columns)
 
     def verdict(self, needs: Collection[str] = ()) -> dict[str, Any]:
         """Contents of verdict.json (qa.judge); QaError where a part that is needed is not there."""
-        content = document(self.verdict_file, "decoder-qa/verdict/")
-        for key, kinds in VERDICT.items():
-            if key not in content and key not in needs:
-                continue
-            if key not in content or not isinstance(content[key], kinds):
-                raise strange(self.verdict_file, f"It has no proper {key}.")
+        from qa import kinds
+
+        content = document(self.verdict_file, "decoder-qa/verdict/", kinds.Verdict)
+        for key in needs:
+            if key not in content:
+                raise strange(self.verdict_file, f"It has no {key}.")
         return content
 
     def finished(self, unit: str) -> UnitResult | None:
         """A stored unit's result, or None if it has to run (again)."""
         try:
             with open(self.unit_file(unit), "rb") as opened:
-                data = json.loads(opened.read())
+                data = unsealed(opened.read())
             result = UnitResult(
                 data["unit"],
                 tuple(Decoded(**row) for row in data["decoded"]),
@@ -252,10 +265,10 @@ class RunFolder:
                 dict(data.get("features", {})),
                 dict(data["sizes"]),
             )
-            whole = self._holds(result)
+            whole = result.unit == unit and result.even and self._holds(result)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        return result if whole and result.unit == unit else None
+        return result if whole else None
 
     def _holds(self, result: UnitResult) -> bool:
         """Whether a unit's pictures are there, as long as they were; they are not read."""
@@ -275,7 +288,7 @@ class RunFolder:
             sizes = {file.relative_to(self.path).as_posix(): file.stat().st_size for file in files}
         except OSError as error:  # somebody took the run folder away
             raise cannot_write(self.unit_file(result.unit), error) from error
-        write_json(self.unit_file(result.unit), asdict(replace(result, sizes=sizes)))
+        write_bytes(self.unit_file(result.unit), sealed(asdict(replace(result, sizes=sizes))))
 
     def write_picture(self, file: Path, png: bytes) -> str:
         """Write a picture; returns its path inside the run folder."""

@@ -1,6 +1,8 @@
 """The Parquet tables of a run: columns of fixed types, written and read a row group at a time.
 
-What is written follows from the rows and their order alone, byte for byte.
+What is written follows from the rows and their order alone, byte for byte. Every page carries a
+checksum, and what is read has the types that were written: a bit that turned is noticed, or it
+changes no value.
 """
 
 from __future__ import annotations
@@ -25,23 +27,25 @@ GROUP = 2**16
 AGAIN = "run the same `qa run` command again: a stopped run continues"
 
 
-def read(file: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A table, or some of its columns; QaError if it is missing or damaged."""
+def read(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of a table; QaError if it is missing or damaged."""
     found: pd.DataFrame = arrow(file, columns).to_pandas()
     return found
 
 
-def arrow(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def arrow(file: Path, columns: Sequence[str]) -> pa.Table:
     """The same as Arrow keeps it, which takes less memory."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file) as opened:
-            absent = sorted(set(columns or ()) - set(opened.schema_arrow.names))
+        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+            absent = sorted(set(columns) - set(opened.schema_arrow.names))
             if absent:
                 raise ValueError(f"It has no column {', '.join(absent)}")
-            return opened.read(None if columns is None else list(columns))
-    except (OSError, ValueError) as error:
+            found = opened.read(list(columns)).select(list(columns))
+        return found.cast(_schema(columns))  # no checksum covers what the file says of its types
+    except (OSError, ValueError, pa.ArrowException) as error:
         missing = isinstance(error, FileNotFoundError)  # it would say the name once more
         raise QaError(
             f"Cannot read {file}.", "No such file." if missing else f"{error}.", AGAIN
@@ -63,7 +67,7 @@ class Writer:
         import pyarrow.parquet as pq
 
         self._schema = _schema(columns)
-        self._writer = pq.ParquetWriter(file, self._schema)
+        self._writer = pq.ParquetWriter(file, self._schema, write_page_checksum=True)
         self._columns: list[list[Any]] = [[] for _ in columns]
         self.rows = 0
 
@@ -74,7 +78,7 @@ class Writer:
         self.close()
 
     def add(self, row: Sequence[Any]) -> None:
-        """Add a row, in order of the columns."""
+        """Add a row, in order of the columns; QaError where one before has no fitting value."""
         for column, value in zip(self._columns, row, strict=True):
             column.append(value)
         self.rows += 1
@@ -89,10 +93,17 @@ class Writer:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        arrays = [
-            pa.array(column, field.type)
-            for column, field in zip(self._columns, self._schema, strict=True)
-        ]
+        arrays = []
+        for column, field in zip(self._columns, self._schema, strict=True):
+            try:
+                arrays.append(pa.array(column, field.type))
+            except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+                raise QaError(
+                    f"A stored result has a value under {field.name!r} that cannot be there.",
+                    f"{error}.",
+                    "delete the file in the run's folder units that holds it and run the same "
+                    "command again: that unit is made again",
+                ) from error
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         for column in self._columns:
             column.clear()

@@ -76,10 +76,8 @@ class Worker:
         What failed is tried again: a machine's failure must not stay, and a deterministic one
         comes back with the same bytes.
         """
-        result = self.folder.finished(unit.id)
-        if result is None or self._failed(result):
-            return False
-        return not self.scorer.wanted(unit, result)
+        result = self._stored(unit)
+        return result is not None and not self.scorer.wanted(unit, result)
 
     def load(self, unit: Unit) -> Loaded:
         """Read what the unit needs; a picture that cannot be read becomes the unit's problem."""
@@ -89,7 +87,7 @@ class Worker:
                 reference = images.read(sample.image)
             except images.ImageProblem as error:
                 problem = f"{sample.image.name}: {error}"
-        stored = self.folder.finished(unit.id)
+        stored = self._stored(unit)
         pictures = self._stored_pictures(stored)
         if pictures is None:
             return Loaded(unit, reference, problem)
@@ -288,7 +286,7 @@ class Worker:
 
     def _stored_pictures(self, stored: UnitResult | None) -> dict[int, Tensor] | None:
         """A unit's stored pictures by seed, or None if they must be decoded (again)."""
-        if stored is None or self._failed(stored):
+        if stored is None:
             return None
         pictures = {}
         for row in stored.decoded:
@@ -302,6 +300,9 @@ class Worker:
             pictures[row.seed] = picture
         return pictures
 
-    @staticmethod
-    def _failed(stored: UnitResult) -> bool:
-        return any(row.file is None for row in stored.decoded)
+    def _stored(self, unit: Unit) -> UnitResult | None:
+        """A unit's stored result, or None where a picture is not there or has failed."""
+        found = self.folder.finished(unit.id)
+        if found is None or found.seeds != unit.seeds:
+            return None
+        return None if any(row.file is None for row in found.decoded) else found

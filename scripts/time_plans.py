@@ -188,6 +188,8 @@ def plant(pictures: int, scratch: Path) -> Iterator[None]:
     import numpy as np
     from PIL import Image
 
+    from qa.documents import sealed
+
     yield
     job = _job(pictures, scratch)
     folder, marks = job.folder, job.worker.scorer.marks(job.plan.units[0].sample)
@@ -212,8 +214,8 @@ def plant(pictures: int, scratch: Path) -> Iterator[None]:
             "unit": unit.id, "decoded": [known | made], "scores": scores, "fingerprints": marks,
             "features": {}, "sizes": sizes,
         }  # fmt: skip
-        with open(folder.unit_file(unit.id), "w") as file:
-            file.write(json.dumps(told))
+        with open(folder.unit_file(unit.id), "wb") as file:
+            file.write(sealed(told))
 
 
 def resume(pictures: int, scratch: Path) -> Iterator[None]:

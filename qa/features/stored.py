@@ -8,16 +8,18 @@
       values     float32 [N,d], pictures int64 [N]            their rows,
       mean       float64 [d], covariance float64 [d,d]        or what is known instead of rows
 
-One file for each sample: units finish in any order, on any machine, and reading goes by sample, so
-nothing depends on who wrote which file when.
+Each names a digest of what it holds, so that damage is noticed. One file for each sample: units
+finish in any order, on any machine, and reading goes by sample, so nothing depends on who wrote
+which file when.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qa.files import write_bytes
 from qa.store import RunFolder, file_name
@@ -47,24 +49,21 @@ def feature_file(run: RunFolder, features: str, sample: str) -> Path:
 def write(run: RunFolder, features: str, sample: str, rows: Rows) -> None:
     """Keep one sample's rows."""
     import numpy as np
-    from safetensors.numpy import save
 
-    tensors = {"seeds": np.asarray(rows.seeds, np.int64), "values": rows.values}
+    tensors: dict[str, NDArray[Any]] = {
+        "seeds": np.asarray(rows.seeds, np.int64), "values": rows.values,
+    }  # fmt: skip
     if rows.reference is not None:
         tensors["reference"] = rows.reference
-    data = save({name: np.ascontiguousarray(a) for name, a in tensors.items()})
-    write_bytes(feature_file(run, features, sample), data)
+    _save(feature_file(run, features, sample), tensors)
 
 
 def read(run: RunFolder, features: str, sample: str) -> Rows | None:
-    """One sample's rows, or None where there is no whole file of that form."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
+    """One sample's rows, or None where there is no whole file of that form, as it was written."""
     try:
-        tensors = load_file(feature_file(run, features, sample))
+        tensors = _load(feature_file(run, features, sample))
         seeds, values, reference = tensors["seeds"], tensors["values"], tensors.get("reference")
-    except (OSError, SafetensorError, KeyError):
+    except (ValueError, KeyError):
         return None
     fits = seeds.ndim == 1 and values.ndim == 3 and len(seeds) == len(values)
     if not fits or (reference is not None and reference.shape[1:] != values.shape[2:]):
@@ -73,16 +72,41 @@ def read(run: RunFolder, features: str, sample: str) -> Rows | None:
 
 
 def whole(run: RunFolder, features: str, sample: str, seeds: Collection[int], width: int) -> bool:
-    """Whether one sample's file has rows of `width` for just these seeds; rows are not read."""
+    """Whether one sample's file has rows of `width` for just these seeds, undamaged."""
+    found = read(run, features, sample)
+    return found is not None and (sorted(seeds), width) == ([*found.seeds], found.values.shape[2])
+
+
+def _save(file: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    import numpy as np
+    from safetensors.numpy import save
+
+    whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    write_bytes(file, save(whole, {"check": _check(whole)}))
+
+
+def _load(file: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a file; ValueError unless they are as they were written."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(feature_file(run, features, sample), "numpy") as opened:
-            shape = opened.get_slice("values").get_shape()
-            kept = opened.get_tensor("seeds").tolist()
-    except (OSError, SafetensorError):
-        return False
-    return sorted(seeds) == kept and [shape[0], *shape[2:]] == [len(kept), width]
+        with safe_open(file, "numpy") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            if (opened.metadata() or {}).get("check") != _check(tensors):
+                raise ValueError("it does not have the digest that it names")
+    except (OSError, SafetensorError) as error:
+        raise ValueError(str(error)) from error
+    return tensors
+
+
+def _check(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of names, forms and values."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name]
+        found.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
 
 
 def candidates(
@@ -126,25 +150,20 @@ def set_file(run: RunFolder, metric: str) -> Path:
 
 def write_set(run: RunFolder, metric: str, own: FeatureSet | ReferenceMoments) -> None:
     """Keep a metric's own references, so that a later comparison needs nothing but the run."""
-    from safetensors.numpy import save
-
-    write_bytes(set_file(run, metric), save({n: a for n, a in vars(own).items() if a is not None}))
+    _save(set_file(run, metric), {n: a for n, a in vars(own).items() if a is not None})
 
 
 def read_set(run: RunFolder, metric: str) -> FeatureSet | ReferenceMoments | None:
     """A metric's own references, or None if it has none. ValueError for a damaged file."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     file = set_file(run, metric)
     if not file.is_file():
         return None
     try:
-        tensors = load_file(file)
+        tensors = _load(file)
         if "mean" in tensors:
             return ReferenceMoments(tensors["mean"], tensors["covariance"])
         return FeatureSet(tensors["values"], tensors["pictures"])
-    except (OSError, SafetensorError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         raise ValueError(f"{file.name} is damaged: {error}") from error
 
 

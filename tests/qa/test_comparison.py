@@ -13,7 +13,6 @@ from qa.comparison import median_ends, undominated
 from qa.gates.margins import Margin
 from qa.gates.use_case import Trade, UseCase
 from qa.results import Results
-from qa.tables import read
 
 
 def swept(points):
@@ -121,7 +120,7 @@ def test_arms_without_a_value_are_named_with_the_reason(tmp_path):
 
 def timed(arm, seconds):
     """The same run, its decodes timed otherwise; the first seed of a picture is a cold one."""
-    table = read(arm.folder.decoded_file)
+    table = arm.folder.decoded()
     table["seconds"] = [seconds[sample] for sample in table["sample"]]
     table["warm"] = table["seed"] > 0
     table.loc[~table["warm"], "seconds"] = 100.0

@@ -8,18 +8,23 @@ hanging MLflow in tests/qa/tracking.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
+import re
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from qa import tables
 from qa.config import compose
 from qa.errors import QaError
 from qa.job import prepare
 from qa.run import conclude, evaluate, measure
+from qa.scores import PART
 
 ASKED = ("Sampler", "suite=asking", "metric=[psnr,colour_gap,shades]")
 """Pictures, features, notes of a panel, and sets: every kind of file that a run writes."""
@@ -113,7 +118,24 @@ DAMAGES = {
     "empty": lambda data: b"",
     "zeros": lambda data: bytes(len(data)),
     "noise": lambda data: random.Random(0).randbytes(len(data)),
+    "one bit": lambda data: turned(data, len(data) * 6),
+    "one digit": lambda data: another_digit(data),
 }
+
+
+def turned(data: bytes, bit: int) -> bytes:
+    """The same but for one bit."""
+    found = bytearray(data)
+    found[bit // 8] ^= 1 << bit % 8
+    return bytes(found)
+
+
+def another_digit(data: bytes) -> bytes:
+    """JSON whose last number with a point has another digit after it, and is JSON still."""
+    place = list(re.finditer(rb"\d\.\d", data))[-1].end() - 1
+    found = data[:place] + str((int(data[place : place + 1]) + 1) % 10).encode() + data[place + 1 :]
+    assert json.loads(found) != json.loads(data)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -128,16 +150,19 @@ def finished(tmp_path_factory):
 
 LENGTHS = ("cut short", "empty")
 """Of pictures a run that continues looks at the length: reading all of them would take hours."""
+EVERY_BYTE = (*LENGTHS, "zeros", "noise", "one bit")
+NUMBERS = {"units", "sets", "panels", "verdict"}
+"""Kinds of JSON with numbers that have a point."""
 
 
-@pytest.mark.parametrize(
-    ("kind", "how"),
-    [
-        (kind, how)
-        for kind in KINDS
-        for how in (LENGTHS if kind in {"pictures", "references"} else DAMAGES)
-    ],
-)
+def damages(kind: str) -> tuple[str, ...]:
+    """After which damages a run that continues leaves what it left before."""
+    if kind in {"pictures", "references"}:
+        return LENGTHS
+    return (*EVERY_BYTE, "one digit") if kind in NUMBERS else EVERY_BYTE
+
+
+@pytest.mark.parametrize(("kind", "how"), [(kind, how) for kind in KINDS for how in damages(kind)])
 def test_a_damaged_file_is_made_again(workdir, finished, kind, how):
     words, run, whole = finished
     copy = shutil.copytree(run, workdir / "copy")
@@ -171,3 +196,29 @@ def test_damage_to_the_record_is_said(workdir, finished):
     (copy / "record.json").write_text("{")
     with pytest.raises(QaError, match=r"record.json is not valid JSON"):
         evaluate(*words[:-1], f"out={copy}")
+
+
+def silent(file: Path, columns: tuple[str, ...], bits: int) -> int:
+    """After how many of some turned bits a table can be read and holds anything else."""
+    data, whole, chance = file.read_bytes(), tables.arrow(file, columns), random.Random(0)
+    other = 0
+    for _ in range(bits):
+        file.write_bytes(turned(data, chance.randrange(len(data) * 8)))
+        try:
+            found = tables.arrow(file, columns)
+        except QaError:
+            continue  # any other error fails the test
+        other += found.schema != whole.schema or not found.equals(whole)
+    file.write_bytes(data)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"), [("scores", PART), ("decodes", tables.DECODED)], ids=["scores", "decodes"]
+)
+def test_a_turned_bit_of_a_table_changes_nothing_or_is_said(workdir, finished, kind, columns):
+    _, run, _ = finished
+    file = shutil.copy(sorted(run.glob(KINDS[kind]))[0], workdir / "table.parquet")
+    assert silent(file, columns, 300) == 0
+    pq.write_table(tables.arrow(file, columns), file)
+    assert silent(file, columns, 300) > 0, "the control: pages without checksums"

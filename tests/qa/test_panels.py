@@ -17,6 +17,7 @@ from toys import Shades
 
 from qa import baseline, images, panels
 from qa.config import compose
+from qa.documents import sealed
 from qa.errors import QaError, UsageError
 from qa.gates.margins import Margin
 from qa.job import prepare
@@ -139,7 +140,7 @@ def test_a_panel_is_added_without_decoding_and_finished_work_stays(workdir, aski
     assert not without.folder.panels_file.exists(), "an earlier run's summary does not stay"
 
 
-@pytest.mark.parametrize("damage", [None, "", "{}", "[1]", '[{"sample": "p00/0", "seed": 0}]'])
+@pytest.mark.parametrize("damage", [None, b"", b"{}", b"[1]", sealed({}), sealed({"notes": [{}]})])
 def test_lost_notes_are_taken_again(workdir, asking, damage):
     run = evaluate(*asking())
     before = panel_files(run)
@@ -147,7 +148,7 @@ def test_lost_notes_are_taken_again(workdir, asking, damage):
     if damage is None:
         file.unlink()
     else:
-        file.write_text(damage)
+        file.write_bytes(damage)
     job = prepare(compose(asking()))
     measure(job)
     assert job.decoder.calls == []

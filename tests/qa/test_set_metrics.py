@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from toys import Colours, Kept, save_network
 
 from qa import images
@@ -232,7 +232,7 @@ def test_a_file_of_another_form_is_measured_again(workdir, toy, shape):
     before = set_files(run)
     file = next(run.folder.path.glob("features/*/*.safetensors"))
     rows = {"seeds": np.arange(shape[0]), "values": np.zeros(shape, np.float32)}
-    save_file(rows, file)
+    stored._save(file, rows)
     sample = file.stem
     assert (stored.read(run.folder, Colours.id, sample) is None) == (len(shape) == 2)
     assert set_files(evaluate(*toy("Sampler", METRICS))) == before

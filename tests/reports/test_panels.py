@@ -120,7 +120,7 @@ def test_hostile_notes_and_names_are_escaped(workdir, asking):
     run = evaluate(*asking)
     nasty = "<img src=x onerror=alert(1)>"
     note = {"sample": "p00/0", "seed": 0, nasty: nasty}
-    files.write_json(panels.notes_file(run.folder, "shades", "p00/0"), [note])
+    panels.write_notes(run.folder, "shades", "p00/0", [note])
     files.write_json(run.folder.panels_file, {"shades": {nasty: {nasty: {nasty: nasty}}}})
     page = render(run.folder)
     assert nasty not in page

@@ -29,7 +29,7 @@ from decoders.checks import load_pretrained, loading
 from decoders.frame import LOCAL_LICENCE, pick_dtype, settings_digest
 from decoders.spaces import cells
 from qa import images, seeds
-from qa.errors import QaError, UsageError
+from qa.errors import QaError, UsageError, said
 from qa.files import sha256
 from qa.numerics import pick_device
 from qa.roles import Decoder
@@ -38,6 +38,7 @@ from qa.types import DecodeRequest, Knobs
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 FIX = "point decoder.upsampler.source at a folder that holds it, in safetensors"
+INDEX = "model_index.json"
 MODEL_FILES = (".json", ".jinja", ".model", ".safetensors", ".txt")
 """What decides how a pipeline computes."""
 ANY = ("",)
@@ -212,11 +213,10 @@ class DiffusersUpscale:
         Loaded one by one: a pipeline says nothing of tensors that it made up.
         """
         networks = {}
-        parts = json.loads((Path(self.source) / "model_index.json").read_text(encoding="utf-8"))
-        for name, entry in parts.items():
-            if not isinstance(entry, list) or entry[0] not in ("diffusers", "transformers"):
+        for name, (library, made) in _parts(Path(self.source) / INDEX).items():
+            if library not in ("diffusers", "transformers"):
                 continue
-            kind = getattr(import_module(entry[0]), entry[1], None)
+            kind = getattr(import_module(library), made, None)
             if not (inspect.isclass(kind) and issubclass(kind, nn.Module)):
                 continue
             folder = Path(self.source) / name
@@ -242,14 +242,29 @@ class DiffusersUpscale:
 
     def _hashes(self) -> list[str]:
         root = Path(self.source)
-        if not (root / "model_index.json").is_file():
+        if not (root / INDEX).is_file():
             raise UsageError(
-                f"{root} holds no model_index.json.",
+                f"{root} holds no {INDEX}.",
                 "A pipeline is loaded from a folder in diffusers' layout.",
                 "decoder.upsampler.source=FOLDER",
             )
         files = sorted(file for file in root.rglob("*") if file.suffix in MODEL_FILES)
         return [f"{file.relative_to(root).as_posix()}={sha256(file)}" for file in files]
+
+
+def _parts(index: Path) -> dict[str, tuple[str, str]]:
+    """A pipeline's parts by name: library and class. Those that it does without are left out."""
+    try:
+        entries = json.loads(index.read_text(encoding="utf-8"))
+        if not isinstance(entries, dict):
+            raise ValueError("it is no JSON object")
+        pairs = {name: entry for name, entry in entries.items() if isinstance(entry, list)}
+        for name, entry in pairs.items():
+            if len(entry) != 2 or not all(isinstance(each, str | None) for each in entry):
+                raise ValueError(f"{name} is no library and class")
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{index} describes no pipeline.", f"{said(error)}.", FIX) from error
+    return {name: (entry[0], entry[1]) for name, entry in pairs.items() if all(entry)}
 
 
 def _check_larger(larger: Tensor, pixels: Tensor, scale: int) -> None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from decoders.frame import NO_KNOBS, decode_request, encode_picture, pick_dtype, settings_digest
 from decoders.spaces import space as find_space
-from decoders.weights import check_finite, read_state
+from decoders.weights import check_finite, check_floats, read_state
 from qa import assets
 from qa.errors import UsageError
 from qa.files import sha256
@@ -135,6 +135,7 @@ class Half:
         self.device = torch.device(pick_device(device))
         weights = read_state(file)
         wanted = _build(file, weights, half)
+        check_floats(weights, str(file))
         check_finite(weights, str(file))
         channels = _channels(weights, half)
         if (channels, 8) != (space.channels, space.factor):

@@ -11,15 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from qa.errors import QaError, UsageError
+from qa.errors import QaError, UsageError, said
 from qa.files import canonical
-from qa.untrusted import check_tensors, check_zip
+from qa.untrusted import named_tensors, not_finite, read_checkpoint
 
 Network = TypeVar("Network", bound=nn.Module)
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -30,33 +29,20 @@ SHOWN = 3
 def read_state(file: Path) -> dict[str, Tensor]:
     """A flat state dict from `.safetensors`, or from a pickle that may hold tensors only.
 
-    Tensors of a safetensors file are mapped, not copied. Raises QaError for anything else.
+    Tensors are mapped where the file allows it, not copied. Raises QaError for anything else.
     """
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(file)
-        check_zip(file)
-        weights = torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
-    except Exception as error:  # a damaged pickle fails in any way whatever
+        return named_tensors(read_checkpoint(file, mapped=True))
+    except Exception as error:  # safetensors has errors of its own, and the system's
         raise QaError(
             f"{file} cannot be read as weights.",
-            # A pickle's own message would advise to load it with code and all.
-            "It is damaged, or holds more than tensors."
-            if isinstance(error, UnpicklingError)
-            else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            f"{said(error)}.",
             "fetch it again; a file that needs more than tensors is never loaded",
         ) from error
-    if not isinstance(weights, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
-    ):
-        raise QaError(f"{file} is no state dict.", "It holds something else than named tensors.")
-    try:
-        check_tensors(weights)
-    except ValueError as error:
-        raise QaError(f"{file} cannot be used.", f"{error}.", "fetch it again") from error
-    return dict(weights)
 
 
 def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -110,14 +96,7 @@ def load_strict(
     quantised weights; `what` and `source` say in it which network was wanted and where the tensors
     came from, `hint` what it might be instead.
     """
-    quantised = [key for key, value in state.items() if value.dtype not in FLOATS]
-    if quantised:
-        raise UsageError(
-            f"{source} holds quantised weights.",
-            f"{quantised[0]} is {str(state[quantised[0]].dtype).removeprefix('torch.')}, and "
-            f"{len(quantised) - 1} more tensors are no plain floats.",
-            "use the released file: measure what was released, not its repack",
-        )
+    check_floats(state, source)
     problem = misfit(model, state)
     if problem:
         raise UsageError(
@@ -131,23 +110,29 @@ def load_strict(
     model.eval().requires_grad_(False)
 
 
+def check_floats(state: Mapping[str, Tensor], source: str) -> None:
+    """UsageError for quantised weights, naming the first."""
+    quantised = [key for key, value in state.items() if value.dtype not in FLOATS]
+    if quantised:
+        raise UsageError(
+            f"{source} holds quantised weights.",
+            f"{quantised[0]} is {str(state[quantised[0]].dtype).removeprefix('torch.')}, and "
+            f"{len(quantised) - 1} more tensors are no plain floats.",
+            "use the released file: measure what was released, not its repack",
+        )
+
+
 def check_finite(state: Mapping[str, Tensor], source: str) -> None:
     """UsageError naming the first tensors of a state dict that hold NaN or infinity.
 
-    It is done where they are used, after a cast, and took 0.1 s a GB of float32 on one CPU core.
+    It is done where they are used, after a cast.
     """
-    broken = [key for key, value in state.items() if value.numel() and not _finite(value)]
-    if broken:
+    if broken := not_finite(state):
         raise UsageError(
             f"{source} holds NaN or infinity.",
             f"{_listed('not finite', broken)}.",
             "fetch the file again, or take a type with the range of the one it was stored in",
         )
-
-
-def _finite(tensor: Tensor) -> bool:
-    """By the extremes, which NaN becomes too: a twentieth of the time of looking at each value."""
-    return bool(torch.isfinite(torch.stack(torch.aminmax(tensor))).all())
 
 
 def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
@@ -169,8 +154,3 @@ def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
 def _listed(kind: str, keys: list[str]) -> str:
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
     return f"{kind.capitalize()}: {', '.join(keys[:SHOWN])}{more}"
-
-
-def _is_zip(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(2) == b"PK"

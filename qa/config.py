@@ -11,12 +11,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from qa import secrets, trust
+from qa import plain, secrets, trust
 from qa.errors import QaError, UsageError
 from qa.numerics import Numerics
 from qa.types import Knobs
@@ -80,6 +81,8 @@ class Root:
 
 
 RUN = Root("run", RunSchema, "qa run")
+FILES = "files"
+"""What a search path calls a folder whose files are not trusted; for Hydra they are `file`."""
 
 
 @dataclass(frozen=True)
@@ -156,25 +159,32 @@ def _composed(overrides: Sequence[str], config_dir: str | Path | None, root: Roo
     from hydra import initialize_config_module
     from hydra.core.config_store import ConfigStore
 
+    _register_files()
     # A schema that adds keys to a run's takes its place: that root stands on conf/run.yaml.
     name = RUN.name if issubclass(root.schema, RunSchema) else root.name
     ConfigStore.instance().store(name=f"{name}_schema", node=_schema(root.schema))
-    asked = list(overrides)
+    asked = [
+        word.replace("file://", f"{FILES}://") if key_of(word) == "hydra.searchpath" else word
+        for word in overrides
+    ]
     if config_dir is not None:
         if not Path(config_dir).is_dir():
             raise UsageError(f"{config_dir} is not a folder.", "", "--config-dir DIR")
-        asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
+        asked.append(f"hydra.searchpath=[{FILES}://{Path(config_dir).resolve()}]")
     try:
-        with initialize_config_module("qa.conf", version_base="1.3"):
+        with (
+            trust.without_environment(),  # composing reads references as well, and errors tell them
+            initialize_config_module("qa.conf", version_base="1.3"),
+        ):
             whole = hydra_compose(root.name, asked, return_hydra_config=True)
         choices = {str(k): str(v) for k, v in whole.hydra.runtime.choices.items()}
         OmegaConf.set_readonly(whole, False)
         OmegaConf.set_struct(whole, False)
         del whole["hydra"]
-        missing = sorted(OmegaConf.missing_keys(whole))
-        if missing:
-            raise _missing(missing)
         with trust.without_environment():
+            missing = sorted(OmegaConf.missing_keys(whole))
+            if missing:
+                raise _missing(missing)
             content = OmegaConf.to_container(whole, resolve=True)
     except QaError:
         raise
@@ -189,6 +199,30 @@ def _composed(overrides: Sequence[str], config_dir: str | Path | None, root: Roo
     secrets.check(content)
     folder = None if config_dir is None else str(config_dir)
     return Config(whole, choices, tuple(overrides), folder)
+
+
+@cache
+def _register_files() -> None:
+    """Let Hydra read files of the user's through `qa.plain`: bounded, and none outside."""
+    from hydra._internal.core_plugins.file_config_source import FileConfigSource
+    from hydra.core.plugins import Plugins
+
+    class BoundedFiles(FileConfigSource):  # type: ignore[misc]
+        @staticmethod
+        def scheme() -> str:
+            return FILES
+
+        def load_config(self, config_path: str) -> Any:
+            file = Path(self.path, self._normalize_file_name(config_path))
+            try:
+                if ".." in file.parts:
+                    raise ValueError("A configuration names none outside of its folder")
+                plain.load(plain.text(file))
+            except ValueError as error:
+                raise UsageError(f"{file} cannot be read.", f"{error}.") from error
+            return super().load_config(config_path)
+
+    Plugins.instance().register(BoundedFiles)
 
 
 def _schema(kind: type) -> DictConfig:
@@ -259,7 +293,7 @@ def complete(part: Any, attributes: Sequence[str]) -> Any:
 
 def function(name: str) -> Any:
     """The function that a dotted name stands for; UsageError unless it is trusted (`qa.trust`)."""
-    return trust.located(name)
+    return trust.function(name)
 
 
 def _missing(keys: list[str]) -> UsageError:

@@ -11,43 +11,27 @@ which is removed again. Metrics are built, so a detector with weights at hand te
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from qa import assets, numerics, seeds
-from qa.config import build, compose
+from qa import installed
 from qa.errors import QaError, UsageError, said
-from qa.metrics.licences import commercial
 
 State = Literal["ready", "absent", "broken"]
 PYTHONS = ((3, 11), (3, 13))
 """Oldest and newest that are tested."""
 ROOM = 5e9
 """Bytes: with less free space a run of some hundred large pictures does not fit."""
-LIBRARIES = {
-    "torchvision": "pip install --upgrade torch torchvision",
-    "diffusers": "pip install diffusers",
-    "transformers": "pip install transformers",
-    "onnxruntime": "pip install onnxruntime",
-    "rapidocr": "pip install rapidocr",
-    "lpips": "pip install lpips",
-    "torchmetrics": "pip install torchmetrics",
-}
-"""What a plain installation has, and how to get it."""
-EXTRAS = {
-    "flip_evaluator": "pip install flip-evaluator",
-    "pyiqa": "pip install 'decoder-qa[iqa]'",
-    "ray": "pip install 'decoder-qa[ray]'",
-}
 
 
 @dataclass(frozen=True)
@@ -76,15 +60,20 @@ def examine(as_json: bool = False) -> int:
 
 
 def findings() -> Iterator[Finding]:
-    """Everything that a run needs, and what some runs ask for."""
-    yield from environment()
-    yield from devices()
-    yield from places(assets.store().cache, Path(compose([]).tree.runs))
-    yield tracking(Path(compose([]).tree.runs))
-    yield from weights()
-    yield decoder("vae_mini")
+    """Everything that a run needs, and what some runs ask for. No check takes another down."""
+    yield from _guarded("environment", "python", python)
+    yield from _guarded("environment", "packages", libraries)
+    yield from _guarded("environment", "noise", noise)
+    yield from _guarded("environment", "tesseract", reader)
+    yield from _guarded("device", "auto", devices)
+    yield from _guarded("disk", "QA_CACHE", lambda: [place(_cache(), "export QA_CACHE=FOLDER")])
+    yield from _guarded("disk", "runs", lambda: [place(_runs(), "qa run runs=FOLDER")])
+    yield from _guarded("tracking", "mlflow", lambda: [tracking(_runs())])
+    yield from _guarded("asset", "all", weights)
+    yield from _guarded("decoder", "vae_mini", lambda: [decoder("vae_mini")])
     folder = Path(str(files("qa.conf"))) / "metric"
-    yield from map(metric, sorted(file.stem for file in folder.glob("*.yaml")))
+    for name in sorted(file.stem for file in folder.glob("*.yaml")):
+        yield from _guarded("metric", name, partial(_metric, name))
 
 
 def line(found: Finding) -> str:
@@ -93,30 +82,48 @@ def line(found: Finding) -> str:
     return f"{found.part:11} {found.name:16} {found.state:7} {found.said}{fix}".rstrip()
 
 
-def environment() -> Iterator[Finding]:
-    """Python, PyTorch with its pinned noise, and libraries."""
-    import torch
-
+def python() -> Iterator[Finding]:
+    """Whether this Python is one of those that are tested."""
     told = ".".join(map(str, sys.version_info[:3]))
     known = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
     fix = "" if known else "use Python {}.{} to {}.{}".format(*PYTHONS[0], *PYTHONS[1])
     yield Finding("environment", "python", "ready" if known else "broken", told, fix)
-    yield _tried("environment", "torch", seeds.check_pins, f"{torch.__version__}, noise as pinned")
-    yield Finding("environment", "decoder-qa", "ready", version("decoder-qa"))
-    for name, fix in LIBRARIES.items():
-        yield _library(name, fix, "broken")
-    for name, fix in EXTRAS.items():
-        yield _library(name, fix, "absent")
-    reader = shutil.which("tesseract")
+
+
+def libraries() -> Iterator[Finding]:
+    """decoder-qa, and every package that it asks for."""
+    yield Finding("environment", installed.OURS, "ready", version(installed.OURS))
+    for package in installed.packages():
+        trouble = package.trouble()
+        if trouble is None:
+            yield Finding("environment", package.name, "ready", package.version())
+            continue
+        absent, why, fix = trouble
+        state: State = "absent" if absent and not package.everywhere else "broken"
+        yield Finding("environment", package.name, state, why, fix)
+
+
+def noise() -> Iterator[Finding]:
+    """Whether PyTorch draws the noise that is pinned."""
+    from qa import seeds
+
+    yield _tried("environment", "noise", seeds.check_pins, "as pinned")
+
+
+def reader() -> Iterator[Finding]:
+    """The second reader of text."""
+    found = shutil.which("tesseract")
     yield Finding(
-        "environment", "tesseract", "ready" if reader else "absent", reader or "a second reader",
-        "" if reader else "apt install tesseract-ocr",
+        "environment", "tesseract", "ready" if found else "absent", found or "a second reader",
+        "" if found else "apt install tesseract-ocr",
     )  # fmt: skip
 
 
 def devices() -> Iterator[Finding]:
     """The device that device=auto takes, and every GPU."""
     import torch
+
+    from qa import numerics
 
     device = numerics.pick_device("auto")
     hardware = numerics.describe(numerics.Numerics(), device)["hardware"]
@@ -127,38 +134,81 @@ def devices() -> Iterator[Finding]:
         yield _tried("device", f"cuda:{number}", partial(_adds, number), f"{known.name}, {size}")
 
 
-def places(*folders: Path) -> Iterator[Finding]:
-    """Whether weights and runs can be written, and how much room there is."""
-    for folder in folders:
-        place = _existing(folder.expanduser().absolute())
-        free = shutil.disk_usage(place).free
-        room = f"{free / 1e9:.1f} GB free"
-        try:
-            with tempfile.NamedTemporaryFile(dir=place, prefix=".qa-doctor-"):
-                pass
-        except OSError as error:
-            fix = "choose another place: QA_CACHE, runs="
-            yield Finding("disk", str(folder), "broken", f"cannot be written: {said(error)}", fix)
-            continue
-        state: State = "ready" if free >= ROOM else "broken"
-        yield Finding("disk", str(folder), state, room, "" if free >= ROOM else "make room")
+def place(folder: Path, fix: str) -> Finding:
+    """Whether a folder can be made and written, and how much room there is; `fix` names another."""
+    whole = folder.expanduser().absolute()
+    there = next(one for one in (whole, *whole.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        why = f"{there} is no folder" if there.exists() else f"{there} is a link to nothing"
+        return Finding("disk", str(folder), "broken", why, fix)
+    try:
+        free = shutil.disk_usage(there).free
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".qa-doctor-"):
+            pass
+    except OSError as error:
+        return Finding("disk", str(folder), "broken", f"cannot be written: {said(error)}", fix)
+    state: State = "ready" if free >= ROOM else "broken"
+    return Finding(
+        "disk", str(folder), state, f"{free / 1e9:.1f} GB free", "" if free >= ROOM else fix
+    )
 
 
 def tracking(runs: Path) -> Finding:
     """Whether the MLflow store answers that a run would use."""
-    from qa.tracking.connection import Unreachable, default_uri, reach, shown
+    from qa.tracking.connection import Unreachable, default_uri
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or default_uri(runs)
+    # Whatever follows // up to an @ may be a password, and so may a query.
+    address = re.sub("//.*@", "//***@", uri.partition("?")[0])
     try:
-        reach(uri)
-    except Unreachable as error:
-        fix = "start it, unset MLFLOW_TRACKING_URI, or tracking=none"
-        return Finding("tracking", "mlflow", "broken", f"{shown(uri)}: {error}", fix)
-    return Finding("tracking", "mlflow", "ready", f"{version('mlflow')}, {shown(uri)}")
+        _answers(uri)
+    except ModuleNotFoundError as error:
+        return _failed("tracking", "mlflow", error)
+    except Exception as error:  # MLflow, SQLAlchemy and drivers; what they say may hold the address
+        ours = isinstance(error, Unreachable | QaError) and "@" not in uri
+        told = str(error) if ours else type(error).__name__
+        fix = "export MLFLOW_TRACKING_URI=ADDRESS of a store that runs, or qa run tracking=none"
+        return Finding("tracking", "mlflow", "broken", f"{address}: {told}", fix)
+    return Finding("tracking", "mlflow", "ready", f"{version('mlflow')}, {address}")
+
+
+def _answers(uri: str) -> None:
+    """An exception unless the store is there, or can be made; nothing is written."""
+    from qa.tracking.connection import DATABASES, reach, sqlite_file
+
+    reach(uri)
+    scheme, file = uri.partition(":")[0].partition("+")[0], sqlite_file(uri)
+    if file is not None and file.is_file():
+        import sqlite3
+
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as opened:
+            opened.execute("SELECT count(*) FROM sqlite_master")
+    elif file is not None:
+        found = place(file.parent, "")
+        if found.said and found.state == "broken":
+            raise QaError(found.said)
+    elif scheme not in {"http", "https", *DATABASES}:
+        from mlflow import MlflowClient
+
+        MlflowClient(tracking_uri=uri)
+
+
+def _cache() -> Path:
+    from qa import assets
+
+    return assets.store().cache
+
+
+def _runs() -> Path:
+    from qa.config import compose
+
+    return Path(compose([]).tree.runs)
 
 
 def weights() -> Iterator[Finding]:
     """Assets: damaged ones by name, the others counted."""
+    from qa import assets
+
     found = assets.verify()
     damaged = [one for one in found if one.state == "damaged"]
     for one in damaged:
@@ -175,53 +225,62 @@ def weights() -> Iterator[Finding]:
 
 def decoder(name: str) -> Finding:
     """Whether a decoder can be built."""
+    from qa.config import build, compose
+
     config = compose([f"decoder={name}"])
     return _tried("decoder", name, lambda: build(config.group("decoder"), "decoder"), "built")
 
 
 def metric(name: str) -> Finding:
     """Whether a metric can be built from what is at hand: a detector shows that it sees."""
+    from qa import assets
+    from qa.config import build, compose
+
     node = compose([f"metric=[{name}]"]).group("metric")[name]
     try:
         with assets.without_network():
             made = build(node, f"metric {name}")
-    except UsageError as error:  # weights, a package, or a setting is for the user to give
-        return Finding("metric", name, "absent", error.what, error.fix)
     except QaError as error:
-        return Finding("metric", name, "broken", error.what, error.fix)
+        # Weights, a package or a setting are for the user to give.
+        return _failed(
+            "metric", name, error, "absent" if isinstance(error, UsageError) else "broken"
+        )
     return Finding("metric", name, "ready", "" if _free(made) else "not for commercial use")
 
 
+def _metric(name: str) -> Iterator[Finding]:
+    yield metric(name)
+
+
 def _free(metric: Any) -> bool:
+    from qa.metrics.licences import commercial
+
     facts = metric.facts
     known = facts.values() if isinstance(facts, dict) else [facts]
     return all(map(commercial, known))
 
 
-def _library(name: str, fix: str, lacking: State) -> Finding:
+def _guarded(part: str, name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """What a check finds; what it raises is a finding, too."""
     try:
-        import_module(name)
-    except ModuleNotFoundError as error:
-        absent = error.name == name
-        state = lacking if absent else "broken"
-        return Finding("environment", name, state, "not installed" if absent else said(error), fix)
-    except Exception as error:  # a mismatch of versions shows as almost anything
-        return Finding("environment", name, "broken", said(error), fix)
-    try:
-        return Finding("environment", name, "ready", version(name.replace("_", "-")))
-    except PackageNotFoundError:
-        return Finding("environment", name, "ready", "")
+        yield from check()
+    except Exception as error:
+        yield _failed(part, name, error)
+
+
+def _failed(part: str, name: str, error: Exception, state: State = "broken") -> Finding:
+    lacking = installed.absent(error)
+    if isinstance(error, QaError):
+        return Finding(part, name, state, said(error), installed.asked_for(lacking) or error.fix)
+    fix = installed.fix(lacking) if lacking else "qa doctor --json, and report what it says"
+    return Finding(part, name, state, said(error), fix)
 
 
 def _tried(part: str, name: str, do: Callable[[], Any], good: str) -> Finding:
     try:
         do()
-    except QaError as error:
-        return Finding(
-            part, name, "broken", " ".join(filter(None, (error.what, error.why))), error.fix
-        )
     except Exception as error:
-        return Finding(part, name, "broken", said(error))
+        return _failed(part, name, error)
     return Finding(part, name, "ready", good)
 
 
@@ -232,7 +291,3 @@ def _adds(number: int) -> None:
     one = torch.ones(8, device=f"cuda:{number}")
     if float((one + one).sum()) != 16:
         raise QaError("1 + 1 is not 2 on this device.", "", "check the driver: nvidia-smi")
-
-
-def _existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.is_dir())

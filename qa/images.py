@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,6 +118,16 @@ def digest(picture: Tensor) -> str:
     return hashlib.sha256(shape.encode() + picture.contiguous().numpy().tobytes()).hexdigest()
 
 
+def inside(folder: Path, file: Path) -> Path | None:
+    """The file, all links followed, if it is a regular one and lies in the folder; else None."""
+    try:
+        real = file.resolve()
+        held = real.is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links; a name that no file can have
+        return None
+    return real if held and real.is_file() else None
+
+
 def read(path: Path) -> Tensor:
     """File → picture uint8 [3,H,W] RGB.
 
@@ -146,7 +157,10 @@ def _decode(path: Path) -> np.ndarray:  # uint8 [H,W,3]
 
     Image.MAX_IMAGE_PIXELS = LARGEST
     try:
-        length = path.stat().st_size
+        known = path.stat()
+        if not stat.S_ISREG(known.st_mode):  # opening a pipe would wait for somebody to write
+            raise ImageProblem("it is not a regular file")
+        length = known.st_size
         if length == 0:
             raise ImageProblem("the file is empty")
         if length > LONGEST:

@@ -238,4 +238,5 @@ def _baseline(tree: Any, suite: str, environment: str) -> Approved | None:
         return None
     if tree.baseline != "auto":
         return Approved(load(tree.baseline))
-    return baselines.find(suite, tree.baselines, environment)
+    named = (tree.tracking or {}).get("uri")  # whoever started the run named this store
+    return baselines.find(suite, tree.baselines, environment, [named] if named else [])

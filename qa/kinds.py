@@ -53,6 +53,15 @@ class Sample(TypedDict, total=False):
     problem: str | None
 
 
+def _sized(row: Sample) -> Sample:
+    if (row.get("height") is None) != (row.get("width") is None):
+        raise ValueError("it has one of height and width")
+    return row
+
+
+Row = Annotated[Sample, AfterValidator(_sized)]
+
+
 class Failed(TypedDict):
     """A row that failed at a look."""
 
@@ -368,7 +377,7 @@ def sample(line: bytes) -> dict[str, Any]:
     ValueError says what is wrong with it.
     """
     try:
-        found: dict[str, Any] = _reader(Sample).validate_json(line, strict=True)
+        found: dict[str, Any] = _reader(Row).validate_json(line, strict=True)
     except ValidationError as error:
         raise ValueError(_said(error)) from error
     return found
@@ -382,4 +391,5 @@ def _reader(kind: Any) -> TypeAdapter[Any]:
 def _said(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-    return f"{place.removeprefix('.')[:LONGEST]} {first['msg'].removeprefix('Input ')}".strip()
+    why = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{place.removeprefix('.')[:LONGEST]} {why}".strip()

@@ -18,6 +18,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,8 +72,7 @@ def draw(
     decides nothing.
     """
     for sample, seed in pictures[:MOST]:
-        sources = run.picture_file(sample, seed), run.reference_file(sample)
-        if not all(file.is_file() for file in sources):
+        if _pair(run, sample, seed) is None:
             continue
         for name, metric in metrics.items():
             try:
@@ -87,8 +87,11 @@ def read(run: RunFolder, sample: str, seed: int, metric: str, protocol: str) -> 
     """The stored map of a picture, by the metric's fingerprint; None if none, damaged or stale."""
     from PIL import Image
 
+    file = images.inside(run.path, run.map_file(sample, seed, metric))
+    if file is None:
+        return None
     try:
-        with Image.open(run.map_file(sample, seed, metric), formats=["PNG"]) as image:
+        with Image.open(file, formats=["PNG"]) as image:
             levels = np.asarray(image)
             told = json.loads(image.info[SCHEMA])
         found = Map(levels, *(float(told[name]) for name in ("full", "mean", "largest")))
@@ -135,9 +138,18 @@ def _png(found: Map, sources: str) -> bytes:
 
 
 def _sources(run: RunFolder, sample: str, seed: int, protocol: str, full: float) -> str:
-    """Digest of all that a map follows from; OSError where a picture is gone."""
-    files = run.picture_file(sample, seed), run.reference_file(sample)
+    """Digest of all that a map follows from; ValueError where a picture is gone."""
+    files = _pair(run, sample, seed)
+    if files is None:
+        raise ValueError("a picture is missing, or lies outside of the run")
     return digest([*map(sha256, files), protocol, full])
+
+
+def _pair(run: RunFolder, sample: str, seed: int) -> tuple[Path, Path] | None:
+    """A picture and its reference; None where one is no file of the run folder."""
+    picture = images.inside(run.path, run.picture_file(sample, seed))
+    reference = images.inside(run.path, run.reference_file(sample))
+    return None if picture is None or reference is None else (picture, reference)
 
 
 def _content(levels: NDArray[np.uint8]) -> str:

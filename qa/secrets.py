@@ -14,22 +14,27 @@ from typing import Any
 from qa.errors import UsageError
 
 URL = re.compile(
-    r"(?i)[a-z][a-z0-9+.-]*://[^/\s?#]*:[^/\s]*@"  # a password before the host
+    r"(?i)://[^/\s?#\[:]*:(?!\d+[/?#,\]}'\"])\S{0,1000}@"  # a password before the host; no port
     r"|https?://[^/\s?#]+@"  # a name there may be a token
-    r"|[?&;](?:pass|password|passwd|pwd|token|access_token|secret|api_?key|sig|signature)=[^&\s]"
+    r"|[?&;](?:[\w.-]*[_.-])?(?:pass|password|passwd|pwd|token|secret|api_?key|key|sig|signature)"
+    r"=[^&\s]"
 )
-NAME = re.compile(r"(?i)(?:^|_)(?:token|secret|password|passwd|api_?key|access_key|secret_key)$")
-"""How variables are called that hold secrets."""
+NAME = re.compile(
+    r"(?i)(?:token|secret|password|passwd|passphrase|apikey|credentials?|_pwd"
+    r"|(?:^|_)(?:key|pass|pat))$"
+)
+"""How variables are called that hold secrets, and options that name such a variable."""
 SHORTEST = 8
 """Characters of a value that is looked for: shorter ones would be found by accident."""
 
 
 def check(content: Any) -> None:
     """UsageError where a text in `content`, at any depth, holds a password, token or key."""
+    named = set(_named(content))
     held = {
         value: name
         for name, value in os.environ.items()
-        if NAME.search(name) and len(value) >= SHORTEST
+        if (name in named or NAME.search(name)) and len(value) >= SHORTEST
     }
     for text in _texts(content):
         variable = next((name for value, name in held.items() if value in text), None)
@@ -49,6 +54,18 @@ def _texts(content: Any) -> Iterator[str]:
     elif isinstance(content, Sequence):
         for value in content:
             yield from _texts(value)
+
+
+def _named(content: Any) -> Iterator[str]:
+    """What options called `key`, `token` and the like say: they name a variable."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            if isinstance(value, str) and NAME.search(str(key)):
+                yield value
+            yield from _named(value)
+    elif isinstance(content, Sequence) and not isinstance(content, str):
+        for value in content:
+            yield from _named(value)
 
 
 def _refusal(what: str) -> UsageError:

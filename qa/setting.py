@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from qa import plain
 from qa.config import Config, edited, key_of
 from qa.errors import UsageError
 from qa.types import Knobs
@@ -89,13 +90,9 @@ def chosen(config: Config) -> Setting | None:
 
 def read(file: Path) -> Setting:
     """The setting in a file; UsageError where it does not hold one."""
-    import yaml
-
     try:
-        return parsed(file, file.read_bytes())
-    except (
-        OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError
-    ) as error:  # fmt: skip
+        return parsed(file, plain.text(file).encode())
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(
             f"{file} holds no setting of the dial.",
             f"{type(error).__name__}: {' '.join(str(error).split())}.",
@@ -104,13 +101,11 @@ def read(file: Path) -> Setting:
 
 
 def parsed(file: Path, content: bytes) -> Setting:
-    """What such content says. ValueError, TypeError, KeyError or YAMLError where it is no setting.
+    """What such content says. ValueError, TypeError or KeyError where it is no setting.
 
     All that is not a knob is text, whatever YAML takes it for.
     """
-    import yaml
-
-    found = yaml.safe_load(content)
+    found = plain.load(content.decode())
     if found["schema"] != SCHEMA:
         raise ValueError(f"its schema is not {SCHEMA}")
     knobs, pins = Knobs(**found["knobs"]), dict(found["pins"])

@@ -179,13 +179,11 @@ class RunFolder:
 
     def config(self) -> dict[str, Any]:
         """Contents of config.yaml; QaError if it cannot be read."""
-        import yaml
-
-        from qa import kinds
+        from qa import kinds, plain
 
         try:
-            content = dict(yaml.safe_load(self.config_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+            content = dict(plain.load(plain.text(self.config_file)))
+        except (OSError, ValueError, TypeError) as error:
             raise QaError(
                 f"Cannot read {self.config_file}.",
                 "It is missing or damaged.",

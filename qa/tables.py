@@ -22,6 +22,8 @@ DECODED = (
     "tokens", "noise",
 )  # fmt: skip
 """Columns of decoded.parquet: the fields of `qa.types.Decoded`."""
+WHOLE = ("sample", "seed", "seconds", "why")
+"""Columns in which every row has a value, and a finite one."""
 GROUP = 2**16
 """Rows of a row group: as many are in memory before they are written."""
 AGAIN = "run the same `qa run` command again: a stopped run continues"
@@ -44,12 +46,27 @@ def arrow(file: Path, columns: Sequence[str]) -> pa.Table:
             if absent:
                 raise ValueError(f"It has no column {', '.join(absent)}")
             found = opened.read(list(columns)).select(list(columns))
-        return found.cast(_schema(columns))  # no checksum covers what the file says of its types
+        found = found.cast(_schema(columns))  # no checksum covers what the file says of its types
+        found.validate(full=True)  # texts are UTF-8
+        present = [name for name in WHOLE if name in columns]
+        lacking = [name for name in present if _lacks(found[name])]
+        if lacking:
+            raise ValueError(f"It has rows without {', '.join(lacking)}")
+        return found
     except (OSError, ValueError, pa.ArrowException) as error:
         missing = isinstance(error, FileNotFoundError)  # it would say the name once more
         raise QaError(
             f"Cannot read {file}.", "No such file." if missing else f"{error}.", AGAIN
         ) from error
+
+
+def _lacks(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(column.type):
+        return bool(column.null_count)
+    return bool(column.null_count) or not pc.all(pc.is_finite(column)).as_py()
 
 
 def write(file: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -30,6 +30,11 @@ MAKERS = frozenset({
 })  # fmt: skip
 """Functions of ours that make a part. Others of ours act (write files, read configurations), so
 that a `_target_` of ours is a class or one of these."""
+FUNCTIONS = frozenset({
+    "decoders.capture.loop.plan", "reports.dial.write", "reports.html.write",
+    "suites.geneval.layout.files",
+})  # fmt: skip
+"""Functions of ours that `report`, `page`, `loop` and `files` may name; `levels` names a class."""
 _named: set[str] = set()
 _lock = RLock()
 
@@ -63,13 +68,23 @@ def admit(names: Iterable[str]) -> None:
 
 def target(name: Any) -> Any:
     """What a `_target_` names, once it is known to be allowed; UsageError if it is not."""
+    return _listed(name, MAKERS)
+
+
+def function(name: Any) -> Any:
+    """What `report`, `page`, `loop`, `levels` or `files` names; UsageError unless it is allowed."""
+    return _listed(name, FUNCTIONS)
+
+
+def _listed(name: Any, known: frozenset[str]) -> Any:
+    """A class, one of the `known` functions, or anything of a package that was named."""
     found = located(name)
     home = str(name).partition(".")[0]
-    if home in OWN and home not in _named and not inspect.isclass(found) and name not in MAKERS:
+    if home in OWN and home not in _named and not inspect.isclass(found) and name not in known:
         raise UsageError(
-            f"_target_: {name} is no part.",
-            "It is no class, and not one of the functions that make parts.",
-            "name a class",
+            f"{name} is no part.",
+            "It is no class, and not one of the functions that a configuration may name here.",
+            f"name a class, or one of {', '.join(sorted(known))}",
         )
     return found
 

@@ -118,12 +118,13 @@ class Album:
         return Link(text, quote(Path(os.path.relpath(file, self.home)).as_posix()), file, seed)
 
     def _shot(self, sample: str, seed: int) -> Shot:
+        base = self.baseline
         return Shot(
             sample,
             seed,
-            read(self.run.reference_file(sample)),
-            read(self.run.picture_file(sample, seed)),
-            read(self.baseline.picture_file(sample, seed)) if self.baseline else None,
+            read(self.run.path, self.run.reference_file(sample)),
+            read(self.run.path, self.run.picture_file(sample, seed)),
+            read(base.path, base.picture_file(sample, seed)) if base else None,
         )
 
     def _photographs(self, shot: Shot) -> Iterator[Figure]:
@@ -197,7 +198,7 @@ class Album:
     def _of_seed(self, shot: Shot, seed: int) -> Array | None:
         if seed == shot.seed:
             return shot.candidate
-        return read(self.run.picture_file(shot.sample, seed))
+        return read(self.run.path, self.run.picture_file(shot.sample, seed))
 
     def _note(self, shot: Shot) -> str:
         """What cannot be compared, and why."""

@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,7 +117,7 @@ def gallery(
         items.append(_item(row, samples[sample], charges, ranks, album))
     return Gallery(
         tuple(Group(key, NAMES[key], len(found)) for key, found in groups.items()),
-        tuple(_with_pictures(items)),
+        tuple(_with_pictures(items, album.run.path)),
         gate,
         _tags(tagged(samples.values()) if tags is None else tags),
     )
@@ -184,16 +186,16 @@ def _item(
     return Item(sample, None, link, charges, ranks, lost)
 
 
-def _with_pictures(items: Sequence[Item]) -> Iterator[Item]:
+def _with_pictures(items: Sequence[Item], run: Path) -> Iterator[Item]:
     """The same with what their files show; several are read at once, for large ones take long."""
     inliner = Inliner(MOST * len(NAMES))
     with ThreadPoolExecutor(READERS) as pool:
-        for item, picture in zip(items, pool.map(_small, items), strict=True):
+        for item, picture in zip(items, pool.map(partial(_small, run), items), strict=True):
             yield replace(item, picture=inliner.put(picture, SIDE))
 
 
-def _small(item: Item) -> Array | None:  # uint8 [h,w,3]
-    picture = None if item.link is None else read(item.link.file)
+def _small(run: Path, item: Item) -> Array | None:  # uint8 [h,w,3]
+    picture = None if item.link is None else read(run, item.link.file)
     if picture is None:
         return None
     image = Image.fromarray(picture)

@@ -226,7 +226,7 @@ def _line(row: harm.Row, sample: Mapping[str, Any], album: cards.Album, place: i
     if place < MAX_THUMBNAILS and links:
         worst = next((cell.seed for cell in row.cells if cell.seed is not None), None)
         chosen = next((link for link in links if link.seed == worst), links[-1])
-        thumbnail = album.inliner.put(read(chosen.file), THUMBNAIL)
+        thumbnail = album.inliner.put(read(album.run.path, chosen.file), THUMBNAIL)
     return Line(row, sample, thumbnail, links)
 
 

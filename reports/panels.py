@@ -186,6 +186,7 @@ def _worst(run: RunFolder, panel: str, rows: Iterable[harm.Row]) -> list[Noted]:
         note = next((n for n in notes if n["seed"] == seed), notes[0] if notes else None)
         if note is not None:
             facts = flat({key: value for key, value in note.items() if key not in BESIDE})
-            picture = inliner.put(read(run.picture_file(row.sample, note["seed"])), SIDE)
-            found.append(Noted(row.sample, note["seed"], tuple(facts), picture))
+            picture = read(run.path, run.picture_file(row.sample, note["seed"]))
+            small = inliner.put(picture, SIDE)
+            found.append(Noted(row.sample, note["seed"], tuple(facts), small))
     return found

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from qa.images import inside
+
 WHOLE = 1024
 """Longest side of a picture that can be zoomed, in pixels."""
 SIDE = 512
@@ -104,19 +106,29 @@ def _encoded(image: Image.Image, side: int, exact: bool) -> Inlined:
     return Inlined(source, *image.size)
 
 
-def read(file: Path) -> Array | None:  # uint8 [H,W,3]
-    """A stored PNG, or None if it is not there, damaged, or larger than `LARGEST`."""
+def read(folder: Path, file: Path) -> Array | None:  # uint8 [H,W,3]
+    """A PNG of a run folder, or None if it is not there, damaged, or larger than `LARGEST`.
+
+    Nor is it there where a link leads out of the folder, which may be somebody else's: a report is
+    passed on, and your pictures are not theirs.
+    """
+    found = inside(folder, file)
+    if found is None:
+        return None
     try:
-        with Image.open(file, formats=["PNG"]) as image:
+        with Image.open(found, formats=["PNG"]) as image:
             return None if _large(image) else np.asarray(image.convert("RGB"))
     except UNREADABLE:
         return None
 
 
-def size_of(file: Path) -> tuple[int, int] | None:
-    """Width and height of a stored PNG by its header, or None as for `read`."""
+def size_of(folder: Path, file: Path) -> tuple[int, int] | None:
+    """Width and height of a run's PNG by its header, or None as for `read`."""
+    found = inside(folder, file)
+    if found is None:
+        return None
     try:
-        with Image.open(file, formats=["PNG"]) as image:
+        with Image.open(found, formats=["PNG"]) as image:
             return None if _large(image) else image.size
     except UNREADABLE:
         return None

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from qa.errors import UsageError
@@ -134,9 +133,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing of requests."""
-
-
-def inside(folder: Path, file: Path) -> Path | None:
-    """The file, all links followed, if there is one and it lies in the folder; else None."""
-    real = file.resolve()
-    return real if real.is_file() and real.is_relative_to(folder.resolve()) else None

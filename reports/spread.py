@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -50,7 +51,8 @@ def spreads(run: RunFolder, samples: Iterable[str], seeds: int) -> dict[str, Spr
     found = {}
     for sample in samples:
         files = (run.picture_file(sample, seed) for seed in range(min(seeds, MOST)))
-        shown = _spread(picture for picture in map(read, files) if picture is not None)
+        pictures = map(partial(read, run.path), files)
+        shown = _spread(picture for picture in pictures if picture is not None)
         if shown is not None:
             found[sample] = shown
     return found

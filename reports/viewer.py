@@ -24,12 +24,13 @@ from jinja2 import Environment
 from PIL import Image
 
 from qa import maps as stored
+from qa.images import inside
 from qa.store import RunFolder
 from reports import maps, noted, page, stage
 from reports.listing import Listing, baseline, listing
 from reports.panels import words
 from reports.pictures import RAMP, Array, Inlined, error, heat, painted, read, size_of, worst_window
-from reports.serving import HTML, PNG, Answer, inside
+from reports.serving import HTML, PNG, Answer
 from reports.stage import Figure, Scale, Window
 
 SCRIPTS = ("report.js", "panzoom.min.js", "stage.js", "view.js")
@@ -131,10 +132,9 @@ class Viewer:
     def _panes(self, sample: str, seed: int) -> Iterator[Pane]:
         """What there is to see of a sample at a seed; all that has an address."""
         for name, title, folder, file in self._stored(sample, seed):
-            found = inside(folder.path, file)
-            size = None if found is None else size_of(found)
-            if found is not None and size is not None:
-                yield Pane(name, name.rstrip("0123456789"), title, *size, found.read_bytes)
+            size = size_of(folder.path, file)
+            if size is not None:
+                yield Pane(name, name.rstrip("0123456789"), title, *size, file.read_bytes)
         levels = self._error(sample, seed)
         if levels is not None:
             size, draw = levels.shape[::-1], partial(_png, levels, heat(LEVELS))
@@ -155,13 +155,13 @@ class Viewer:
     def _error(self, sample: str, seed: int) -> Array | None:  # uint8 [H,W]
         files = self.run.picture_file(sample, seed), self.run.reference_file(sample)
         found = [inside(self.run.path, file) for file in files]
-        return None if None in found else _difference(*found, *map(_written, found))
+        if None in found:
+            return None
+        return _difference(self.run.path, *found, *map(_written, found))
 
     def _maps(self, sample: str, seed: int) -> Iterator[Pane]:
         facts = self.record.get("facts") or {}
         for number, (metric, known) in enumerate(sorted(facts.items()), 1):
-            if inside(self.run.path, self.run.map_file(sample, seed, metric)) is None:
-                continue
             found = stored.read(self.run, sample, seed, metric, str(known.get("fingerprint")))
             if found is not None:
                 title = f"{metric}: mean {found.mean:.3g}, largest {found.largest:.3g}"
@@ -211,10 +211,10 @@ def _figure(pane: Pane, folder: str, sample: str) -> Figure:
 
 
 @lru_cache(maxsize=3)
-def _difference(candidate: Path, reference: Path, *_stamps: float) -> Array | None:
+def _difference(run: Path, candidate: Path, reference: Path, *_stamps: float) -> Array | None:
     """Error uint8 [H,W]; kept, for the map is asked for soon after the window was."""
     with ThreadPoolExecutor(2) as pool:
-        return error(*pool.map(read, (candidate, reference)))
+        return error(*pool.map(partial(read, run), (candidate, reference)))
 
 
 def _png(levels: Array, colours: Array) -> bytes:

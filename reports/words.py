@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from qa.store import RunFolder
@@ -46,7 +46,7 @@ class Word:
 def worst(run: RunFolder, notes: Iterable[Mapping[str, Any]], most: int = MAX_WORDS) -> list[Word]:
     """The worst words of a run's notes: invented, then wrong, then uncertain, then unreadable."""
     inliner = Inliner(2 * most)
-    picture = lru_cache(maxsize=8)(read)
+    picture = lru_cache(maxsize=8)(partial(read, run.path))
     shown: list[Word] = []
     for sample, seed, word in _ranked(notes):
         if len(shown) == most:

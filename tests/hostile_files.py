@@ -7,6 +7,7 @@ import json
 import pickle
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import torch
@@ -88,6 +89,32 @@ def npz(file: Path, shape: tuple[int, ...], values: int, member: str = "sigma") 
             for _ in range(whole):
                 opened.write(BLOCK)
             opened.write(bytes(rest))
+    return file
+
+
+def png(file: Path, side: int, depth: int = 8) -> Path:
+    """A PNG of one colour that claims side x side pixels and has the first rows of them."""
+    row = bytes(1 + side * 3 * depth // 8)
+    packed = zlib.compressobj(1)
+    data = b"".join(packed.compress(row) for _ in range(8)) + packed.flush()
+    head = side.to_bytes(4, "big") * 2 + bytes([depth, 2, 0, 0, 0])
+    chunks = [(b"IHDR", head), (b"IDAT", data), (b"IEND", b"")]
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+        for name, body in chunks
+    ))  # fmt: skip
+    return file
+
+
+def tiff(file: Path, side: int) -> Path:
+    """A TIFF of a few bytes that claims side x side pixels."""
+    entries = [(256, 4, side), (257, 4, side), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8),
+               (277, 3, 1), (278, 4, side), (279, 4, side * side)]  # fmt: skip
+    body = b"II*\x00\x08\x00\x00\x00" + len(entries).to_bytes(2, "little")
+    for tag, kind, value in entries:
+        body += tag.to_bytes(2, "little") + kind.to_bytes(2, "little")
+        body += (1).to_bytes(4, "little") + (value & 0xFFFFFFFF).to_bytes(4, "little")
+    file.write_bytes(body + bytes(64))
     return file
 
 

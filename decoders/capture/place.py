@@ -14,7 +14,7 @@ from typing import Any
 
 from qa import assets
 from qa.assets import downloads
-from qa.errors import AssetMissing, QaError, UsageError
+from qa.errors import AssetMissing, QaError, UsageError, said
 from qa.files import digest, sha256
 
 INDEX = "model_index.json"
@@ -95,13 +95,13 @@ def check(folder: Path, expected: Mapping[str, str]) -> list[str]:
     """
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        pairs = _pairs(index)
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{folder} holds no pipeline in diffusers' layout.",
-            f"{INDEX}: {error}.",
+            f"{INDEX}: {said(error)}.",
             "pipeline.source=FOLDER, one that save_pretrained wrote",
         ) from error
-    pairs = {name: value for name, value in index.items() if isinstance(value, list) and value[1]}
     declared = {name: value[1] for name, value in pairs.items()}
     declared["_class_name"] = index.get("_class_name")
     for name, wanted in expected.items():
@@ -120,14 +120,25 @@ def check(folder: Path, expected: Mapping[str, str]) -> list[str]:
     return [name for name in pairs if name != VAE]
 
 
+def _pairs(index: Any) -> dict[str, tuple[str, str]]:
+    """Parts of an index by name: library and class. ValueError for anything else."""
+    if not isinstance(index, dict):
+        raise ValueError("it is no JSON object")
+    pairs = {name: value for name, value in index.items() if isinstance(value, list)}
+    for name, value in pairs.items():
+        if len(value) != 2 or not all(isinstance(each, str | None) for each in value):
+            raise ValueError(f"{name} is no library and class")
+    return {name: (value[0], value[1]) for name, value in pairs.items() if value[1]}
+
+
 def _download(place: Place, kind: Any) -> Path:
     try:
         return Path(
             kind.download(place.repo, revision=place.commit, use_safetensors=True, vae=None)
         )
     except Exception as error:  # the library has its own tree of network errors
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise _missing(place.repo, place.commit, place.licence, said) from error
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise _missing(place.repo, place.commit, place.licence, told) from error
 
 
 def _absent(repo: str, commit: str, expected: Mapping[str, str]) -> str:

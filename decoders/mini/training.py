@@ -24,13 +24,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qa import untrusted
 from qa.errors import QaError, UsageError
 
 CPU = torch.device("cpu")
@@ -148,11 +148,11 @@ def read_checkpoint(path: Path, device: torch.device = CPU) -> dict[str, Any]:
             "name that run's folder by --out, or leave --resume and --export out",
         )
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
+        state: dict[str, Any] = untrusted.read_checkpoint(path, device)
+    except ValueError as error:
         raise QaError(
             f"{path} is no checkpoint of a recipe.",
-            "It is damaged, or holds more than tensors and numbers.",
+            f"{error}.",
             "go on from another one, or begin anew",
         ) from error
     return state

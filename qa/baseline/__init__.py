@@ -11,7 +11,7 @@ may lie in MLflow instead; the line then says where. Pictures stay where they we
 them where they still are.
 
     find, for_run,         reading: `qa.baseline.lookup`
-    show, why
+    at_hand, show, why
     promote, approve,      writing: `qa.baseline.promotion`
     add_tolerance
     ineligible             what may not become a baseline: `qa.baseline.eligibility`
@@ -19,11 +19,11 @@ them where they still are.
 
 from qa.baseline.approved import Approved, Waiver, expired, utc_today
 from qa.baseline.eligibility import ineligible
-from qa.baseline.lookup import find, for_run, show, why
+from qa.baseline.lookup import at_hand, find, for_run, show, why
 from qa.baseline.pointers import pointer
 from qa.baseline.promotion import add_tolerance, approve, promote
 
 __all__ = [
-    "Approved", "Waiver", "add_tolerance", "approve", "expired", "find", "for_run", "ineligible",
-    "pointer", "promote", "show", "utc_today", "why",
+    "Approved", "Waiver", "add_tolerance", "approve", "at_hand", "expired", "find", "for_run",
+    "ineligible", "pointer", "promote", "show", "utc_today", "why",
 ]  # fmt: skip

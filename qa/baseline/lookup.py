@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -20,20 +20,25 @@ TOLD = ("run", "decoder", "plan", "by", "why", "until", "drift", "anchor", "verd
 
 
 def find(
-    suite: str, folder: str | Path = "baselines", environment: str | None = None
+    suite: str,
+    folder: str | Path = "baselines",
+    environment: str | None = None,
+    stores: Collection[str] = (),
 ) -> Approved | None:
     """The baseline of a suite, or None if there is none; UsageError if it is not intact.
 
     The one of this environment class, or else the one promoted last: whether that may stand in is
     for the judge to say. Its pictures (`results.folder`) are there where the promoted run still is.
+    One that lies in MLflow is fetched: over the network only from a store that MLFLOW_TRACKING_URI
+    or `stores` name, addresses that the user gave; UsageError for any other.
     """
     known = read(pointer(suite, folder), suite)
     line = known.pick(environment)
     if line is None:
         return None
-    results, entry = _loaded(known.file, line.content, line.where)
+    results, entry = _loaded(known.file, line.content, line.where, stores)
     anchor = entry["anchor"]
-    frozen = anchor and _loaded(known.file, anchor["content"], anchor["where"])[0]
+    frozen = anchor and _loaded(known.file, anchor["content"], anchor["where"], stores)[0]
     return Approved(
         results,
         drift=entry["drift"],
@@ -51,9 +56,22 @@ def find(
 
 def for_run(run: RunFolder, folder: str | Path | None = None) -> Approved | None:
     """What `find` gives a finished run; `folder` None takes the one it was configured with."""
-    record = run.record()
-    environment = (record.get("environment") or {}).get("class")
-    return find(record["suite"], folder or run.config()["baselines"], environment)
+    suite, environment = _measured(run)
+    return find(suite, folder or run.config()["baselines"], environment)
+
+
+def at_hand(
+    run: RunFolder, folder: str | Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """What can be shown of a finished run's baseline: its object.json, and the history up to it.
+
+    None where it is not here, beside its pointer or in the cache. Nothing is ever fetched.
+    """
+    suite, environment = _measured(run)
+    known = read(pointer(suite, folder), suite)
+    line = known.pick(environment)
+    entry = line and objects.at_hand(known.file, line.content, line.where)
+    return (entry, history.up_to(line.content, entry)) if line and entry else None
 
 
 def show(folder: str | Path = "baselines", today: date | None = None) -> list[dict[str, Any]]:
@@ -188,6 +206,14 @@ def _waivers(known: Pointer, line: Line) -> tuple[Waiver, ...]:
     return tuple(w for w in known.waivers if line.content[:SHORT] in w.against)
 
 
-def _loaded(file: Path, content: str, where: str | None) -> tuple[Results, dict[str, Any]]:
-    place, entry = objects.opened(file, content, where)
+def _measured(run: RunFolder) -> tuple[str, str | None]:
+    """Suite and environment class of a run."""
+    record = run.record()
+    return record["suite"], (record.get("environment") or {}).get("class")
+
+
+def _loaded(
+    file: Path, content: str, where: str | None, stores: Collection[str]
+) -> tuple[Results, dict[str, Any]]:
+    place, entry = objects.opened(file, content, where, stores)
     return replace(load(place.path), folder=objects.pictures_of(entry)), entry

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -93,13 +93,17 @@ def store(run: RunFolder, entry: Mapping[str, Any], file: Path, to: str) -> Line
     return Line(line.environment, line.content, line.run, line.promoted, where)
 
 
-def opened(file: Path, content: str, where: str | None) -> tuple[RunFolder, dict[str, Any]]:
-    """The object's folder, fetched if need be, and its object.json; UsageError if not intact."""
-    if where is None:
-        place = _beside(file, content)
-        damage = damaged(place, content)
-    else:
-        place, damage = _fetched(content, where)
+def opened(
+    file: Path, content: str, where: str | None, stores: Collection[str] = ()
+) -> tuple[RunFolder, dict[str, Any]]:
+    """The object's folder, fetched if need be, and its object.json; UsageError if not intact.
+
+    Of stores on the network only those are asked that MLFLOW_TRACKING_URI or `stores` name.
+    """
+    place = _place(file, content, where)
+    damage = damaged(place, content)
+    if damage and where is not None:
+        damage = _fetch(place, file, content, where, stores)
     if damage:
         raise UsageError(
             f"The baseline {place if where is None else where} is not what was promoted.",
@@ -107,6 +111,12 @@ def opened(file: Path, content: str, where: str | None) -> tuple[RunFolder, dict
             f"restore it; or take its line out of {file} and promote a run again",
         )
     return RunFolder(place), read_json(place / OBJECT)
+
+
+def at_hand(file: Path, content: str, where: str | None) -> dict[str, Any] | None:
+    """The object.json of an object that lies here intact; nothing is fetched."""
+    place = _place(file, content, where)
+    return None if damaged(place, content) else dict(read_json(place / OBJECT))
 
 
 def damaged(place: Path, content: str) -> str:
@@ -161,22 +171,27 @@ def _write(run: RunFolder, entry: Mapping[str, Any], place: Path) -> None:
         )
 
 
-def _fetched(content: str, where: str) -> tuple[Path, str]:
-    """The object's folder in the cache, and what is wrong with it."""
-    from qa.tracking.baselines import download
+def _place(file: Path, content: str, where: str | None) -> Path:
+    """Beside the pointer, or in the cache for one that lies elsewhere."""
+    if where is None:
+        return _beside(file, content)
+    return assets.store().cache / "baselines" / content[:32]
 
-    place = assets.store().cache / "baselines" / content[:32]
-    if not damaged(place, content):
-        return place, ""
+
+def _fetch(place: Path, file: Path, content: str, where: str, stores: Collection[str]) -> str:
+    """Put the object into the cache; what is wrong with it."""
+    from qa.tracking.baselines import check, download
+
+    check(where, file, stores)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
         new = Path(temporary) / "object"
         new.mkdir()
-        download(where, new)
+        download(where, new, stores)
         damage = damaged(new, content)
         if not damage:
             shutil.rmtree(place, ignore_errors=True)
             with suppress(OSError):  # another process was faster
                 new.replace(place)
             damage = damaged(place, content)
-    return place, damage
+    return damage

@@ -71,7 +71,7 @@ def promote(
     today = today or utc_today()
     _refuse(run, unfit(run))
     with changing(run.record()["suite"], folder) as known:
-        present = _present(known, run.record()["environment"]["class"])
+        present = _present(known, run.record()["environment"]["class"], store)
         if anchor and present and not reason:
             raise UsageError(
                 f"Why is {run.path} to be a new anchor?",
@@ -191,11 +191,12 @@ def add_tolerance(
         return known.file
 
 
-def _present(known: Pointer, environment: str) -> Present | None:
+def _present(known: Pointer, environment: str, store: str) -> Present | None:
     line = known.of(environment)
     if line is None:
         return None
-    return Present(line, *objects.opened(known.file, line.content, line.where))
+    stores = [uri for uri in (store.partition(":")[2],) if uri]
+    return Present(line, *objects.opened(known.file, line.content, line.where, stores))
 
 
 def _next(

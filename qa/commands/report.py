@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -66,26 +66,31 @@ def compared(folder: RunFolder, given: str | None = None) -> tuple[RunFolder | N
     That is the run folder `given`, or the one that the verdict compares with: as promoted, or
     beside this run, where it is still there.
     """
+    from qa.baseline.objects import pictures_of
+
     if given:
         return RunFolder.open(given), ()
     arm = folder.verdict().get("baseline") or {}
-    found = _promoted(folder)
-    history = () if found is None else found.history
-    if found is not None and found.results.record.get("plan") == arm.get("plan"):
-        return found.results.folder or _beside(folder, arm), history
+    entry, history = _promoted(folder)
+    if entry and entry["plan"] == arm.get("plan"):
+        return pictures_of(entry) or _beside(folder, arm), history
     return _beside(folder, arm), history
 
 
-def _promoted(folder: RunFolder) -> Any:
-    """The baseline of the run's suite, from here or from where the run lies."""
+def _promoted(folder: RunFolder) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
+    """The baseline of the run's suite and its history, as far as they are on this machine.
+
+    From here, or from where the run lies. A report asks no store: it may be somebody else's run.
+    """
     from qa import baseline
 
     try:
         named = str(folder.config()["baselines"])
         places = (named, folder.path.resolve().parent.parent / named)
-        return next(filter(None, (baseline.for_run(folder, place) for place in places)), None)
+        found = (baseline.at_hand(folder, place) for place in places)
+        return next(filter(None, found), ({}, ()))
     except (QaError, KeyError):  # what was judged can be shown without the other arm
-        return None
+        return {}, ()
 
 
 def _beside(folder: RunFolder, arm: Mapping[str, Any]) -> RunFolder | None:

@@ -91,9 +91,13 @@ def _report_again(folder: RunFolder) -> bool:
 def _exported(folder: RunFolder) -> str:
     """Copy the run to the tracker it was configured with; where it is, or ""."""
     from qa.config import build
+    from qa.tracking import MLflow
 
     try:
-        return str(build(folder.config().get("tracking"), "tracking").export(folder.path))
+        tracker = build(folder.config().get("tracking"), "tracking")
+        if isinstance(tracker, MLflow):
+            tracker.check_named(folder)
+        return str(tracker.export(folder.path))
     except QaError as error:
         # The signature stands in the run folder; a tracker that is down does not take it back.
         warnings.warn(f"Not tracked: {error}", RuntimeWarning, stacklevel=2)

@@ -37,10 +37,13 @@ def _export(options: argparse.Namespace) -> int:
     asked = folder.config().get("tracking") or {}
     if folder.verdict_file.is_file():
         folder.verdict(PARTS)
-    chosen = {key: asked[key] for key in ("uri", "experiment") if asked.get(key)}
+    chosen = {key: str(asked[key]) for key in ("uri", "experiment") if asked.get(key)}
     if options.uri:
         chosen["uri"] = options.uri
-    print(MLflow(**chosen).export(folder.path))
+    tracker = MLflow(**chosen)
+    if not options.uri:
+        tracker.check_named(folder)
+    print(tracker.export(folder.path))
     return 0
 
 

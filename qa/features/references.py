@@ -42,6 +42,9 @@ class Folder:
                 "A set to compare with has at least 2, and usually thousands.",
                 "reference=FOLDER",
             )
+        odd = next((file for file in self._files if not file.is_file()), None)
+        if odd is not None:  # a pipe would be waited for without end
+            raise UsageError(f"{odd} is no regular file.", "", "take it out of the folder")
         self.mark = digest(sorted(sha256(file) for file in self._files))[:16]
 
     @cached_property

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from qa import assets
 from qa.errors import UsageError
 from qa.files import sha256
-from qa.untrusted import check_tensors, check_zip
+from qa.untrusted import check_tensors, check_zip, named_tensors, not_finite, read_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -95,23 +95,14 @@ def load_torchscript(source: Source, device: str) -> Any:
 
 def read_state(source: Source) -> State:
     """float32 tensors by name, from a state dict or from the inside of a TorchScript archive."""
-    import torch
-
-    if is_torchscript(source.path):
-        state = load_torchscript(source, "cpu").state_dict()
-    else:
-        try:
-            check_zip(source.path)
-            state = torch.load(source.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged pickle fails in any way whatever
-            why = error if isinstance(error, ValueError) else type(error).__name__
-            raise refusal(source.name, f"It does not load: {why}.") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise refusal(source.name, "It holds something else than named tensors.")
     try:
-        check_tensors(state)
+        if is_torchscript(source.path):
+            state = load_torchscript(source, "cpu").state_dict()
+            check_tensors(state.items(), source.path.stat().st_size)
+        else:
+            state = named_tensors(read_checkpoint(source.path))
     except ValueError as error:
-        raise refusal(source.name, f"{error}.") from error
+        raise refusal(source.name, f"It does not load: {error}.") from error
     return {key: value.float() for key, value in state.items()}
 
 
@@ -137,9 +128,7 @@ def fill(network: nn.Module, state: State, name: str) -> None:
             for key, value in wanted.items()
             if key in given and given[key].shape != value.shape
         ],
-        "with NaN or infinity": [
-            key for key, value in given.items() if not torch.isfinite(value).all()
-        ],
+        "with NaN or infinity": not_finite(given),
     }
     said = [f"{kind}: {', '.join(keys[:SHOWN])}" for kind, keys in problems.items() if keys]
     if said:

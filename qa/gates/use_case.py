@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -110,17 +111,17 @@ def few(primary: Sequence[str]) -> None:
 
 def load(name: str) -> UseCase:
     """A packaged use case by its name, or one in a YAML file."""
-    import yaml
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
-    from qa import trust
+    from qa import plain, trust
 
     folder = files("qa.conf") / "use_case"
     known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir())
     if name in known:
         text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-        return from_config(yaml.safe_load(text), name)
+        return from_config(plain.load(text), name)
     file = Path(name)
     if file.suffix not in {".yaml", ".yml"} or not file.is_file():
         raise UsageError(
@@ -128,10 +129,12 @@ def load(name: str) -> UseCase:
             f"Known: {', '.join(known)}; or a YAML file of your own.",
         )
     try:
+        text = plain.text(file)
+        plain.load(text)
         # As `qa run` reads it: 1e-1 is a number, and a key that is given twice an error.
         with trust.without_environment():
-            content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+            content = OmegaConf.to_container(OmegaConf.load(StringIO(text)), resolve=True)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise UsageError(f"{file} is not readable as YAML.", f"{error}.") from error
     secrets.check(content)
     return from_config(content, file.stem)

@@ -14,19 +14,20 @@ far as the licences of code and weights go; the ratings were collected for resea
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qa import assets
-from qa.errors import UsageError
+from qa.errors import UsageError, said
+from qa.features.weights import load_torchscript, locate
 from qa.files import sha256
 from qa.images import to_unit
 from qa.metrics.inputs import check_pictures
 from qa.metrics.resolution import parse, score_views
 from qa.numerics import pick_device
 from qa.types import MetricFacts
+from qa.untrusted import named_tensors, not_finite, read_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,29 +113,26 @@ def _network_class() -> Any:
                 self.regressor.load_state_dict(line)
             except RuntimeError as error:
                 raise _refusal(self.regressor_dataset, str(error)) from error
+            if broken := not_finite(self.state_dict()):
+                raise _refusal(self.regressor_dataset, f"{broken[0]} holds NaN or infinity")
 
     return FromAssets
 
 
 def _read(ratings: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The encoder's tensors and those of the line w, b, under the keys of torchmetrics."""
-    import torch
-
-    files = [assets.resolve(name) for name in (ENCODER, regressor(ratings))]
+    file, program = assets.resolve(ENCODER), locate("released", regressor(ratings))
     try:
-        state = torch.load(files[0], map_location="cpu", weights_only=True)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*torch.jit.load.*deprecated")
-            read_program: Any = torch.jit.load  # untyped in torch
-            line = read_program(files[1], map_location="cpu").state_dict()
+        state = named_tensors(read_checkpoint(file))
+        line = load_torchscript(program, "cpu").state_dict()
         encoder = {
             key.removeprefix("model."): value
             for key, value in state.items()
             if "projector" not in key
         }
         return encoder, {"weight": line["weights"], "bias": line["biases"][None]}
-    except Exception as error:  # not a checkpoint, or of another kind: many types say so
-        raise _refusal(ratings, f"{type(error).__name__}: {error}") from error
+    except (ValueError, LookupError, UsageError) as error:  # not of this network
+        raise _refusal(ratings, said(error)) from error
 
 
 def _refusal(ratings: str, why: str) -> UsageError:

@@ -28,6 +28,7 @@ from qa.metrics.inputs import check_pictures
 from qa.metrics.resolution import parse, score_views
 from qa.numerics import pick_device
 from qa.types import MetricFacts
+from qa.untrusted import check_zip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,6 +115,7 @@ def _build() -> Any:
 
     path = assets.resolve(WEIGHTS)
     try:
+        check_zip(path)
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.filterwarnings("ignore", message=".*torch.jit.load.*deprecated")
             # OpenAI published it as a program; only its tensors are used.

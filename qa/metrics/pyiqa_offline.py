@@ -88,7 +88,7 @@ def _import_pyiqa(model: str) -> Mapping[str, Any]:
         raise Unavailable(
             f"Metric {model} is not available.",
             f"It needs pyiqa, an optional package with a non-commercial licence ({error}).",
-            "pip install decoder-qa[iqa]",
+            "pip install 'decoder-qa[iqa]'",
         ) from error
     configs: Mapping[str, Any] = DEFAULT_CONFIGS
     return configs

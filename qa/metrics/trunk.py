@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from qa.errors import QaError, UsageError
 from qa.files import sha256
-from qa.untrusted import check_tensors, check_zip
+from qa.untrusted import named_tensors, not_finite, read_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,18 +39,14 @@ def load_trunk(asset: str) -> Trunk:
 
     Raises AssetMissing where the file is not at hand and UsageError where it is no state dict.
     """
-    import torch
-
     from qa import assets
 
     path = assets.resolve(asset)
     try:
-        check_zip(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        check_tensors({k: v for k, v in state.items() if k.startswith(PREFIX)})
-        features = {k: v.float() for k, v in state.items() if k.startswith(PREFIX)}
-    except Exception as error:  # a damaged pickle fails in any way whatever
+        state = named_tensors(read_checkpoint(path, prefix=PREFIX))
+    except ValueError as error:
         raise _refusal(asset, f"it is not a PyTorch state dict: {error}") from error
+    features = {key: v.float() for key, v in state.items() if key.startswith(PREFIX)}
     # The table's hash is the file's: `resolve` hands out nothing else.
     return Trunk(asset, assets.find(asset).files[0].sha256 or sha256(path), features)
 
@@ -66,8 +62,7 @@ def fill(module: nn.Module, trunk: Trunk) -> None:
     unexpected = sorted(trunk.features.keys() - set(wanted.values()))
     if missing or unexpected:
         raise _refusal(trunk.asset, f"missing keys {missing}, unexpected keys {unexpected}.")
-    broken = [key for key, value in trunk.features.items() if not value.isfinite().all()]
-    if broken:
+    if broken := not_finite(trunk.features):
         raise _refusal(trunk.asset, f"{broken[0]} holds NaN or infinity.")
     state = {key: trunk.features[source] for key, source in wanted.items()}
     try:

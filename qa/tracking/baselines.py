@@ -16,10 +16,10 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from qa.errors import UsageError
 from qa.files import PARTIAL, digest, read_json
@@ -33,6 +33,7 @@ from qa.tracking.connection import (
     said,
     sqlite_file,
 )
+from qa.tracking.named import bare, check_files, check_named, named
 from qa.tracking.upsert import KIND, UPLOADED, Upsert, experiment_id
 from qa.tracking.values import text
 from qa.untrusted import unpack
@@ -63,23 +64,37 @@ def upload(folder: Path, suite: str, content: str, uri: str | None = None) -> st
             client = open_client(store, ours=given is None)
             experiment = experiment_id(client, EXPERIMENT, artifact_root(store, Path("runs")))
             run = _keep(Upsert(client, experiment), folder, suite, content)
-    return f"{SCHEME}{_bare(given) if given else ''}#{run}"
+    return f"{SCHEME}{bare(given) if given else ''}#{run}"
 
 
-def download(where: str, into: Path) -> None:
+def check(where: str, pointer: Path, stores: Collection[str] = ()) -> None:
+    """UsageError where `download` would ask a store, or a place of files, that nobody named.
+
+    `pointer` is the file that says `where`; `stores` are addresses that the user gave.
+    """
+    place, run = _split(where)
+    if place:
+        check_named(place, pointer, stores=stores)
+    uri = place or default_uri(Path("runs"))
+    file = sqlite_file(uri)
+    if file is None or not file.is_file():
+        return
+    with _giving(uri, run):
+        reach(uri)
+        with locked(uri):
+            client = open_client(uri, ours=not place)
+        check_files(uri, client.get_run(run))
+
+
+def download(where: str, into: Path, stores: Collection[str] = ()) -> None:
     """Put a baseline that `upload` kept into the folder `into`; the caller checks its digest.
 
-    QaError if the store does not give it, UsageError if `where` is none of `upload`'s.
+    Asks whatever store `where` names: see `check`. `stores` may hold a password for it. QaError if
+    the store does not give it, UsageError if `where` is none of `upload`'s.
     """
-    place, mark, run = where.removeprefix(SCHEME).rpartition("#")
-    if not where.startswith(SCHEME) or not mark or not run.isalnum():
-        raise UsageError(
-            f"{where!r} is no place in MLflow.",
-            f"Expected {SCHEME}URI#RUN, as `qa baseline promote --store mlflow` writes it.",
-            "restore the line from git, or promote the run again",
-        )
-    uri = _with_credentials(place) if place else default_uri(Path("runs"))
-    with said(uri, f"does not give the baseline of run {run}", "try again, or promote it again"):
+    place, run = _split(where)
+    uri = named(place, stores) or place if place else default_uri(Path("runs"))
+    with _giving(uri, run):
         file = sqlite_file(uri)
         if file is not None and not file.is_file():  # reading makes no store
             raise Unreachable(f"there is no {file}")
@@ -95,6 +110,22 @@ def download(where: str, into: Path) -> None:
                 whole.rename(into)
             except OSError:  # it is there: another process was faster, or half of one was left
                 shutil.copytree(whole, into, dirs_exist_ok=True)
+
+
+def _split(where: str) -> tuple[str, str]:
+    """Store and run of a place; the store is "" for the default one."""
+    place, mark, run = where.removeprefix(SCHEME).rpartition("#")
+    if not where.startswith(SCHEME) or not mark or not run.isalnum():
+        raise UsageError(
+            f"{where!r} is no place in MLflow.",
+            f"Expected {SCHEME}URI#RUN, as `qa baseline promote --store mlflow` writes it.",
+            "restore the line from git, or promote the run again",
+        )
+    return place, run
+
+
+def _giving(uri: str, run: str) -> AbstractContextManager[None]:
+    return said(uri, f"does not give the baseline of run {run}", "try again, or promote it again")
 
 
 def find(client: Any, content: str) -> Any | None:
@@ -178,16 +209,3 @@ def _packed(folder: Path, archive: Path) -> Path:
             with file.open("rb") as source, opened.open(entry, "w", force_zip64=True) as target:
                 shutil.copyfileobj(source, target)
     return archive
-
-
-def _bare(uri: str) -> str:
-    """A URI without what a password belongs to: it is going to be kept in git."""
-    parts = urlsplit(uri)
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=host)) if ":" in user else uri
-
-
-def _with_credentials(uri: str) -> str:
-    """The URI of MLFLOW_TRACKING_URI where it names the same store: it may hold a password."""
-    given = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return given if given and _bare(given) == uri else uri

@@ -81,10 +81,8 @@ def sqlite_file(uri: str) -> Path | None:
 
 def shown(uri: str) -> str:
     """The URI without user name and password."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+    address, mark, rest = uri.partition("?")
+    return re.sub(r"//.*@", "//***@", address) + mark + rest
 
 
 @contextmanager
@@ -104,7 +102,9 @@ def said(uri: str, what: str, then: str, besides: str = "") -> Iterator[None]:
         raise
     except Exception as error:  # MLflow, requests, SQLAlchemy, drivers and cloud clients raise all
         told = str(error) if isinstance(error, Unreachable) else f"{type(error).__name__}: {error}"
-        told = re.sub(r"//[^/@\s]+@", "//***@", " ".join(told.split()))
+        told = re.sub(r"//\S*@", "//***@", " ".join(told.split()))
+        if "@" in uri and isinstance(error, ValueError):  # it may quote a part of the password
+            told = type(error).__name__
         raise QaError(
             f"MLflow at {shown(uri)} {what}.",
             f"{told[:400].rstrip('.')}. {besides}".rstrip(),

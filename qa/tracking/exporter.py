@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from qa.tracking.connection import (
     shown,
 )
 from qa.tracking.models import logged_model
+from qa.tracking.named import check_named
 from qa.tracking.note import TABLE, note, table
 from qa.tracking.sheet import contact_sheet
 from qa.tracking.summary import Summary, summarise
@@ -71,6 +73,12 @@ class MLflow:
     def __init__(self, uri: str | None = None, experiment: str = "decoder-qa") -> None:
         self.uri = uri
         self.experiment = experiment
+
+    def check_named(self, run: RunFolder) -> None:
+        """UsageError where the store is one that only the run's own configuration names."""
+        if self.uri:
+            also = f"qa export {shlex.quote(str(run.path))} --uri {shlex.quote(shown(self.uri))}"
+            check_named(self.uri, run.config_file, also)
 
     def export(self, run: Path) -> str:
         """Copy a finished run; returns where it can be seen. QaError if the store takes nothing.

@@ -12,6 +12,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qa.images import inside
 from qa.store import RunFolder
 from qa.tracking.verdicts import SEVERITY
 
@@ -49,7 +50,8 @@ def contact_sheet(folder: RunFolder, pictures: int = PICTURES) -> bytes | None:
         draw.text((x, y), label, fill=INK)
         candidate = _candidate_file(folder, decoded, sample)
         for side, file in enumerate((folder.reference_file(sample), candidate)):
-            _paste(canvas, _open(file), (x + side * TILE, y + LABEL))
+            found = None if file is None else inside(folder.path, file)
+            _paste(canvas, _open(found), (x + side * TILE, y + LABEL))
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

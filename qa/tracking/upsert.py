@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from qa.errors import QaError
 from qa.files import digest, sha256
+from qa.tracking.named import check_files
 
 Item = TypeVar("Item")
 Point = tuple[str, float, int, int]
@@ -149,9 +150,11 @@ class Upsert:
         """Upload the files that differ from what is there; returns their digests as JSON.
 
         `wanted`: name → a file or folder of that name, or a file's content. A folder has one
-        digest, however many files it has: a tag has room for a few.
+        digest, however many files it has: a tag has room for a few. UsageError for a SQLite file
+        that would send them to a place that nobody named (`qa.tracking.named`).
         """
         run_id = run.info.run_id
+        check_files(self.client.tracking_uri, run)
         known = _digests(run.data.tags.get(UPLOADED))
         present = {item.path for item in self.client.list_artifacts(run_id)}
         digests = {}

@@ -20,13 +20,15 @@ mask2former_swin-s-p4-w7-224_lsj_8x2_50e_coco.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa.errors import UsageError
+from qa.errors import UsageError, said
 from qa.features.weights import locate
+from qa.untrusted import named_tensors, not_finite, read_checkpoint
 from suites.geneval.detector import CLASSES
 from suites.geneval.mask2former import (
     COMPUTED,
@@ -117,8 +119,14 @@ def mmdet(weights: str = "released", floor: float = FLOOR, device: str = "cpu") 
     Raises AssetMissing where the asset is not at hand, UsageError for a file of another network.
     """
     source = locate(weights, ASSET)
-    state = hub_layout(read(source.path, source.name), source.name)
+    state = read(source.path, source.name)
+    try:
+        state = hub_layout(state, source.name)
+    except (RuntimeError, ValueError) as error:  # it cannot be cut or folded as it should be
+        raise refusal(source.name, f"A tensor has another shape: {said(error)}.") from error
     network = load_network(source.name, None, config=architecture(), state_dict=state)
+    if broken := not_finite(network.state_dict()):
+        raise refusal(source.name, f"{len(broken)} tensors hold NaN or infinity, as {broken[0]}.")
     official = source.sha256.startswith(PUBLISHED)
     return Mask2Former(
         network,
@@ -152,20 +160,18 @@ def read(path: Path, name: str) -> State:
 
     Nothing in it is run (`weights_only`). UsageError for another file, or one of other classes.
     """
-    import torch
-
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        state = dict(content["state_dict"])
-    except Exception as error:  # a damaged or foreign pickle fails in any way whatever
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise refusal(name, f"It is no checkpoint of mmdet: {why}.") from error
-    known = content.get("meta", {}).get("CLASSES")
-    wanted = tuple(RENAMED.get(cls, cls) for cls in CLASSES)
-    if known is not None and tuple(known) != wanted:
+        content = read_checkpoint(path)
+        state = named_tensors(content["state_dict"])
+    except (ValueError, TypeError, LookupError) as error:  # the latter two: it has no such part
+        raise refusal(name, f"It is no checkpoint of mmdet: {said(error)}.") from error
+    meta = content.get("meta")
+    known = meta.get("CLASSES") if isinstance(meta, Mapping) else None
+    wanted = [RENAMED.get(cls, cls) for cls in CLASSES]
+    if isinstance(known, list | tuple) and list(known) != wanted:
         raise UsageError(
             f"{name} was trained on other classes.",
-            f"They begin with {', '.join(tuple(known)[:3])} and are {len(known)}.",
+            f"They begin with {', '.join(map(str, known[:3]))} and are {len(known)}.",
             f"use {ASSET}",
         )
     return state
@@ -222,7 +228,9 @@ def _check_index(index: Tensor, name: str) -> None:
     """Refuses a table of positions that is not Swin's: (dy + w - 1)(2w - 1) + dx + w - 1."""
     import torch
 
-    w = round(len(index) ** 0.5)
+    w = math.isqrt(len(index)) if index.ndim else 0
+    if index.shape != (w * w, w * w):  # what it is compared with is never larger than itself
+        raise refusal(name, f"It is {list(index.shape)}, no table of relative positions.")
     y, x = torch.arange(w).repeat_interleave(w), torch.arange(w).repeat(w)
     dy, dx = y[:, None] - y, x[:, None] - x
     if not torch.equal(index, (dy + w - 1) * (2 * w - 1) + dx + w - 1):

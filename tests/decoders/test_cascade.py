@@ -296,3 +296,27 @@ def test_folders_that_hold_no_pipeline_are_refused(upscaler, tmp_path):
         DiffusersUpscale(str(copy), **TINY)
     with pytest.raises(UsageError, match="no filter"):
         Resize("cubic")
+
+
+@pytest.mark.parametrize(
+    ("index", "why"),
+    [
+        ("[]", "no JSON object"), ("null", "no JSON object"), ("{", "Expecting"),
+        ("\xff", "decode"),
+        ("[" * 100_000, "RecursionError"), ('{"vae": []}', "vae is no library and class"),
+        ('{"vae": ["diffusers"]}', "vae is no"), ('{"vae": ["diffusers", 3]}', "vae is no"),
+        ('{"vae": [["diffusers"], "x"]}', "vae is no"),
+    ],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_an_index_that_is_none_is_refused(index, why, tmp_path):
+    (tmp_path / "model_index.json").write_bytes(index.encode("latin1"))
+    with pytest.raises(UsageError, match=rf"describes no pipeline\. .*{why}"):
+        DiffusersUpscale(str(tmp_path), **TINY)
+
+
+def test_negative_control_an_index_without_parts_is_read(tmp_path):
+    """Null pairs stand for what a pipeline does without; the rest is up to diffusers."""
+    (tmp_path / "model_index.json").write_text('{"vae": [null, null], "_class_name": "x"}')
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        DiffusersUpscale(str(tmp_path), **TINY)

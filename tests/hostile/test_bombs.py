@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 import torch
-from hostile_files import BLOCK, deflated, npz, tar
+from hostile_files import BLOCK, deflated, npz, png, tar, tiff
 from PIL import Image
 
 from qa import images
@@ -23,32 +28,6 @@ from qa.untrusted import arrays, check_zip, unpack
 SMALL = 32.0
 """MB that a refusal may take."""
 READER = Path(__file__).parents[1] / "hostile_reader.py"
-
-
-def png(file: Path, side: int, depth: int = 8) -> Path:
-    """A PNG of one colour that claims side x side pixels and has the first rows of them."""
-    row = bytes(1 + side * 3 * depth // 8)
-    packed = zlib.compressobj(1)
-    data = b"".join(packed.compress(row) for _ in range(8)) + packed.flush()
-    head = side.to_bytes(4, "big") * 2 + bytes([depth, 2, 0, 0, 0])
-    chunks = [(b"IHDR", head), (b"IDAT", data), (b"IEND", b"")]
-    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
-        len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
-        for name, body in chunks
-    ))  # fmt: skip
-    return file
-
-
-def tiff(file: Path, side: int) -> Path:
-    """A TIFF of a few bytes that claims side x side pixels."""
-    entries = [(256, 4, side), (257, 4, side), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8),
-               (277, 3, 1), (278, 4, side), (279, 4, side * side)]  # fmt: skip
-    body = b"II*\x00\x08\x00\x00\x00" + len(entries).to_bytes(2, "little")
-    for tag, kind, value in entries:
-        body += tag.to_bytes(2, "little") + kind.to_bytes(2, "little")
-        body += (1).to_bytes(4, "little") + (value & 0xFFFFFFFF).to_bytes(4, "little")
-    file.write_bytes(body + bytes(64))
-    return file
 
 
 def zipped(file: Path, blocks: int) -> Path:
@@ -157,9 +136,6 @@ def _twin(entry: zipfile.ZipInfo, name: str) -> zipfile.ZipInfo:
 
 def test_a_header_of_an_archive_that_wants_memory_is_refused(tmp_path, monkeypatch):
     """A pax header is read as one piece, of whatever size it declares."""
-    import gzip
-    import tarfile
-
     entry = tarfile.TarInfo("top/wanted/x")
     entry.type, entry.size = tarfile.XHDTYPE, 2**26
     file = tmp_path / "a.tar.gz"
@@ -174,18 +150,40 @@ def test_a_header_of_an_archive_that_wants_memory_is_refused(tmp_path, monkeypat
         downloads.from_archive("url", "wanted", tmp_path / "out", tmp_path)
 
 
-def test_a_server_that_does_not_stop_sending_is_not_heard_out(tmp_path):
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-    from threading import Thread
+def test_headers_of_an_archive_count_too(tmp_path, monkeypatch):
+    """None is large, none is a file that declares its size, and together they have no end."""
+    headers = []
+    for number in range(6):
+        entry = tarfile.TarInfo("x")
+        entry.type, entry.size = tarfile.XHDTYPE, 2**19
+        line = b"%d comment=" % 2**19
+        headers += [entry.tobuf(), line + b"x" * (2**19 - len(line) - 1) + b"\n"]
+        plain = tarfile.TarInfo(f"top/wanted/{number}")
+        headers += [plain.tobuf()]
+    file = tmp_path / "a.tar.gz"
+    file.write_bytes(gzip.compress(b"".join(headers) + bytes(1024), 1))
+    monkeypatch.setattr(
+        downloads, "from_url", lambda url, target: target.write_bytes(file.read_bytes())
+    )
+    monkeypatch.setattr(downloads, "UNPACKED", 2**21)
+    with pytest.raises(OSError, match="it has more than 2097152 bytes"):
+        downloads.from_archive("url", "wanted", tmp_path / "out", tmp_path)
+    monkeypatch.setattr(downloads, "UNPACKED", 2**22)
+    downloads.from_archive("url", "wanted", tmp_path / "whole", tmp_path)
+    assert len(list((tmp_path / "whole").iterdir())) == 6, "negative control"
 
-    sent = []
+
+@contextmanager
+def endless(blocks: int) -> Iterator[tuple[str, list[int]]]:
+    """A server that answers once, with so many MiB unless nobody listens: (url, what it sent)."""
+    sent: list[int] = []
 
     class Endless(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             try:
-                while len(sent) < 64:
+                while len(sent) < blocks:
                     self.wfile.write(bytes(2**20))
                     sent.append(1)
             except OSError:
@@ -198,13 +196,40 @@ def test_a_server_that_does_not_stop_sending_is_not_heard_out(tmp_path):
     thread = Thread(target=server.handle_request)
     thread.start()
     try:
-        with pytest.raises(OSError, match="more than"):
-            downloads.from_url(f"http://127.0.0.1:{server.server_port}/", tmp_path / "a", size=1000)
+        yield f"http://127.0.0.1:{server.server_port}/", sent
     finally:
         thread.join()
         server.server_close()
+
+
+def test_a_server_that_does_not_stop_sending_is_not_heard_out(tmp_path):
+    with (
+        endless(64) as (url, sent),
+        pytest.raises(OSError, match=f"more than {1000 + downloads.READ} bytes"),
+    ):
+        downloads.from_url(url, tmp_path / "a", size=1000)
     assert len(sent) < 64, "negative control: all of it would have been taken"
     assert (tmp_path / "a").stat().st_size <= 1000 + downloads.READ
+
+
+def test_a_download_of_unknown_size_ends_too(tmp_path, monkeypatch):
+    assert downloads.LARGEST == 2**38
+    monkeypatch.setattr(downloads, "LARGEST", 2**21)
+    with endless(64) as (url, sent), pytest.raises(OSError, match="more than 2097152 bytes"):
+        downloads.from_url(url, tmp_path / "a")
+    assert len(sent) < 64
+    with endless(2) as (url, _):
+        downloads.from_url(url, tmp_path / "whole")
+    assert (tmp_path / "whole").stat().st_size == 2**21, "negative control"
+
+
+def test_an_array_that_declares_more_than_it_has_is_refused(tmp_path):
+    """Less than may be read, so only its own size is against it."""
+    file = npz(tmp_path / "a.npz", (5000, 5000), 10)
+    with pytest.raises(ValueError, match=r"declares 200000000 bytes; it has 208,"):
+        arrays(file, ("sigma",), 2**29)
+    (found,) = arrays(npz(tmp_path / "b.npz", (2, 5), 10), ("sigma",), 2**29)
+    assert found.shape == (2, 5), "negative control"
 
 
 def test_a_large_picture_is_neither_refused_nor_warned_about(tmp_path, recwarn):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import warnings
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from decoders import weights
+from qa import untrusted
 from qa.errors import QaError, UsageError
 from qa.features import weights as features
 from qa.features.weights import Source
@@ -42,6 +45,14 @@ def _read_mmdet(file: Path) -> object:
     return read(file, file.name)
 
 
+def _read_mplug(file: Path) -> object:
+    from suites.dpg.judges.mplug import WEIGHTS, _load
+
+    (file.parent / WEIGHTS).symlink_to(file)
+    config = SimpleNamespace(from_yaml_file=lambda file: SimpleNamespace(image_res=8))
+    return _load(lambda settings: nn.Linear(1, 1), config, file.parent)
+
+
 def _read_resumed(file: Path) -> object:
     from decoders.mini.training import read_checkpoint
 
@@ -51,7 +62,9 @@ def _read_resumed(file: Path) -> object:
 LOADERS = {
     "decoders": weights.read_state, "features": _read_features, "trunk": _read_trunk,
     "arniqa": _read_arniqa, "mmdet": _read_mmdet, "resumed": _read_resumed,
+    "mplug": _read_mplug,
 }  # fmt: skip
+"""All that read what `torch.save` wrote and somebody else may have made."""
 
 
 @pytest.fixture
@@ -127,6 +140,11 @@ def test_every_call_that_reads_a_pickle_says_weights_only():
     assert len([u for node in ast.walk(planted) for u in _unguarded(node, root)]) == 3
 
 
+LOADING = ("untrusted.py", "lpips.py", "bench.py", "pyiqa_offline.py")
+"""What calls torch.load: `read_checkpoint`; and for files of an installed package whose hash is
+known, of a process of our own, or of pyiqa's, which reads them itself."""
+
+
 def _unguarded(node, file: Path) -> list[str]:
     import ast
 
@@ -136,6 +154,7 @@ def _unguarded(node, file: Path) -> list[str]:
     bad = name.startswith(("pickle.load", "joblib.load", "marshal.load", "dill.load"))
     # pyiqa's own calls of torch.load: `pyiqa_offline` puts weights_only into every one of them.
     bad |= name == "torch.load" and given.get("weights_only") != "True" and "pyiqa" not in file.name
+    bad |= name == "torch.load" and file.name not in LOADING
     bad |= name == "np.load" and given.get("allow_pickle") != "False"
     return [f"{file.name}:{node.lineno} {name}"] if bad else []
 
@@ -173,6 +192,14 @@ def test_weights_that_a_narrow_type_cannot_hold_are_refused():
     assert filled(state, torch.bfloat16).first.bias[0] == 999424
     with pytest.raises(UsageError, match=r"first\.bias"):
         filled(state, torch.float16)
+
+
+def test_weights_that_float32_cannot_hold_are_refused(tmp_path):
+    """Feature networks compute in float32."""
+    state = whole() | {"first.bias": torch.full((3,), 1e39, dtype=torch.float64)}
+    file = saved(state)(tmp_path / "w.pt", None)
+    with pytest.raises(UsageError, match=r"with NaN or infinity: first\.bias"):
+        features.fill(weights.on_meta(Small), _read_features(file), "w.pt")
 
 
 def test_without_the_check_they_load(monkeypatch):
@@ -219,16 +246,117 @@ def test_trunks_refuse_the_same():
         fill(wrapped, Trunk("a", "0", values))
 
 
-@pytest.mark.parametrize("loader", ["decoders", "features"])
-def test_a_tensor_that_repeats_one_value_is_refused(loader, tmp_path):
+def saved(state: object):
+    """For `planted`: a checkpoint with this content."""
+    return lambda file, marker: torch.save(state, file) or file
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_tensor_that_repeats_one_value_is_refused(loader, planted, monkeypatch):
     """Strides of 0 declare terabytes in a file of a kilobyte."""
-    file = tmp_path / "w.pt"
-    torch.save({"a": torch.ones(1).expand(10**6, 10**6)}, file)
+    file = planted(saved({"features.0.weight": torch.ones(1).expand(10**6, 10**6)}))
     assert file.stat().st_size < 4096
     with pytest.raises(QaError, match="declares more than its 4 bytes"):
         LOADERS[loader](file)
-    torch.save({"a": torch.ones(2, 3).T}, file)
-    assert LOADERS[loader](file)["a"].shape == (3, 2), "negative control: strides are allowed"
+
+
+@pytest.mark.parametrize("loader", ["decoders", "features", "trunk", "resumed"])
+def test_negative_control_other_strides_are_allowed(loader, planted):
+    read = LOADERS[loader](planted(saved({"features.0.weight": torch.ones(2, 3).T})))
+    found = read.features if loader == "trunk" else read
+    assert found["features.0.weight"].shape == (3, 2)
+
+
+def test_many_names_of_the_same_values_are_refused(tmp_path, monkeypatch):
+    """Each is copied when its type changes: a megabyte becomes gigabytes."""
+    shared = torch.ones(2**19, dtype=torch.float16)
+    file = saved({str(number): shared for number in range(300)})(tmp_path / "w.pt", None)
+    assert file.stat().st_size < 2**21
+    for loader in ("decoders", "features"):
+        with pytest.raises(QaError, match=f"its tensors declare {300 * 2**20}"):
+            LOADERS[loader](file)
+    monkeypatch.setattr(untrusted, "SPARE", 2**30)
+    assert len(weights.read_state(file)) == 300, "negative control"
+    tied = saved({"one": shared, "other": shared})(tmp_path / "tied.pt", None)
+    assert len(weights.read_state(tied)) == 2, "tied weights are allowed"
+
+
+def unusual() -> dict[str, torch.Tensor]:
+    """Tensors that `weights_only` allows and that are no weights."""
+    one, eye = torch.ones(2), torch.eye(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of being a beta, deprecated, a prototype
+        return {
+            "sparse_coo": eye.to_sparse(), "sparse_csr": eye.to_sparse_csr(),
+            "qint8": torch.quantize_per_tensor(one, 0.1, 0, torch.qint8),
+            "without values": torch.empty(2, device="meta"), "complex64": one.to(torch.complex64),
+            "float8_e4m3fn": one.to(torch.float8_e4m3fn), "uint16": one.to(torch.uint16),
+        }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:(?i).*(sparse|storage|quanti)")
+@pytest.mark.parametrize("kind", unusual())
+@pytest.mark.parametrize("loader", LOADERS)
+def test_tensors_that_are_no_plain_numbers_are_refused(loader, kind, planted):
+    file = planted(saved({"features.0.weight": unusual()[kind]}))
+    with pytest.raises(QaError, match=rf"features\.0\.weight is {kind}, not plain numbers"):
+        LOADERS[loader](file)
+
+
+def test_nested_tensors_are_no_plain_numbers():
+    """`weights_only` reads none today; a TorchScript archive may hold one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    with pytest.raises(ValueError, match="a is nested"):
+        untrusted.check_tensors([("a", nested)], 2**20)
+
+
+def test_negative_control_without_the_check_half_of_a_complex_weight_is_dropped(
+    tmp_path, monkeypatch
+):
+    state = whole() | {"first.bias": torch.full((3,), 1 + 2j)}
+    file = saved(state)(tmp_path / "w.pt", None)
+    monkeypatch.setattr(untrusted, "_unusual", lambda tensor: "")
+    network = weights.on_meta(Small)
+    with pytest.warns(UserWarning, match="discards the imaginary part"):
+        features.fill(network, _read_features(file), "w.pt")
+    assert network.first.bias.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int64,
+                                   torch.int8, torch.bool])  # fmt: skip
+def test_plain_numbers_are_read(dtype, tmp_path):
+    file = saved({"a": torch.ones(3, dtype=dtype)})(tmp_path / "w.pt", None)
+    assert weights.read_state(file)["a"].dtype == dtype
+    assert _read_features(file)["a"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("loader", ["decoders", "features", "trunk", "arniqa", "mplug"])
+@pytest.mark.parametrize(
+    "state", [{1: torch.ones(1)}, {1: torch.ones(1), "a": torch.ones(1)}, [torch.ones(1)],
+              {"a": [torch.ones(1)]}, None, torch.ones(2)],
+    ids=["number", "mixed", "list", "nested", "none", "tensor"],
+)  # fmt: skip
+def test_what_is_no_state_dict_is_refused(loader, state, planted):
+    with pytest.raises(QaError, match="something else than named tensors"):
+        LOADERS[loader](planted(saved(state)))
+
+
+def test_parts_in_many_places_and_in_themselves_are_looked_at_once(tmp_path):
+    """Sixty lists, each twice in the next: without `seen` it would take for ever."""
+    inner: list = [torch.ones(1)]
+    for _ in range(60):
+        inner = [inner, inner]
+    inner.append(inner)
+    assert [name for name, _ in untrusted._tensors_in({"a": inner})] == ["a"]
+    deep = torch.ones(1).expand(9)
+    for _ in range(400):
+        deep = {"x": deep}
+    file = saved({"a": torch.ones(1), "b": [deep]})(tmp_path / "w.pt", None)
+    with pytest.raises(ValueError, match=r"x \[9\] declares more"):
+        untrusted.read_checkpoint(file)
 
 
 TENSOR = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
@@ -265,17 +393,58 @@ def test_negative_control_an_honest_header_is_read(tmp_path):
     assert list(weights.read_state(tmp_path / "b.safetensors")) == ["a"]
 
 
-def test_a_zip_that_unpacks_to_far_more_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    file = deflated(tmp_path / "w.pt", 2**28 + 2**25)
-    assert file.stat().st_size < 2**21
-    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was opened"))
+@pytest.fixture(scope="module")
+def bomb(tmp_path_factory) -> Path:
+    return deflated(tmp_path_factory.mktemp("bomb") / "w.pt", 2**28 + 2**25)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_zip_that_unpacks_to_far_more_is_refused_before_it_is_read(
+    loader, bomb, planted, monkeypatch
+):
+    assert bomb.stat().st_size < 2**21
+    file = planted(lambda file, marker: file.symlink_to(bomb) or file)
+
+    def opened(*_: object, **__: object) -> None:
+        raise ValueError("it was opened")
+
+    monkeypatch.setattr(torch, "load", opened)
     with pytest.raises(QaError, match="unpacks to"):
-        weights.read_state(file)
-    with pytest.raises(QaError, match="unpacks to"):
-        _read_features(file)
-    monkeypatch.setattr(weights, "check_zip", lambda file: None)
-    with pytest.raises(pytest.fail.Exception, match="it was opened"):
-        weights.read_state(file)  # negative control: nothing else refuses it
+        LOADERS[loader](file)
+    (file.parent / "pytorch_model.bin").unlink(missing_ok=True)
+    monkeypatch.setattr(untrusted, "check_zip", lambda file: None)
+    with pytest.raises(QaError, match="it was opened"):  # negative control
+        LOADERS[loader](file)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Path:
+    """A TorchScript archive with as many zeros."""
+    folder = tmp_path_factory.mktemp("program")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated")
+        torch.jit.save(torch.jit.script(nn.Linear(1, 1)), folder / "w.pt")
+    with zipfile.ZipFile(folder / "w.pt", "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("w/extra/zeros", bytes(2**28 + 2**25))
+    return folder / "w.pt"
+
+
+def test_a_program_that_unpacks_to_far_more_is_refused_before_it_is_read(program, monkeypatch):
+    from qa.features.scripted import TorchScriptFeatures
+
+    assert program.stat().st_size < 2**22
+
+    def opened(*_: object, **__: object) -> None:
+        raise ValueError("it was opened")
+
+    monkeypatch.setattr(torch.jit, "load", opened)
+    with pytest.raises(UsageError, match="unpacks to"):
+        TorchScriptFeatures(str(program), "uint8")
+    with pytest.raises(UsageError, match="unpacks to"):
+        _read_features(program)
+    monkeypatch.setattr(features, "check_zip", lambda file: None)
+    with pytest.raises(UsageError, match="it was opened"):  # negative control
+        TorchScriptFeatures(str(program), "uint8")
 
 
 def test_a_program_that_is_no_python_is_told_from_weights(tmp_path):

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import re
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from qa import trust
+from qa import secrets, trust
 from qa.cli import run
 from qa.config import build, compose, function
 from qa.errors import UsageError
 from qa.features.views import Patches, anyres256
 from qa.trust import split
 
+CONF = Path(__file__).parents[2] / "conf"
 OURS = {"_target_": "qa.features.views.Patches", "patch": 64}
 
 
@@ -175,12 +179,50 @@ def test_yaml_tags_make_no_objects(tmp_path, marker):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("key", ["report", "decoder.files"])
-@pytest.mark.parametrize("name", ["os.system", "qa.files.os.system", "shutil.rmtree", "os", "x"])
-def test_a_function_that_is_named_is_ours(key, name):
+@pytest.mark.parametrize(
+    "name", ["os.system", "qa.files.os.system", "shutil.rmtree", "os", "x", "qa.files.remove",
+             "qa.cli.run", "qa.config.compose", "reports.html.write_text", "qa.trust.admit",
+             "qa.features.views.anyres256"],
+)  # fmt: skip
+def test_a_function_that_is_named_is_one_of_a_few_of_ours(name):
     with pytest.raises(UsageError):
         function(name)
-    assert function("reports.html.write").__module__ == "reports.html", "negative control"
+
+
+def test_negative_control_without_the_list_any_function_of_ours_is_called(monkeypatch):
+    monkeypatch.setattr(trust, "_listed", lambda name, known: trust.located(name))
+    assert function("qa.files.remove").__name__ == "remove"
+
+
+def test_the_functions_are_those_that_our_configurations_name():
+    text = "\n".join(file.read_text(encoding="utf-8") for file in CONF.rglob("*.yaml"))
+    home = f"(?:{'|'.join(trust.OWN)})"
+    named = re.findall(rf"(?m)^ *(?:report|page|loop|levels|files): ({home}[.]\S+)", text)
+    assert {name for name in named if not inspect.isclass(function(name))} == trust.FUNCTIONS
+    for name in trust.FUNCTIONS:
+        with pytest.raises(UsageError, match="is no part"):  # no _target_ calls them
+            trust.target(name)
+
+
+def test_code_of_ones_own_may_be_a_function(foreign):
+    trust.admit([foreign])
+    assert function(f"{foreign}.make")().size == 2
+
+
+def test_what_a_package_does_as_a_program_does_not_run(tmp_path, monkeypatch):
+    """Importing `package.__main__` is running it, and a package may be trusted for its classes."""
+    monkeypatch.setattr(trust, "_named", {"programs"})
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs" / "__init__.py").touch()
+    (tmp_path / "programs" / "__main__.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass Part: pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match="Python's own"):
+        trust.target("programs.__main__.Part")
+    assert not (tmp_path / "ran").exists()
+    importlib.import_module("programs.__main__")
+    assert (tmp_path / "ran").exists(), "negative control"
 
 
 def test_a_run_folder_cannot_name_foreign_gates(tmp_path, foreign):
@@ -211,20 +253,46 @@ def test_judge_takes_trust_and_no_other_word(tmp_path, capsys):
     assert "seeds=3 has no meaning here" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "text", ["${oc.env:PLANTED}", "${oc.${word}:PLANTED}", "${oc.select:none,${oc.env:PLANTED}}"]
-)
-def test_a_configuration_reads_no_environment_variable(text, tmp_path, monkeypatch):
-    monkeypatch.setenv("PLANTED", "open sesame")
-    lines = f"# @package _global_\nsuite: {{word: env, name: '{text}'}}\n".replace(
-        "${word}", "${suite.word}"
-    )
-    conf = written(tmp_path, "suite", lines)
-    with pytest.raises(UsageError, match="environment") as error:
-        compose(["suite=mine"], conf)
-    assert "sesame" not in str(error.value)
-    plain = OmegaConf.create({"name": "${oc.env:PLANTED}"})
-    assert plain.name == "open sesame", "negative control; and other programs still can"
+PLAIN = [
+    "name: '${oc.env:HF_TOKEN}'", "name: '${oc.${suite.word}:HF_TOKEN}'\nword: env",
+    "name: '${oc.select:none,${oc.env:HF_TOKEN}}'", "name: '${suite.${oc.env:HF_TOKEN}}'",
+    "name: '${.b.${oc.env:HF_TOKEN}}'\nb: {c: 1}",
+    "name: '${oc.deprecated:suite.${oc.env:HF_TOKEN}}'", "name: 'x${oc.env:HF_TOKEN}'",
+    "# @package _global_\nseeds: ${oc.env:HF_TOKEN}",
+]  # fmt: skip
+REFERENCES = [
+    *PLAIN, "name: '${oc.select:suite.${oc.env:HF_TOKEN}}'", "name: '${x:${oc.env:HF_TOKEN}}'",
+    "name: '${oc.decode:${oc.env:HF_TOKEN}}'", "name: '${oc.create:${oc.env:HF_TOKEN}}'",
+    "defaults:\n  - ${oc.env:HF_TOKEN}", "defaults:\n  - /suite: ${oc.env:HF_TOKEN}",
+    "# @package ${oc.env:HF_TOKEN}\nx: 1", "# @package _global_\n${oc.env:HF_TOKEN}: 1",
+    "# @package _global_\nhydra: {run: {dir: '${oc.env:HF_TOKEN}'}}\nseeds: '${hydra.run.dir}'",
+]  # fmt: skip
+
+
+def seen(text: str, folder: Path) -> str:
+    """All that is said of a suite: its configuration, or the error."""
+    try:
+        return compose(["suite=mine", "decoder=flat"], written(folder, "suite", text)).resolved()
+    except UsageError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("text", REFERENCES)
+def test_a_configuration_reads_no_environment_variable(text, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("HF_TOKEN", "hf_sesame0002")
+    shown = seen(text, tmp_path)
+    assert "sesame" not in shown + "".join(capfd.readouterr())
+    assert ("variables hold secrets" in shown) >= (text in PLAIN)
+
+
+def test_negative_control_without_the_defence_variables_are_read(tmp_path, monkeypatch):
+    """Composed, or told by an error: even `secrets` comes too late for some of them."""
+    monkeypatch.setenv("HF_TOKEN", "hf_sesame0002")
+    monkeypatch.setattr(trust, "without_environment", nullcontext)
+    leaked = [text for text in PLAIN if "sesame" in seen(text, tmp_path)]
+    assert len(leaked) >= 3
+    monkeypatch.setattr(secrets, "check", lambda content: None)
+    assert [text for text in PLAIN if "sesame" in seen(text, tmp_path)] == PLAIN
 
 
 def test_a_reference_that_was_hidden_from_the_first_reading_is_refused(monkeypatch):

@@ -68,7 +68,7 @@ def test_the_window_has_the_exact_pixels_of_every_seed(run):
         [run.reference_file("a"), *(run.picture_file("a", seed) for seed in range(3))],
         strict=True,
     ):
-        assert (pixels(tile.picture) == window.box.cut(read(file))).all()
+        assert (pixels(tile.picture) == window.box.cut(read(run.path, file))).all()
     assert not (pixels(window.tiles[3].picture) == pixels(window.tiles[0].picture)).all()
 
 

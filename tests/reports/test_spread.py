@@ -135,7 +135,7 @@ def maps(text):
 def test_the_report_shows_a_map_beside_each_of_the_worst_pictures(tmp_path):
     run = stored(tmp_path / "run")
     text = render(run)
-    levels, _ = deviation(html.read(run.picture_file("a", seed)) for seed in range(3))
+    levels, _ = deviation(html.read(run.path, run.picture_file("a", seed)) for seed in range(3))
     said = f"mean {levels.mean():.1f}, largest {levels.max():.0f} levels"
     assert maps(text)[0] == f"Spread over 3 seeds: {said}: a"
     assert len(maps(text)) == 2

@@ -164,7 +164,8 @@ def test_the_worst_window_is_marked(arms, both):
         one for one in page_of(both("picture/0/1")).all("div") if one.get("class") == "stage"
     )
     levels = pictures.error(
-        pictures.read(run.picture_file("a", 1)), pictures.read(run.reference_file("a"))
+        pictures.read(run.path, run.picture_file("a", 1)),
+        pictures.read(run.path, run.reference_file("a")),
     )
     box = pictures.worst_window(levels)
     parts = [100 * part / 80 for part in (box.x, box.y, box.width, box.height)]

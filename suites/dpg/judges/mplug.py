@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from qa import assets, images
 from qa.assets.downloads import tree_sha256
-from qa.errors import Unavailable, UsageError
+from qa.errors import Unavailable, UsageError, said
 from qa.files import digest
 from qa.metrics.licences import NOT_STATED
 from qa.numerics import pick_device
+from qa.untrusted import named_tensors, not_finite, read_checkpoint
 from suites.dpg.judges import Answer, Asked
 from suites.dpg.recorded import exact
 
@@ -151,24 +152,31 @@ def _folder(path: str | None, model: str, revision: str | None, fetch: Callable[
 
 def _load(network: Any, config: Any, folder: Path) -> tuple[Any, int]:
     """The network with its weights, all of them, and the side of its pictures."""
-    import torch
-
     settings = config.from_yaml_file(str(folder / CONFIG))
     settings.model_dir = str(folder)
     settings.distill = False  # the copies that training keeps are not asked
     model = network(settings)
-    state: Mapping[str, Any] = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
-    for wrapper in ("model", "module"):
-        state = state.get(wrapper, state)
-    named = {key.replace("model.", ""): value for key, value in state.items()}
-    missing = model.load_state_dict(named, strict=False).missing_keys
+    try:
+        state = read_checkpoint(folder / WEIGHTS)
+        for wrapper in ("model", "module"):
+            state = state.get(wrapper, state) if isinstance(state, Mapping) else state
+        named = {key.replace("model.", ""): v for key, v in named_tensors(state).items()}
+        missing = model.load_state_dict(named, strict=False).missing_keys
+    except (ValueError, RuntimeError) as error:  # the latter: of another shape
+        raise _refusal(folder, said(error)) from error
     if missing:
-        raise UsageError(
-            f"{folder / WEIGHTS} is not mPLUG as modelscope knows it.",
-            f"{len(missing)} parameters are missing, the first is {missing[0]}.",
-            "download the model again",
-        )
+        raise _refusal(folder, f"{len(missing)} parameters are missing, the first is {missing[0]}")
+    if broken := not_finite(model.state_dict()):
+        raise _refusal(folder, f"{broken[0]} holds NaN or infinity")
     return model.requires_grad_(False).eval(), int(settings.image_res)
+
+
+def _refusal(folder: Path, why: str) -> UsageError:
+    return UsageError(
+        f"{folder / WEIGHTS} is not mPLUG as modelscope knows it.",
+        f"{why[:300]}.",
+        "download the model again",
+    )
 
 
 def _once(encode: Callable[..., Any]) -> Callable[..., Any]:

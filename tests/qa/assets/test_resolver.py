@@ -72,6 +72,17 @@ def test_a_wrong_hash_or_size_is_refused_and_left_out_of_the_cache(make, origin,
     assert not store.lock.path.exists()
 
 
+def test_more_than_the_table_says_is_not_listened_to(make, origin):
+    """It is stopped while it comes, and not only refused once it is here."""
+    origin.content["/a.bin"] = bytes(3 * downloads.READ)
+    known = {"url": origin.url + "/a.bin", "sha256": sha(origin.content["/a.bin"])}
+    store = make(a_bin=known | {"bytes": 5})
+    with pytest.raises(AssetMissing, match=f"more than {5 + downloads.READ} bytes"):
+        store.resolve("a.bin", offline=False)
+    assert cached(store) == []
+    assert make(b_bin=known).resolve("b.bin", offline=False).is_file(), "negative control"
+
+
 def test_offline_never_asks(make, origin):
     store = make(a_bin={"url": origin.url + "/a.bin", "sha256": sha(DATA)})
     with pytest.raises(AssetMissing, match=r"qa assets fetch a\.bin") as caught:

@@ -1,9 +1,12 @@
 """References that a metric brings along, in memory and on disk."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 
+from qa import images
 from qa.errors import UsageError
 from qa.features import stored
 from qa.features.references import Folder, Published, given
@@ -116,3 +119,12 @@ def test_rows_are_those_of_the_features(pictures, monkeypatch, tmp_path):
     expected = [images.read(file).float().mean(dim=(1, 2)).tolist() for file in files]
     assert given(str(pictures), Means()).known.values.tolist() == expected
     assert torch.tensor(expected).unique(dim=0).shape[0] > 1  # negative control: they differ
+
+
+def test_a_pipe_among_pictures_is_refused_and_not_waited_for(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_bytes(images.encode_png(torch.zeros(3, 8, 8).byte()))
+    assert given(str(tmp_path), Means()).mark
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UsageError, match=r"pipe\.png is no regular file"):
+        given(str(tmp_path), Means())

@@ -71,3 +71,23 @@ def test_another_file_is_refused(monkeypatch, tmp_path, content):
         monkeypatch.setattr("qa.assets.resolve", places.__getitem__)
         with pytest.raises(UsageError, match="weights cannot be used"):
             ARNIQA()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_weights_that_are_not_finite_are_refused(monkeypatch, tmp_path, file):
+    with at_hand(*FILES) as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(TorchScript|torch.jit)")
+        places = {name: folder / name for name in FILES}
+        if file == FILES[0]:
+            state = torch.load(folder / file, weights_only=True)
+            state["model.0.weight"][0] = float("nan")
+            torch.save(state, tmp_path / file)
+        else:
+            line = torch.jit.load(folder / file)
+            line.weights.data[0] = float("inf")
+            torch.jit.save(line, tmp_path / file)
+        monkeypatch.setattr("qa.assets.resolve", lambda name: places[name])
+        ARNIQA()  # negative control
+        places[file] = tmp_path / file
+        with pytest.raises(UsageError, match="holds NaN or infinity"):
+            ARNIQA()

@@ -99,7 +99,7 @@ def test_no_state_dict(trunks, altered, build, file):
     altered(file, lambda state: None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "load", lambda *a, **k: (_ for _ in ()).throw(EOFError("truncated")))
-        with pytest.raises(UsageError, match="not a PyTorch state dict: truncated"):
+        with pytest.raises(UsageError, match="not a PyTorch state dict: EOFError: truncated"):
             build()
 
 

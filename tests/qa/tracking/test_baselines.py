@@ -9,6 +9,7 @@ from qa.errors import QaError, UsageError
 from qa.files import write_json
 from qa.tracking import baselines
 from qa.tracking.baselines import EPOCH, _packed, download, upload
+from qa.tracking.named import bare
 
 CONTENT = "ab" * 32
 
@@ -49,7 +50,7 @@ def test_what_git_keeps_has_no_password(place, tmp_path, monkeypatch):
      ("sqlite:////a/b.db", "sqlite:////a/b.db")],
 )  # fmt: skip
 def test_a_user_without_password_stays_in_the_place(given, kept):
-    assert baselines._bare(given) == kept
+    assert bare(given) == kept
 
 
 def test_the_default_store_is_named_by_nothing_so_that_the_folder_may_move(

@@ -10,7 +10,7 @@ from tracked import closed_port, make_run, run_of, tree
 
 from qa.errors import QaError, UsageError
 from qa.tracking import MLflow
-from qa.tracking.connection import _upgrade, default_uri, shown
+from qa.tracking.connection import _upgrade, default_uri, said, shown
 
 pytestmark = [
     # MLflow's model of its tables asks for a loader that SQLAlchemy 2.1 is dropping.
@@ -128,4 +128,20 @@ def test_upgrading_our_database_keeps_a_copy(tmp_path):
 
 def test_uris_are_shown_without_secrets():
     assert shown("https://me:word@host:1/x") == "https://***@host:1/x"
+    assert shown("https://me:wo/rd@host:1/x?a=b") == "https://***@host:1/x?a=b"
+    assert shown("http://[bad") == "http://[bad", "what is no address is shown, too"
     assert shown("sqlite:////a/b.db") == "sqlite:////a/b.db"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("refused by http://me:ses/ame@host/x"),
+        ValueError("nonnumeric port: 'ses'"),  # as urllib says it
+    ],
+)
+def test_errors_are_told_without_passwords(error):
+    with pytest.raises(QaError) as caught, said("http://me:ses/ame@host:1", "did not do", "this"):
+        raise error
+    assert "ses" not in str(caught.value)
+    assert type(error).__name__ in str(caught.value)

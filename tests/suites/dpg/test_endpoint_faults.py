@@ -146,6 +146,14 @@ def test_an_answer_that_nobody_could_read_loses_only_itself(judge, body, why):
     assert len(found[1].why) < 500
 
 
+@pytest.mark.parametrize(("size", "why"), [(2**20, ""), (2**20 + 1, "longer than 1048576 bytes")])
+def test_the_longest_answer_has_a_mebibyte(judge, size, why):
+    body = json.dumps(first_word(("Yes", -0.5))).ljust(size)
+    with serving(always(Act(body=body))) as server:
+        (found,) = answers_of(judge(server.url, retries=0, again=0), 40)
+    assert (why in found.why) if why else (found.yes == 1)
+
+
 def test_what_is_kept_of_an_answer_is_short(judge, tmp_path):
     body = {"model": MODEL, "choices": [{"message": {"content": "Yes, \ud800" + "so " * 10_000}}]}
     with serving(always(Act(body=json.dumps(body)))) as server:

@@ -156,7 +156,9 @@ def modelscope(monkeypatch, tmp_path):
 
 def write_mplug(folder, gain=1.0, name="visual_encoder.visual.gain"):
     (folder / "config.yaml").write_text("")
-    torch.save({"model": {f"model.{name}": torch.tensor([gain])}}, folder / "pytorch_model.bin")
+    torch.save(
+        {"model": {f"model.{name}": torch.tensor(gain).reshape(-1)}}, folder / "pytorch_model.bin"
+    )
     return folder
 
 
@@ -179,6 +181,15 @@ def test_mplug_needs_all_its_weights(modelscope, tmp_path):
         MPlug(path=str(write_mplug(tmp_path, name="another")))
     with pytest.raises(UsageError, match=r"config\.yaml and pytorch_model\.bin is missing"):
         MPlug(path=str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("gain", "why"),
+    [(float("nan"), "gain holds NaN or infinity"), ([1.0, 2.0], "shape|size mismatch")],
+)
+def test_mplug_refuses_weights_that_are_none(modelscope, tmp_path, gain, why):
+    with pytest.raises(UsageError, match=rf"is not mPLUG as modelscope knows it\..*({why})"):
+        MPlug(path=str(write_mplug(tmp_path, gain)))
 
 
 def test_mplug_gets_what_transformers_took_away(modelscope, tmp_path):

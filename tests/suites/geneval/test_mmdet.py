@@ -188,3 +188,57 @@ def test_files_that_are_something_else(tmp_path, state, tiny):
         mmdet.mmdet(written(tmp_path / "voc.pth", state, CLASSES=COCO[::-1]))
     with pytest.raises(UsageError, match="no file"):
         mmdet.mmdet(str(tmp_path / "absent.pth"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 1e39])
+def test_weights_that_are_not_finite_are_refused(tmp_path, state, tiny, value):
+    """1e39 is a number where it comes from, and none in float32."""
+    key = "panoptic_head.cls_embed.bias"
+    broken = {**state, key: torch.full(state[key].shape, value, dtype=torch.float64)}
+    with pytest.raises(UsageError, match=r"1 tensors hold NaN or infinity, as class_predictor"):
+        mmdet.mmdet(written(tmp_path / "a.pth", broken))
+    broken[key].fill_(1.0)
+    mmdet.mmdet(written(tmp_path / "b.pth", broken))  # negative control
+
+
+BLOCK = "backbone.stages.0.blocks.1.attn.w_msa."
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "why"),
+    [
+        (f"{BLOCK}relative_position_index", (10_000, 0), "no table of relative positions"),
+        (f"{BLOCK}relative_position_index", (), "no table of relative positions"),
+        (f"{BLOCK}qkv.bias", (2,), "A tensor has another shape"),
+        (f"{BLOCK}qkv.bias", (), "A tensor has another shape"),
+        ("backbone.stages.0.downsample.norm.weight", (3,), "A tensor has another shape"),
+    ],
+)
+def test_tensors_that_cannot_be_cut_are_refused(tmp_path, state, tiny, key, shape, why):
+    """The first has no values, and would be compared with 800 MB of them."""
+    assert key in state
+    weights = written(tmp_path / "a.pth", {**state, key: torch.zeros(shape)})
+    with pytest.raises(UsageError, match=why):
+        mmdet.mmdet(weights)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [([], "TypeError"), (None, "TypeError"), ({"state_dict": []}, "named tensors"),
+     ({"state_dict": {1: torch.ones(1)}}, "named tensors"), ({"state": {}}, "KeyError"),
+     ({"state_dict": {"a": torch.ones(1).to_sparse()}}, "a is sparse_coo")],
+    ids=["list", "none", "no dict", "numbers", "no state", "sparse"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor:UserWarning")
+def test_contents_that_are_something_else(tmp_path, content, why):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(UsageError, match=f"no checkpoint of mmdet: .*{why}"):
+        mmdet.read(tmp_path / "a.pth", "a.pth")
+
+
+@pytest.mark.parametrize(
+    "meta", [[], 3, {"CLASSES": 3}, {"CLASSES": COCO}, {"CLASSES": list(COCO)}]
+)
+def test_facts_beside_the_weights_are_read_only_as_a_list(tmp_path, meta):
+    torch.save({"state_dict": {}, "meta": meta}, tmp_path / "a.pth")
+    assert mmdet.read(tmp_path / "a.pth", "a.pth") == {}

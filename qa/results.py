@@ -222,15 +222,13 @@ def _listed(run: RunFolder) -> tuple[dict[str, str | None], dict[str, str], dict
     groups, slices = dict[str, str](), dict[str, str]()
     for row in run.each_sample():
         name = sys.intern(row["id"])  # two runs of one suite share their texts
-        match row.get("sha256", 0), row.get("group"), row.get("tags") or [None]:
-            case str() | None as mark, str() | None as group, [str() | None as tag, *_]:
-                digests[name] = mark and sys.intern(mark)
-                if group:
-                    groups[name] = sys.intern(group)
-                if tag is not None:
-                    slices[name] = sys.intern(tag)
-            case _:
-                raise strange(run.samples_file, f"{name!r} has no proper sha256, group or tags.")
+        if "sha256" not in row:
+            raise strange(run.samples_file, f"{name!r} has no sha256.")
+        digests[name] = row["sha256"] and sys.intern(row["sha256"])
+        if row.get("group"):
+            groups[name] = sys.intern(row["group"])
+        for tag in (row.get("tags") or ())[:1]:
+            slices[name] = sys.intern(tag)
     return digests, groups, slices
 
 

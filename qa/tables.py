@@ -23,7 +23,8 @@ DECODED = (
 )  # fmt: skip
 """Columns of decoded.parquet: the fields of `qa.types.Decoded`."""
 WHOLE = ("sample", "seed", "seconds", "why")
-"""Columns in which every row has a value, and a finite one."""
+"""Columns in which every row has a value, and one that can be reckoned with."""
+BEYOND = 1e100
 GROUP = 2**16
 """Rows of a row group: as many are in memory before they are written."""
 AGAIN = "run the same `qa run` command again: a stopped run continues"
@@ -66,7 +67,8 @@ def _lacks(column: pa.ChunkedArray) -> bool:
 
     if not pa.types.is_floating(column.type):
         return bool(column.null_count)
-    return bool(column.null_count) or not pc.all(pc.is_finite(column)).as_py()
+    known = pc.less(pc.abs(column), BEYOND)  # NaN is not less
+    return bool(column.null_count) or not pc.all(known).as_py()
 
 
 def write(file: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -84,9 +84,7 @@ class RayExecutor:
             if share is not None and not (_number(share) and share >= 0):
                 raise _impossible(name, share, "It is 0 or more.")
         if cpus == 0 and not gpus:
-            raise _impossible(
-                "cpus", cpus, "Without a GPU a worker takes some of a core."
-            )
+            raise _impossible("cpus", cpus, "Without a GPU a worker takes some of a core.")
         if not (_number(patience) and patience > 0):
             raise _impossible("patience", patience, "It is a number of seconds, above 0.")
         self.address, self.workers, self.cpus, self.gpus = address, workers, cpus, gpus

@@ -7,10 +7,13 @@ import json
 import random
 import shutil
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -19,12 +22,13 @@ from PIL import Image
 from toyruns import make_pictures, toy_overrides
 
 import qa
-from qa import images
+from qa import images, kinds
 from qa.cli import run
 from qa.config import build, compose
 from qa.errors import QaError, UsageError
 from qa.results import load
 from qa.store import RunFolder
+from reports.viewer import viewer
 from suites.folder import MANIFEST_KEYS, Folder
 
 FUZZ = settings(
@@ -237,10 +241,12 @@ def test_tables_of_any_bytes(place, data):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A run folder that was judged."""
+    """A run folder that was judged against another one beside it, at a look."""
     place = tmp_path_factory.mktemp("run")
     words = toy_overrides(make_pictures(place / "p", 2), "Sampler", "seeds=1", "report=null")
-    return qa.evaluate(*words, f"out={place / 'made'}").folder.path
+    qa.evaluate(*words, f"out={place / 'base'}")
+    words += [f"baseline={place / 'base'}", "looks=[2]", f"out={place / 'made'}"]
+    return qa.evaluate(*words).folder.path
 
 
 COMMANDS = (
@@ -288,23 +294,212 @@ def test_documents_of_a_run_that_are_something_else(document, again, monkeypatch
     assert not list(again.parent.glob("**/ran"))
 
 
-@settings(FUZZ, max_examples=100)
-@given(JSON, st.sampled_from(["state", "gates", "metrics", "problems", "exit_code", "failures"]))
-def test_verdicts_are_read_or_refused(finished, content, key):
-    run = RunFolder(finished)
-    before = run.verdict_file.read_bytes()
-    try:
-        for document in (content, json.loads(before) | {key: content}):
-            run.verdict_file.write_text(json.dumps(document))
-            with suppress(QaError):
-                run.verdict()
-    finally:
-        run.verdict_file.write_bytes(before)
-
-
 def test_negative_control_the_commands_work_on_the_run_as_it_was(again, monkeypatch, capsys):
     monkeypatch.chdir(again.parent)
     for command in COMMANDS[:2]:
         assert run([str(again) if word == "RUN" else word for word in command]) < 6
     with pytest.raises(UsageError):
         load(again / "nothing.csv")
+
+
+Place = tuple[str | int, ...]
+HOSTILE = (
+    "null", "{}", "[]", '"x"', "-1", "1" + "0" * 400, "NaN", '"\\ud800"', "[" * 900 + "]" * 900,
+    "true", "1e308", "9223372036854775807", "[null]", '{"a": 1}',
+)  # fmt: skip
+"""JSON that somebody may put where something else was."""
+NEEDED = {("state",), ("gates",), ("problems",), ("metrics", 0, "mean"), ("metrics", 0, "metric")}
+"""Places of a verdict that may not be left out either."""
+PARQUET = {
+    "null": pa.null(), "bytes": pa.binary(), "texts": pa.string(), "whole": pa.int64(),
+    "real": pa.float64(), "lists": pa.list_(pa.int64()), "times": pa.timestamp("ns"),
+    "categories": pa.dictionary(pa.int32(), pa.string()),
+    "objects": pa.struct([("a", pa.string())]),
+}  # fmt: skip
+"""Types that somebody may give a column."""
+QUICK = (
+    "report RUN --format md", "report RUN --format junit", "judge RUN --baseline BASE",
+    "judge RUN", "plan RUN --baseline BASE", "signoff RUN --decision hold --why x --by me",
+    "signoff RUN --decision ship --by me", "baseline promote RUN --by me",
+)  # fmt: skip
+READERS = (
+    *QUICK, "report RUN --baseline BASE --out page.html", "report RUN --format json",
+    "compare RUN BASE --out compare.html", "compare BASE RUN --out compare.html",
+)  # fmt: skip
+"""What reads a run beside the viewer; pages take a second each."""
+
+
+def places(value: object, at: Place = ()) -> list[Place]:
+    """Where something stands in a document, of lists the first entry only; not the document."""
+    inner: list[tuple[str | int, object]] = []
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value[:1]))
+    return [place for key, one in inner for place in ((*at, key), *places(one, (*at, key)))]
+
+
+def replaced(document: object, place: Place, text: str) -> str:
+    """The document's JSON with this text at a place; "" takes out what is there."""
+    document = json.loads(json.dumps(document))
+    whole = at = {"": document}
+    *way, last = ("", *place)
+    for key in way:
+        at = at[key]
+    if not text:
+        del at[last]
+        return json.dumps(whole[""])
+    at[last] = "@here@"
+    return json.dumps(whole[""]).replace('"@here@"', text)
+
+
+def changed(name: str, data: bytes, place: Place, text: str) -> bytes:
+    """A document of a run with something else at a place; of samples.jsonl in its first line."""
+    if name == "samples.jsonl":
+        first, _, rest = data.decode().partition("\n")
+        return f"{replaced(json.loads(first), place, text)}\n{rest}".encode()
+    known = yaml.safe_load(data) if name == "config.yaml" else json.loads(data)
+    return replaced(known, place, text).encode()
+
+
+def retyped(file: Path, column: str, kind: str) -> None:
+    """The same table with a column of another type, of the values that this type can have."""
+    table = pq.read_table(file)
+    at, rows = table.column_names.index(column), table.num_rows
+    values = {
+        "bytes": [b"\xff\x00"] * rows, "texts": ["x\x00"] * rows, "whole": [2**62] * rows,
+        "real": [float("nan")] * rows, "lists": [[1]] * rows, "times": [10**18] * rows,
+        "categories": ["x"] * rows, "objects": [{"a": "x"}] * rows, "null": [None] * rows,
+    }[kind]  # fmt: skip
+    pq.write_table(table.set_column(at, column, pa.array(values, PARQUET[kind])), file)
+
+
+def view(path: Path) -> None:
+    """What the viewer's first page and its first picture ask for."""
+    for bases in ((), (RunFolder(path.parent / "base"),)):
+        site = viewer(RunFolder(path), bases)
+        for address in ("", "picture/0/0"):
+            site(address)
+
+
+def shown(path: Path, commands: Sequence[str] = READERS) -> list[str]:
+    """What every command and the viewer raise over a run that is no QaError, and their codes."""
+    told = []
+    for command in (*commands, "view"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the command prints them as lines
+                if command == "view":
+                    with suppress(QaError):
+                        view(path)
+                    continue
+                names = {"RUN": str(path), "BASE": str(path.parent / "base")}
+                code = run([names.get(word, word) for word in command.split()])
+            if code not in range(6):
+                told.append(f"{command}: exit code {code}")
+        except Exception as error:
+            told.append(f"{command}: {type(error).__name__}: {str(error)[:100]}")
+        finally:
+            (path / "signoff.json").unlink(missing_ok=True)
+            shutil.rmtree("baselines", ignore_errors=True)
+    return told
+
+
+def cases(path: Path, name: str) -> list[tuple[Place, str]]:
+    """Every place of a document with every hostile value, in an order drawn by lot."""
+    data = (path / name).read_bytes()
+    if name == "samples.jsonl":
+        data = data.partition(b"\n")[0]
+    known = yaml.safe_load(data) if name == "config.yaml" else json.loads(data)
+    found = [(place, text) for place in places(known) for text in HOSTILE]
+    found += [(place, "") for place in places(known) if name == "verdict.json" and place in NEEDED]
+    random.Random(name).shuffle(found)
+    return found
+
+
+@pytest.fixture
+def beside(finished, tmp_path, monkeypatch) -> Path:
+    """A copy of the run with the one that it was judged against beside it."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished.parent / "base", tmp_path / "base")
+    return Path(shutil.copytree(finished, tmp_path / "made"))
+
+
+def tried_over(path: Path, name: str, tries: Sequence[tuple[Place, str]], every: int) -> list[str]:
+    """What any command raises over any of these changes of a document.
+
+    Only every so many of them is shown as a page, too.
+    """
+    before, found = (path / name).read_bytes(), []
+    for number, (place, text) in enumerate(tries):
+        (path / name).write_bytes(changed(name, before, place, text))
+        at = f"{name} {'.'.join(map(str, place))} = {text[:20] or 'nothing'}"
+        commands = READERS if number % every == every - 1 else QUICK
+        found += [f"{at}: {told}" for told in shown(path, commands)]
+    (path / name).write_bytes(before)
+    return found
+
+
+JSON_FILES = {"verdict.json": 20, "record.json": 20, "samples.jsonl": 10, "config.yaml": 10}
+"""Document → how many of its cases are tried in every run of the tests."""
+
+
+@pytest.mark.parametrize("name", JSON_FILES)
+def test_documents_with_something_else_at_a_place(name, beside, capsys):
+    """Every command reads it, or refuses it with a sentence and an exit code of its own."""
+    assert shown(beside) == [], "negative control: nothing is wrong with the run itself"
+    assert tried_over(beside, name, cases(beside, name)[: JSON_FILES[name]], 5) == []
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.grid
+@pytest.mark.parametrize("name", JSON_FILES)
+def test_documents_with_something_else_at_any_place(name, beside):
+    assert tried_over(beside, name, cases(beside, name), 5) == []
+
+
+PLANTED = [
+    ("verdict.json", ("metrics", 0), "null"), ("verdict.json", ("metrics", 0, "low"), '{"a": 1}'),
+    ("verdict.json", ("gates",), ""), ("verdict.json", ("state",), ""),
+    ("verdict.json", ("look",), "3"), ("verdict.json", ("confidence",), '"x"'),
+    ("verdict.json", ("failures",), "[1]"), ("verdict.json", ("drift",), '{"a": 1}'),
+    ("verdict.json", ("metrics", 0, "mean"), "1" + "0" * 400),
+    ("verdict.json", ("use_case",), '"\\ud800"'),
+    ("record.json", ("seeds",), '"x"'), ("record.json", ("facts",), '{"a": 1}'),
+    ("record.json", ("notes",), "-1"), ("record.json", ("look",), "1" + "0" * 400),
+    ("record.json", ("environment", "class"), "[]"), ("record.json", ("dial",), '"x"'),
+    ("config.yaml", ("gate",), '"x"'), ("config.yaml", ("baselines",), "3"),
+    ("samples.jsonl", ("width",), '"x"'), ("samples.jsonl", (), "[" * 100_000),
+]  # fmt: skip
+"""Cases that once ended in a traceback."""
+
+
+@pytest.mark.parametrize(("name", "place", "text"), PLANTED)
+def test_negative_control_unchecked_documents_end_in_tracebacks(
+    name, place, text, beside, monkeypatch
+):
+    tries = [(place, text)]
+    assert tried_over(beside, name, tries, 2) == []
+    monkeypatch.setattr(kinds, "check", lambda value, kind: None)
+    monkeypatch.setattr(kinds, "sample", json.loads)
+    assert tried_over(beside, name, tries, 2) != []
+
+
+TABLES = {
+    "decoded.parquet": ("sample", "seed", "file", "why", "seconds"),
+    "scores/metric=psnr/part-00000.parquet": ("sample", "seed", "value", "why"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(name, column) for name in TABLES for column in TABLES[name]]
+)
+def test_columns_of_another_type(name, column, beside):
+    found = []
+    for kind in PARQUET:
+        before = (beside / name).read_bytes()
+        retyped(beside / name, column, kind)
+        commands = READERS if kind in ("null", "real") else QUICK[:3]
+        found += [f"{column} of {kind}: {told}" for told in shown(beside, commands)]
+        (beside / name).write_bytes(before)
+    assert found == []

@@ -63,15 +63,13 @@ def test_markup_in_ids_and_prompts_is_only_text(failing):
 
 
 def test_characters_that_reorder_or_break_text_become_visible(tmp_path):
-    trick = "ok\u202egnp.exe\x1b[31m\ud800"
+    trick = "ok\u202egnp.exe\x1b[31m"
     run = judged(build(tmp_path / "run", ["a"]), "INVALID", problems=["x"])
-    verdict = run.verdict() | {"problems": [trick.replace("\ud800", "")]}
-    files.write_json(run.verdict_file, verdict)
-    run.verdict_file.write_text(run.verdict_file.read_text().replace("[31m", "[31m\\ud800"))
+    files.write_json(run.verdict_file, run.verdict() | {"problems": [trick]})
     text = write(run).read_text(encoding="utf-8")
     assert "\u202e" not in text
     assert "\x1b" not in text
-    assert "ok&lt;U+202E&gt;gnp.exe&lt;U+001B&gt;[31m&lt;U+D800&gt;" in text
+    assert "ok&lt;U+202E&gt;gnp.exe&lt;U+001B&gt;[31m" in text
 
 
 def test_the_failing_metric_and_the_worst_picture_are_named(failing):

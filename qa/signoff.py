@@ -108,8 +108,12 @@ def _documents(run: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         return run.verdict(), record
     except QaError as error:
-        again = "run the same `qa run` command again: nothing is decoded twice"
-        raise Refused(f"{run.verdict_file} cannot be signed.", error.why, again) from error
+        what = f"{run.verdict_file} cannot be signed."
+        raise Refused(what, error.why, _judge_again(run)) from error
+
+
+def _judge_again(run: RunFolder) -> str:
+    return f"qa judge {shlex.quote(str(run.path))} --save"
 
 
 def _waiver(row: Mapping[str, Any]) -> dict[str, str]:
@@ -130,7 +134,7 @@ def _still(run: RunFolder, verdict: Mapping[str, Any], proposal: Proposal, today
     """Refused unless the stored scores give this verdict today; they have to be there for that."""
     from qa.rejudged import rejudged
 
-    fix = f"qa judge {shlex.quote(str(run.path))} --save"
+    fix = _judge_again(run)
     try:
         again = rejudged(run, verdict["policy"], today)
     except QaError as error:

@@ -68,7 +68,7 @@ JUDGED = {
     "baseline": {"name": "base", "plan": "b" * 64, "content": "c" * 64, "environment": "c1a55",
                  "by": "Ada", "why": "release 3", "until": "2031-06-30"},
     "look": {"number": 1, "of": 3, "pictures": 3, "planned": 12, "sizes": [3, 6, 12],
-             "scheme": "pocock", "alpha": 0.0221, "spent": [0.0221], "next": 6, "history": []},
+             "scheme": "pocock", "alpha": 0.0221, "spent": 0.0221, "next": 6, "history": []},
     "drift": {"psnr": {"before": 0.01, "now": 0.02, "spent": 0.03, "budget": 0.2}},
     "warnings": ["the environment classes differ: threads"],
     "gates": [

@@ -31,7 +31,7 @@ from qa.executors.depot import Depot
 from qa.executors.ledger import Ledger
 from qa.executors.local import LocalExecutor
 from qa.executors.seat import AUTO, DRIVER, Seat, check_deliver, scratch
-from qa.files import PARTIAL, write_bytes
+from qa.files import PARTIAL, left_over, remove, write_bytes
 from qa.types import Unit
 from qa.worker import Worker
 
@@ -115,7 +115,7 @@ class RayExecutor:
                 yield from crew.work()
             finally:
                 crew.dismiss()
-                _clear(beacon)
+                _clear(beacon, worker.folder.path if crew.lost else None)
                 self._told = crew.told()
 
     def told(self) -> Sequence[str]:
@@ -251,10 +251,12 @@ def _fits(node: Mapping[str, float], share: Share) -> int:
     return min(rooms)
 
 
-def _clear(beacon: Path) -> None:
-    """Remove what killed workers left in this machine's folder for temporary files."""
+def _clear(beacon: Path, home: Path | None) -> None:
+    """Remove what killed workers left: in this machine's folder for temporary files, in `home`."""
     for folder in Path(tempfile.gettempdir()).glob(f"{scratch(beacon)}*"):
         shutil.rmtree(folder, ignore_errors=True)
+    for left in [] if home is None else list(left_over(home)):
+        remove(left)
 
 
 @contextmanager

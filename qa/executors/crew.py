@@ -120,6 +120,11 @@ class Crew:
         for member in members:
             self._ray.kill(member.handle, no_restart=True)
 
+    @property
+    def lost(self) -> bool:
+        """Whether any worker was lost, whatever it was writing."""
+        return any(tally.lost for tally in self._tallies)
+
     def told(self) -> tuple[str, ...]:
         """A line for each worker: machine, pictures, rate, losses."""
         lines = []

@@ -43,7 +43,7 @@ def until(day, *rows):
 
 FAILED = judged("FAIL", gate(state="FAIL", why="worse"), tail("FAIL") | {"counts": True}, gate("x"))
 OPEN = judged("INCONCLUSIVE", gate(state="INCONCLUSIVE", needs=140, why="too few"))
-AT_A_LOOK = OPEN | {"look": {"next": 48, "number": 1}}
+AT_A_LOOK = OPEN | {"look": {"next": 48, "number": 1, "of": 2, "pictures": 24, "planned": 48}}
 NO_BASELINE = judged("FAIL", gate(gate="threshold", state="FAIL"), baseline=None)
 BARE = judged("PASS")
 BARE["baseline"] = BARE["baseline"] | {"content": "", "by": "", "why": "", "until": None}

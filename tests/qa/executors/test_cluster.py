@@ -22,6 +22,7 @@ from qa.executors import cluster, crew, parcels
 from qa.executors.cluster import Share
 from qa.executors.depot import Depot
 from qa.executors.seat import SCRATCH
+from qa.files import PARTIAL
 from qa.job import prepare
 from qa.run import evaluate, measure
 
@@ -169,6 +170,7 @@ def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(ray, photos, alone, 
         run = evaluate(*faulty(photos, "ray", how, 2, *pooled()))
     assert strikes(Path("marks")) == 2
     assert run.folder.decoded()["file"].notna().all()
+    assert not list(run.folder.path.rglob(f"{PARTIAL}*"))
     undisturbed = evaluate(*faulty(photos, "again", how, 2))  # no strike is left
     assert equal(run, undisturbed)
 

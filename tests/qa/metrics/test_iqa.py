@@ -51,7 +51,7 @@ def test_configurations(name):
 def test_without_pyiqa(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     monkeypatch.setitem(sys.modules, "pyiqa.default_model_configs", None)
-    with pytest.raises(Unavailable, match=r"pip install decoder-qa\[iqa\]"):
+    with pytest.raises(Unavailable, match=r"pip install 'decoder-qa\[iqa\]'"):
         PyiqaDistortion("piqe", "a paper")
 
 

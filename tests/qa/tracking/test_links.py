@@ -47,7 +47,7 @@ def test_the_baseline_is_found_by_its_plan_and_never_the_run_itself(runs, uri):
     assert f"/runs/{run_of(uri, named).info.run_id})" in run.data.tags["mlflow.note.content"]
 
 
-@pytest.mark.parametrize("plan", [None, "", "x' or '1' = '1", 7])
+@pytest.mark.parametrize("plan", [None, "", "x' or '1' = '1"])
 def test_a_baseline_that_has_no_digest_is_not_looked_for(runs, uri, plan):
     verdict = {**VERDICT, "baseline": {"name": "table", "plan": plan}}
     folder = make_run(runs / "against-a-table", verdict)

@@ -43,7 +43,13 @@ def test_an_unfinished_run_is_refused(tmp_path):
 
 def test_further_looks_belong_to_the_same_run(tmp_path):
     first, second, other = (
-        summarise(make_run(tmp_path / f"{index}" / "x", pictures=n, look={"planned": planned}))
+        summarise(
+            make_run(
+                tmp_path / f"{index}" / "x",
+                pictures=n,
+                look={"number": 1, "of": 2, "pictures": n, "planned": planned},
+            )
+        )
         for index, (n, planned) in enumerate([(3, 12), (6, 12), (6, 24)])
     )
     assert first.key == second.key != other.key

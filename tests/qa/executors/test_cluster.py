@@ -105,7 +105,7 @@ def test_results_come_home_without_a_common_folder(ray, photos, alone, deliver):
     store = f"file://{photos.parent}/store"
     place = store if deliver == "store" else deliver
     scratch = set(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"))
-    run = evaluate(*asked(photos, "ray", *pooled(f"executor.deliver={place}")))
+    run = evaluate(*asked(photos, "ray", *pooled(f"executor.deliver={place}", workers=1)))
     assert equal(run, alone)
     assert set(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*")) <= scratch
     assert len(list(Path(photos.parent, "store").rglob("*.zip"))) == (
@@ -124,7 +124,7 @@ def test_workers_without_the_drivers_disk_are_sent_the_pictures(ray, photos, alo
     order = crew.Crew._order
     monkeypatch.setattr(cluster, "_beacon", unseen)
     monkeypatch.setattr(crew.Crew, "_order", lambda *given: sent.append(order(*given)) or sent[-1])
-    run = evaluate(*asked(photos, "ray", *pooled()))
+    run = evaluate(*asked(photos, "ray", *pooled(workers=1)))
     assert equal(run, alone)
     assert sorted(o.picture for o in sent) == sorted(f.read_bytes() for f in photos.iterdir())
 
@@ -141,7 +141,7 @@ def test_a_metric_more_decodes_nothing_again(ray, photos, monkeypatch, deliver):
 
     if deliver == "auto":  # a worker without the driver's disk; one that has it still has no result
         monkeypatch.setattr(cluster, "_beacon", unseen)
-    pool = pooled(f"executor.deliver={deliver}")
+    pool = pooled(f"executor.deliver={deliver}", workers=1)
     more = evaluate(*asked(photos, "ray", "metric=[psnr,ssim]", *pool))
     assert set(more.scores["metric"]) == {"psnr", "ssim"}
     assert more.folder.decoded()["seconds"].equals(before["seconds"]), "the same decodes"
@@ -150,17 +150,17 @@ def test_a_metric_more_decodes_nothing_again(ray, photos, monkeypatch, deliver):
 @pytest.mark.slow
 def test_a_store_gives_a_new_machine_what_others_finished(ray, photos, alone):
     place = f"executor.deliver=file://{photos.parent}/store"
-    evaluate(*asked(photos, "ray", *pooled(place)))
+    evaluate(*asked(photos, "ray", *pooled(place, workers=1)))
     shutil.rmtree("ray")
     parcels = sorted(Path("store").rglob("*.zip"))
     parcels[0].write_bytes(parcels[0].read_bytes()[:-40])
-    job = prepare(compose(asked(photos, "ray", *pooled(place))))
+    job = prepare(compose(asked(photos, "ray", *pooled(place, workers=1))))
     with pytest.warns(RuntimeWarning, match="Made again"):
         measure(job)
     assert job.executor.told()[0].partition("  ")[2].startswith("2 pictures, "), (
         "one unit was made again"
     )
-    assert equal(evaluate(*asked(photos, "ray", *pooled(place))), alone)
+    assert equal(evaluate(*asked(photos, "ray", *pooled(place, workers=1))), alone)
 
 
 @pytest.mark.slow
@@ -205,14 +205,14 @@ def test_a_full_disk_stops_the_run_and_it_continues(ray, photos, alone, tmp_path
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file where a folder should be")
     with pytest.raises(QaError, match="Cannot write"):
-        evaluate(*asked(photos, "ray", *pooled()))
+        evaluate(*asked(photos, "ray", *pooled(workers=1)))
     blocked.unlink()
-    assert equal(evaluate(*asked(photos, "ray", *pooled())), alone)
+    assert equal(evaluate(*asked(photos, "ray", *pooled(workers=1))), alone)
 
 
 @pytest.mark.slow
 def test_a_worker_that_would_decode_otherwise_is_refused(ray, photos, monkeypatch):
-    job = prepare(compose(asked(photos, "ray", *pooled())))
+    job = prepare(compose(asked(photos, "ray", *pooled(workers=1))))
     monkeypatch.setitem(job.resolved_numerics, "hardware", "another GPU")
     with pytest.raises(UsageError, match="A worker is not like the machine") as caught:
         measure(job)

@@ -13,7 +13,6 @@ For a picture of HxW pixels at the upsampler's scale s:
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -27,6 +26,7 @@ from torch.nn.functional import pad
 
 from decoders.checks import load_pretrained, loading
 from decoders.frame import LOCAL_LICENCE, pick_dtype, settings_digest
+from decoders.pipelines import INDEX, read_index
 from decoders.spaces import cells
 from qa import images, seeds
 from qa.errors import QaError, UsageError, said
@@ -38,7 +38,6 @@ from qa.types import DecodeRequest, Knobs
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 FIX = "point decoder.upsampler.source at a folder that holds it, in safetensors"
-INDEX = "model_index.json"
 MODEL_FILES = (".json", ".jinja", ".model", ".safetensors", ".txt")
 """What decides how a pipeline computes."""
 ANY = ("",)
@@ -252,19 +251,12 @@ class DiffusersUpscale:
         return [f"{file.relative_to(root).as_posix()}={sha256(file)}" for file in files]
 
 
-def _parts(index: Path) -> dict[str, tuple[str, str]]:
+def _parts(index: Path) -> dict[str, tuple[str | None, str]]:
     """A pipeline's parts by name: library and class. Those that it does without are left out."""
     try:
-        entries = json.loads(index.read_text(encoding="utf-8"))
-        if not isinstance(entries, dict):
-            raise ValueError("it is no JSON object")
-        pairs = {name: entry for name, entry in entries.items() if isinstance(entry, list)}
-        for name, entry in pairs.items():
-            if len(entry) != 2 or not all(isinstance(each, str | None) for each in entry):
-                raise ValueError(f"{name} is no library and class")
-    except (ValueError, RecursionError) as error:
+        return read_index(index)[1]
+    except ValueError as error:
         raise UsageError(f"{index} describes no pipeline.", f"{said(error)}.", FIX) from error
-    return {name: (entry[0], entry[1]) for name, entry in pairs.items() if all(entry)}
 
 
 def _check_larger(larger: Tensor, pixels: Tensor, scale: int) -> None:

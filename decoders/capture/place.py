@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from decoders.pipelines import INDEX, read_index
 from qa import assets
 from qa.assets import downloads
 from qa.errors import AssetMissing, QaError, UsageError, said
 from qa.files import digest, sha256
 
-INDEX = "model_index.json"
 VAE = "vae"
 """The part that is not loaded: a latent is taken before it."""
 LIBRARIES = ("diffusers", "transformers")
@@ -94,16 +94,14 @@ def check(folder: Path, expected: Mapping[str, str]) -> list[str]:
     Refuses an index that is absent, of another class, or that names code of its own.
     """
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        pairs = _pairs(index)
-    except (OSError, ValueError, RecursionError) as error:
+        made, pairs = read_index(folder / INDEX)
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"{folder} holds no pipeline in diffusers' layout.",
             f"{INDEX}: {said(error)}.",
             "pipeline.source=FOLDER, one that save_pretrained wrote",
         ) from error
-    declared = {name: value[1] for name, value in pairs.items()}
-    declared["_class_name"] = index.get("_class_name")
+    declared = {"_class_name": made, **{name: value[1] for name, value in pairs.items()}}
     for name, wanted in expected.items():
         if declared.get(name) != wanted:
             raise UsageError(
@@ -118,17 +116,6 @@ def check(folder: Path, expected: Mapping[str, str]) -> list[str]:
             f"Parts come from {' or '.join(LIBRARIES)}; code beside weights is never run.",
         )
     return [name for name in pairs if name != VAE]
-
-
-def _pairs(index: Any) -> dict[str, tuple[str, str]]:
-    """Parts of an index by name: library and class. ValueError for anything else."""
-    if not isinstance(index, dict):
-        raise ValueError("it is no JSON object")
-    pairs = {name: value for name, value in index.items() if isinstance(value, list)}
-    for name, value in pairs.items():
-        if len(value) != 2 or not all(isinstance(each, str | None) for each in value):
-            raise ValueError(f"{name} is no library and class")
-    return {name: (value[0], value[1]) for name, value in pairs.items() if value[1]}
 
 
 def _download(place: Place, kind: Any) -> Path:

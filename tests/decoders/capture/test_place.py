@@ -140,3 +140,26 @@ def test_only_the_parts_that_are_used_count(saved, tmp_path):
     weights = next((folder / "transformer").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
     assert place.find(str(folder), None, None, expected, "", False).identity != before
+
+
+@pytest.mark.parametrize(
+    ("index", "why"),
+    [
+        ([], "no JSON object"), ({"vae": []}, "vae is no library and class"),
+        ({"unet": ["diffusers", "A", "B"]}, "unet is no library"), ({"unet": [1, 2]}, "unet is no"),
+    ],
+)  # fmt: skip
+def test_an_index_of_other_json_is_refused(tmp_path, index, why):
+    (tmp_path / place.INDEX).write_text(json.dumps(index))
+    with pytest.raises(UsageError, match=rf"holds no pipeline in diffusers' layout\. .*{why}"):
+        place.check(tmp_path, {})
+
+
+def test_the_parts_of_an_index_are_named(tmp_path):
+    """The control: an index as save_pretrained writes it; a part without a class is not there."""
+    index = {
+        "_class_name": "Some", "unet": ["diffusers", "U"], "vae": ["diffusers", "V"],
+        "safety_checker": [None, None], "scale": 8,
+    }  # fmt: skip
+    (tmp_path / place.INDEX).write_text(json.dumps(index))
+    assert place.check(tmp_path, {"_class_name": "Some"}) == ["unet"]

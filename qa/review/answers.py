@@ -1,0 +1,188 @@
+"""What raters answered: a line for each answer, added and never changed.
+
+Each rater has a file, so answers that were given on several machines are brought together by
+copying files. A line is on disk before it counts as given. Whoever answers a pair again is taken by
+the last word; the earlier ones stay in the file. Half a line, of a process that was killed while it
+wrote, is no answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from qa.errors import QaError
+from qa.files import cannot_write
+from qa.review.plan import Pair, Plan, ReviewFolder
+from qa.store import file_name
+
+PERSON, MODEL = "person", "model"
+LEFT, RIGHT, TIE, BAD = "left", "right", "tie", "bad"
+SAID = (LEFT, RIGHT, TIE, BAD)
+"""Left is better, right is better, they are equally good, both are bad."""
+TAGS = ("wrong text", "invented object", "artefact", "colour", "blur", "identity")
+"""What is wrong with the worse picture, or with both."""
+LONGEST = {"rater": 100, "note": 2000}
+_ONE = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Box:
+    """A place that a rater drew, in shares of the picture's width and height, in [0, 1]."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One rater's answer about one pair."""
+
+    pair: int
+    rater: str
+    kind: str
+    """PERSON or MODEL."""
+    first_is_left: bool
+    """Which picture was on the left; for a model, which came first."""
+    said: str | None
+    """One of SAID; None where there is no answer."""
+    why: str = ""
+    """Why there is none."""
+    tags: tuple[str, ...] = ()
+    box: Box | None = None
+    note: str = ""
+    seconds: float | None = None
+    """How long it took."""
+    date: str = ""
+    """ISO 8601, UTC."""
+
+    @property
+    def score(self) -> float | None:
+        """1 if the pair's first picture is better, 0 if the second is, 1/2 for neither."""
+        if self.said in (None, TIE, BAD):
+            return None if self.said is None else 0.5
+        return float((self.said == LEFT) == self.first_is_left)
+
+
+def add(folder: ReviewFolder, answer: Answer) -> None:
+    """Append an answer; it is on disk when this returns. ValueError for one that cannot be."""
+    _checked(answer)
+    file = folder.answers / f"{answer.kind}-{file_name(answer.rater)}.jsonl"
+    line = json.dumps(asdict(answer), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    try:
+        with _ONE:
+            folder.answers.mkdir(parents=True, exist_ok=True)
+            with file.open("a+b") as out:
+                out.seek(0)
+                out.truncate(_whole(out.read()))  # half a line was never an answer
+                out.write(line.encode() + b"\n")
+                out.flush()
+                os.fsync(out.fileno())
+    except OSError as error:
+        raise cannot_write(file, error) from error
+
+
+def read(folder: ReviewFolder, plan: Plan) -> list[Answer]:
+    """The last answer of every rater to every pair, in order of their dates.
+
+    A model answers each pair twice, once in each order. QaError for a file with lines of answers
+    that cannot be of this plan.
+    """
+    found: dict[tuple[Any, ...], Answer] = {}
+    for file in folder.files()[1:]:
+        for number, line in _lines(file):
+            try:
+                answer = _answer(json.loads(line))
+                if not 0 <= answer.pair < len(plan.pairs):
+                    raise ValueError(f"there is no pair {answer.pair}")
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise QaError(
+                    f"{file} holds something that is no answer.",
+                    f"Line {number}: {error}.",
+                    "remove that line, or bring the file back as it was",
+                ) from error
+            side = answer.first_is_left if answer.kind == MODEL else None
+            key = (answer.kind, answer.rater, answer.pair, side)
+            found.pop(key, None)  # the last word's place is that of its date
+            found[key] = answer
+    return sorted(found.values(), key=lambda answer: (answer.date, answer.pair, answer.rater))
+
+
+def by_rater(answers: Sequence[Answer]) -> dict[str, dict[int, Answer]]:
+    """Person → pair → answer."""
+    found: dict[str, dict[int, Answer]] = {}
+    for answer in answers:
+        if answer.kind == PERSON and answer.said is not None:
+            found.setdefault(answer.rater, {})[answer.pair] = answer
+    return found
+
+
+def next_pair(plan: Plan, known: Mapping[int, Answer]) -> Pair | None:
+    """The first pair that a rater has not answered; None after the last."""
+    return next((pair for pair in plan.asked if pair.number not in known), None)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Whole lines with their numbers, from 1; a last one that has no end was never written."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise QaError(f"Cannot read {file}.", f"{error.strerror or error}.") from error
+    for number, line in enumerate(data[: _whole(data)].split(b"\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def _whole(data: bytes) -> int:
+    """Bytes of the lines that have an end."""
+    return data.rfind(b"\n") + 1
+
+
+def _answer(content: Mapping[str, Any]) -> Answer:
+    box = content.get("box")
+    tags = content.get("tags", ())
+    if isinstance(tags, str):
+        raise ValueError("tags are no list")
+    known = {**content, "box": None if box is None else Box(**box), "tags": tuple(tags)}
+    return _checked(Answer(**known))
+
+
+def _checked(answer: Answer) -> Answer:
+    """The same; ValueError for anything that this module would not have written."""
+    wrong = {
+        "pair": type(answer.pair) is not int,
+        "rater": not isinstance(answer.rater, str) or not answer.rater.strip(),
+        "kind": answer.kind not in (PERSON, MODEL),
+        "first_is_left": type(answer.first_is_left) is not bool,
+        "said": answer.said is not None and answer.said not in SAID,
+        "why": not isinstance(answer.why, str),
+        "tags": not set(answer.tags) <= set(TAGS),
+        "note": not isinstance(answer.note, str) or len(answer.note) > LONGEST["note"],
+        "seconds": answer.seconds is not None and not _number(answer.seconds, 1e9),
+        "date": not isinstance(answer.date, str),
+        "box": answer.box is not None and not _inside(answer.box),
+    }
+    if not wrong["rater"]:
+        wrong["rater"] = len(answer.rater) > LONGEST["rater"]
+    bad = [name for name, is_wrong in wrong.items() if is_wrong]
+    if bad:
+        raise ValueError(f"{', '.join(bad)} cannot be what it is")
+    return answer
+
+
+def _inside(box: Box) -> bool:
+    ends = (box.x, box.y, box.width, box.height)
+    if not all(_number(end, 1) for end in ends):
+        return False
+    return box.x + box.width <= 1 + 1e-6 and box.y + box.height <= 1 + 1e-6
+
+
+def _number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most

@@ -1,0 +1,167 @@
+"""Who answered, who of them counts, and what their answers make of each pair.
+
+    answers ──► raters that pass their catch trials ──► a score for each pair ──► draws that count
+
+A *voice* is all people together, or one model; each is a measurement of its own. A draw counts as
+soon as enough people answered its pair, in the order of the plan and without gaps: so the draws
+that count are a random sample whenever one stops. A pair that a model was asked and did not answer
+counts as lost by the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from qa.review.answers import BAD, LEFT, MODEL, RIGHT, TIE, Answer
+from qa.review.plan import IDENTICAL, Pair, Plan
+from qa.stats.preference import EVEN
+from qa.stats.rates import clopper_pearson
+
+PEOPLE = "people"
+STRICT = 0.01
+"""A rater whose misses an attentive one would have as rarely as this does not count."""
+
+
+@dataclass(frozen=True)
+class Rater:
+    """What is known of one rater."""
+
+    name: str
+    answers: int
+    """Real pairs answered."""
+    left: int
+    decided: int
+    """How many of them for the left side, or for the first order, and for either side."""
+    left_low: float | None
+    left_high: float | None
+    """Interval of the share for the left side."""
+    trials: int
+    missed: int
+    """Catch trials answered, and those answered wrong."""
+    counts: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Answers that are one measurement: all people, or one model."""
+
+    name: str
+    plan: Plan
+    given: Mapping[str, Mapping[int, Sequence[Answer]]]
+    """Rater → pair → answers: one, or of a model one in each order."""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Pair that a model was asked → why there is no answer."""
+
+    @property
+    def model(self) -> bool:
+        return self.name != PEOPLE
+
+    @cached_property
+    def raters(self) -> tuple[Rater, ...]:
+        return tuple(_rater(self.plan, name, known) for name, known in sorted(self.given.items()))
+
+    @cached_property
+    def counted(self) -> dict[int, list[tuple[str, float]]]:
+        """Pair → (rater, score) of the raters that count, by date; no more than are needed."""
+        trusted = {rater.name for rater in self.raters if rater.counts}
+        found: dict[int, list[tuple[str, str, float]]] = {}
+        for name in trusted:
+            for pair, given in self.given[name].items():
+                score = _score(given)
+                if score is not None:
+                    found.setdefault(pair, []).append((given[-1].date, name, score))
+        need = 1 if self.model else self.plan.raters
+        return {
+            pair: [(name, score) for _, name, score in sorted(rows)[:need]]
+            for pair, rows in found.items()
+            if len(rows) >= need
+        }
+
+    def score(self, pair: Pair) -> float | None:
+        """Mean score of the raters that count; None for a pair that is not answered yet."""
+        if pair.alike:
+            return EVEN
+        if pair.number in self.counted:
+            rows = self.counted[pair.number]
+            return sum(score for _, score in rows) / len(rows)
+        return 0.0 if pair.number in self.refused else None
+
+    def known(self, pair: Pair) -> float:
+        """The score of a pair that has one."""
+        score = self.score(pair)
+        assert score is not None
+        return score
+
+    @cached_property
+    def drawn(self) -> tuple[Pair, ...]:
+        """The draws that count: those before the first pair that is not answered yet."""
+        found = []
+        for number in self.plan.draws:
+            pair = self.plan.pairs[number]
+            if self.score(pair) is None:
+                break
+            found.append(pair)
+        return tuple(found)
+
+
+def heard(plan: Plan, given: Sequence[Answer]) -> list[Voice]:
+    """People, if anybody answered, then each model by name."""
+    people: dict[str, dict[int, list[Answer]]] = {}
+    models: dict[str, dict[int, list[Answer]]] = {}
+    for answer in given:
+        side = models if answer.kind == MODEL else people
+        side.setdefault(answer.rater, {}).setdefault(answer.pair, []).append(answer)
+    found = [Voice(PEOPLE, plan, people)] if people else []
+    for name, known in sorted(models.items()):
+        whole = {pair: rows for pair, rows in known.items() if _score(rows) is not None}
+        lost = {
+            pair: next((row.why for row in rows if row.said is None), "asked in one order alone")
+            for pair, rows in known.items()
+            if pair not in whole
+        }
+        found.append(Voice(name, plan, {name: whole}, lost))
+    return found
+
+
+def side(given: Sequence[Answer]) -> str:
+    """first, second, tie or bad: what one rater says of one pair."""
+    if all(row.said == BAD for row in given):
+        return BAD
+    score = _score(given)
+    return TIE if score is None or score == EVEN else "first" if score > EVEN else "second"
+
+
+def _rater(plan: Plan, name: str, known: Mapping[int, Sequence[Answer]]) -> Rater:
+    real = [row for pair, rows in known.items() if not plan.pairs[pair].catch for row in rows]
+    pairs = sum(not plan.pairs[pair].catch for pair in known)
+    sides = [row.said for row in real if row.said in (LEFT, RIGHT)]
+    left = sides.count(LEFT)
+    low, high = clopper_pearson(left, len(sides), plan.confidence) if sides else (None, None)
+    trials = [(plan.pairs[pair], rows) for pair, rows in known.items() if plan.pairs[pair].catch]
+    missed = sum(_score(rows) != _expected(pair) for pair, rows in trials)
+    chance = _at_least(missed, len(trials), plan.lapses)
+    told = f"{missed} of {len(trials)} catch trials missed" if chance < STRICT else ""
+    counts = chance >= STRICT
+    return Rater(name, pairs, left, len(sides), low, high, len(trials), missed, counts, told)
+
+
+def _expected(trial: Pair) -> float:
+    return EVEN if trial.catch == IDENTICAL else 1.0
+
+
+def _at_least(misses: int, trials: int, share: float) -> float:
+    """P(X >= misses) where each of the trials is missed with probability `share`."""
+    from scipy.special import bdtrc
+
+    return float(bdtrc(misses - 1, trials, share)) if misses else 1.0
+
+
+def _score(given: Sequence[Answer]) -> float | None:
+    """Mean over the orders in which a pair was asked; of a model both have to be there."""
+    scores = [row.score for row in given]
+    known = [score for score in scores if score is not None]
+    needed = 2 if given and given[0].kind == MODEL else 1
+    return sum(known) / needed if len(known) == needed else None

@@ -10,6 +10,7 @@
     qa plan RUN                 pictures and seeds that each margin needs, from a pilot
     qa report | export RUN      write a report; copy the run to MLflow
     qa view RUN [BASE ...]      every picture at full size, in the browser of this machine
+    qa review RUN [BASE ...]    pairs of pictures compared blind, by people or by a model
     qa baseline promote RUN     make a run the measure for its suite; show, why, approve
     qa signoff RUN              record who decided to ship or hold it, if its verdict allows that
     qa assets list|fetch|verify weights and prompt files
@@ -38,6 +39,7 @@ from qa.commands import (
     plan,
     report,
     repro,
+    review,
     signoff,
     tools,
     view,
@@ -48,7 +50,8 @@ from qa.terminal import shown
 
 INTERRUPTED = 130
 COMMANDS = (
-    running, dial, judging, compare, plan, report, view, baseline, signoff, repro, bench, tools,
+    running, dial, judging, compare, plan, report, view, review, baseline, signoff, repro, bench,
+    tools,
 )  # fmt: skip
 
 

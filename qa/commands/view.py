@@ -27,7 +27,7 @@ def arguments(commands: Any) -> None:
     command.add_argument(
         "bases", metavar="BASE", nargs="*", help="runs to show beside it (default: its baseline)"
     )
-    command.add_argument("--port", type=_port, default=0, help="default: any free one")
+    command.add_argument("--port", type=port, default=0, help="default: any free one")
     command.add_argument("--no-open", action="store_true", help="only print the address")
     command.set_defaults(do=_view)
 
@@ -56,9 +56,10 @@ def _own(run: RunFolder) -> tuple[RunFolder, ...]:
     return () if found is None else (found,)
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if port and port not in PORTS:
+def port(text: str) -> int:
+    """A port of the command line, 0 for any free one."""
+    number = int(text)
+    if number and number not in PORTS:
         allowed = f"{PORTS.start} to {PORTS.stop - 1}"
         raise argparse.ArgumentTypeError(f"{text} is not 0 (any free one) or {allowed}")
-    return port
+    return number

@@ -15,13 +15,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from qa.assets.downloads import tree_sha256
+from qa.chat.sight import check_pixels, check_template, shrunk
 from qa.errors import UsageError
 from qa.files import digest
 from qa.metrics.vlm import chat, load, locate, next_logits, starts
 from qa.numerics import pick_device
 from suites.dpg.judges import MAX_PIXELS, TEMPLATE, Answer, Asked
 from suites.dpg.judges.reading import weighed, word
-from suites.dpg.judges.sight import check_pixels, check_template, shrunk
 
 if TYPE_CHECKING:
     from torch import Tensor

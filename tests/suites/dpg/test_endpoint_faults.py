@@ -22,8 +22,8 @@ from judge_server import (
     values,
 )
 
+from qa.chat.transport import LARGEST
 from qa.errors import QaError, UsageError
-from suites.dpg.judges.transport import LARGEST
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(judge, tmp_path):
 
 def test_waits_double_and_the_server_may_ask_for_more(judge, monkeypatch):
     waits = []
-    monkeypatch.setattr("suites.dpg.judges.transport.time.sleep", waits.append)
+    monkeypatch.setattr("qa.chat.transport.time.sleep", waits.append)
     acts = [Act(status=500), Act(status=429, headers={"Retry-After": "7"}),
             Act(status=429, headers={"Retry-After": "900"}), Act(status=500), None]  # fmt: skip
     with serving(lambda number, text, body: acts[number]) as server:

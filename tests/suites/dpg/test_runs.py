@@ -15,9 +15,9 @@ from dpg_toys import (
 from judge_server import Act, serving
 
 from qa import images
+from qa.chat.hidden import HIDDEN
 from qa.errors import UsageError
 from qa.run import evaluate
-from suites.dpg.judges.secrets import HIDDEN
 
 LEVELS = {"a": (20, 60, 120, 200), "b": (10, 90, 91, 140)}
 THRESHOLDS = (15, 50, 100, 150)

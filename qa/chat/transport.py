@@ -8,6 +8,8 @@ until it answers once more, each request has one attempt, so that a long run end
 
 Servers repeat what they were sent, the key too. Nothing of theirs may be kept or shown before it
 went through `Transport.clean`.
+
+Errors say which option to change, as `option`.url: `metric.dpg.judge` or `judge`.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
+from qa.chat.hidden import hidden
 from qa.errors import QaError, UsageError
-from suites.dpg.judges.secrets import hidden
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -31,13 +33,34 @@ LONGEST = 60.0
 """Seconds between two attempts."""
 LARGEST = 2**20
 """Bytes of an answer; one to one question has about a thousand."""
+OF_ONE = (400, 413, 422, 451)
+"""States that may be about one request alone: what it shows is too large, or refused by a filter."""
+
+
+class Silent(QaError):
+    """The server did not answer a request, however often it was tried."""
+
+
+class Refused(QaError):
+    """The server refuses a request with this `status`; `why` is its own word."""
+
+    def __init__(self, what: str, why: str = "", fix: str = "", status: int = 0) -> None:
+        super().__init__(what, why, fix)
+        self.status = status
 
 
 class Transport:
     """JSON to and from the addresses below `url`, at most `concurrency` requests at a time."""
 
     def __init__(
-        self, url: str, key: str, concurrency: int, timeout: float, retries: int, pause: float
+        self,
+        url: str,
+        key: str,
+        concurrency: int,
+        timeout: float,
+        retries: int,
+        pause: float,
+        option: str,
     ) -> None:
         """`key` names the environment variable that holds the server's key, if it wants one."""
         if concurrency < 1 or timeout <= 0 or retries < 0 or pause < 0:
@@ -50,9 +73,9 @@ class Transport:
             raise UsageError(  # without the value: it may be the key itself
                 "key is not the name of an environment variable.",
                 "A configuration is kept with the run, so it must not hold the key.",
-                "export JUDGE_KEY=… and metric.dpg.judge.key=JUDGE_KEY",
+                f"export JUDGE_KEY=… and {option}.key=JUDGE_KEY",
             )
-        self._url, self._key = _address(url), key
+        self._url, self._key, self.option = _address(url, option), key, option
         self._timeout, self._retries, self._pause = timeout, retries, pause
         self._turn = BoundedSemaphore(concurrency)
         self._down = False
@@ -62,7 +85,10 @@ class Transport:
         return hidden(text, self._secret()).encode("utf-8", "replace").decode()
 
     def post(self, path: str, body: Any) -> Any:
-        """The server's answer to JSON at `url`/`path`; QaError if it gives none, or refuses."""
+        """The server's answer to JSON at `url`/`path`.
+
+        Silent if it gives none; Refused or another QaError if it refuses.
+        """
         attempts = 1 if self._down else self._retries + 1
         why, wait = "", 0.0
         for attempt in range(attempts):
@@ -73,7 +99,7 @@ class Transport:
                 return found
             wait = min(LONGEST, max(asked_for, self._pause * 2**attempt))
         self._down = True
-        raise QaError(
+        raise Silent(
             f"The judge at {self._url} does not answer.",
             f"After {attempts} attempts: {why}.",
             "look after the server, then run the same command again: answers are kept",
@@ -117,13 +143,14 @@ class Transport:
             raise QaError(
                 f"The judge at {self._url} sends elsewhere, to {place or 'no address'}.",
                 f"Its status is {response.status_code}; the key is not taken along.",
-                "metric.dpg.judge.url=URL of the server itself",
+                f"{self.option}.url=URL of the server itself",
             )
-        raise QaError(
+        raise Refused(
             f"The judge at {self._url} refuses with status {response.status_code}.",
             self._short(data),
-            f"check the model's name, what reading= asks for, and the key in "
+            f"check the model's name, what else is asked for, and the key in "
             f"{self._key or 'a variable named by key='}",
+            response.status_code,
         )
 
     def _secret(self) -> str:
@@ -140,14 +167,14 @@ class Transport:
         return " ".join(self.clean(data.decode("utf-8", "replace")).split())[:200]
 
 
-def _address(url: str) -> str:
+def _address(url: str, option: str) -> str:
     """The address as it may be shown and kept; UsageError for one that is none."""
     if "@" in url:
         raise UsageError(
             "The judge's url holds a name or a password.",
             "A url is kept with the run.",
             "put the secret into an environment variable: export JUDGE_KEY=… and "
-            "metric.dpg.judge.key=JUDGE_KEY",
+            f"{option}.key=JUDGE_KEY",
         )
     if not _usable(url):
         raise UsageError(  # without the value: it may hold a secret

@@ -1,0 +1,309 @@
+"""`qa review`: pairs of pictures compared blind, by people in a browser or by a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import webbrowser
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from qa.commands.report import compared
+from qa.commands.view import port
+from qa.errors import UsageError
+from qa.review.plan import ReviewFolder, named, reviews
+from qa.store import RunFolder
+from qa.terminal import progress_bar, shown, warnings_as_lines
+
+if TYPE_CHECKING:
+    from qa.config import Config
+    from qa.gates.use_case import UseCase
+    from qa.pairing import Terms
+    from qa.review.plan import Plan
+
+MARGIN = 0.1
+"""Of a use case that has none of its own."""
+REGISTERED = ("question", "margin", "pairs", "rule", "confidence", "raters", "lapses", "seed")
+"""Keys that a review keeps from its first call on."""
+
+
+@dataclass
+class ReviewSchema:
+    """Every key of conf/review.yaml."""
+
+    judge: dict[str, Any] | None = None
+    question: str | None = None
+    questions: dict[str, Any] = field(default_factory=dict)
+    pairs: int = 200
+    shares: dict[str, float] = field(default_factory=dict)
+    margin: float | None = None
+    rule: str = "anytime"
+    confidence: float = 0.9
+    raters: int = 1
+    catch: float = 0.1
+    lapses: float = 0.1
+    seed: int = 0
+    all_pairs: bool = False
+    name: str | None = None
+
+
+def arguments(commands: Any) -> None:
+    """Add the parser."""
+    command = commands.add_parser(
+        "review",
+        help="compare pictures blind, two at a time, by people or by a model",
+        description="Serves pairs of RUN and BASE to this machine alone until Ctrl-C; with "
+        "judge=mllm a model is asked instead. Answers stay in RUN; `qa judge RUN --save` then "
+        "judges them. See docs/review.md and conf/review.yaml.",
+    )
+    command.add_argument("run", metavar="RUN")
+    command.add_argument(
+        "overrides", nargs="*", metavar="BASE|key=value",
+        help="runs to compare with (default: its baseline), and settings",
+    )  # fmt: skip
+    command.add_argument("--results", action="store_true", help="only print what was answered")
+    command.add_argument("--json", action="store_true", help="print results as JSON")
+    command.add_argument("--port", type=port, default=0, help="default: any free one")
+    command.add_argument("--no-open", action="store_true", help="only print the address")
+    command.add_argument("--config-dir", metavar="DIR", help="a folder of your own conf groups")
+    command.set_defaults(do=_review)
+
+
+def _review(options: argparse.Namespace) -> int:
+    run = RunFolder.open(options.run)
+    if options.results:
+        return _print(reviews(run), options)
+    words = [word for word in options.overrides if "=" in word]
+    bases = [RunFolder.open(word) for word in options.overrides if "=" not in word]
+    bases = bases or _own(run)
+    with warnings_as_lines():
+        config = _composed(words, options.config_dir)
+        judge = _judge(config)
+        folders = _registered(config, run, bases, several=judge is not None)
+        for folder in folders:
+            if judge is None:
+                _serve(run, bases, folder, options)
+            else:
+                _ask(run, bases, folder, judge, bool(config.tree.all_pairs))
+    return _print(folders, options)
+
+
+def _composed(words: Sequence[str], config_dir: str | None) -> Config:
+    from qa.config import Root, compose
+
+    return compose(words, config_dir, Root("review", ReviewSchema, "qa review"))
+
+
+def _own(run: RunFolder) -> list[RunFolder]:
+    """The baseline that the run was judged against."""
+    found = compared(run)[0] if run.verdict_file.is_file() else None
+    if found is None:
+        raise UsageError(
+            "There is nothing to compare with.",
+            f"No BASE was given, and {run.path} was judged against no run whose pictures are here.",
+            f"qa review {run.path} BASE",
+        )
+    return [found]
+
+
+def _judge(config: Config) -> Any:
+    """The model that is asked, or None where people are."""
+    from qa.config import build
+
+    node = config.group("judge")
+    return None if node is None else build(node, "judge")
+
+
+def _registered(
+    config: Config, run: RunFolder, bases: Sequence[RunFolder], several: bool
+) -> list[ReviewFolder]:
+    """The reviews that are to be continued, each registered with its plan before it begins.
+
+    People answer one question at a time; `several` asks all of the use case.
+    """
+    use = _use_case(run)
+    names = _names(config, use)
+    if config.tree.name and len(names) > 1:
+        names = names[:1]
+    found = []
+    for question in names if several else names[:1]:
+        name = config.tree.name or f"{question}-{'-'.join(base.name for base in bases)}"
+        folder = named(run, name)
+        terms = _terms(config, use, question)
+        if folder.plan_file.is_file():
+            _same(folder, config, terms, [run, *bases])
+        else:
+            folder.register(_planned(run, bases, terms, use))
+            _say(folder)
+        found.append(folder)
+    return found
+
+
+def _use_case(run: RunFolder) -> UseCase:
+    from qa.gates.use_case import from_config
+
+    return from_config(run.config().get("use_case"), run.record().get("use_case"))
+
+
+def _names(config: Config, use: UseCase) -> Sequence[str]:
+    """Questions to ask; UsageError for one that has no text."""
+    asked = [config.tree.question] if config.tree.question else []
+    names = asked or list(use.review.questions if use.review else ()) or ["overall"]
+    for name in names:
+        if name not in config.tree.questions:
+            known = ", ".join(config.tree.questions)
+            raise UsageError(
+                f"There is no question {name!r}.", f"Known: {known}.",
+                f"questions.{name}.text='…' adds one",
+            )  # fmt: skip
+    return names
+
+
+def _terms(config: Config, use: UseCase, question: str) -> Terms:
+    from qa.pairing import Terms
+    from qa.review.plan import SHOWS, Question
+
+    tree, entry = config.tree, config.tree.questions[question]
+    shows = tuple(entry.get("shows") or ())
+    if not entry.get("text") or set(shows) - set(SHOWS):
+        raise UsageError(
+            f"The question {question} is not understood.",
+            f"It has a text, and may have shows: {', '.join(SHOWS)}.",
+        )
+    margin, why = tree.margin, "given with the review"
+    if margin is None:
+        own = use.review
+        margin = own.margin.value if own else MARGIN
+        why = own.margin.why if own else "the default of qa review"
+    return Terms(
+        Question(question, str(entry.text), shows), float(margin), why, tree.pairs,
+        {str(way): float(share) for way, share in tree.shares.items()}, tree.rule,
+        tree.confidence, tree.raters, tree.catch, tree.lapses, tree.seed,
+    )  # fmt: skip
+
+
+def _planned(run: RunFolder, bases: Sequence[RunFolder], terms: Terms, use: UseCase) -> Plan:
+    from qa import pairing
+    from qa.results import load
+
+    if len(bases) >= pairing.ARMS:
+        raise UsageError(f"{len(bases)} runs are too many.", f"At most {pairing.ARMS - 1}.")
+    return pairing.plan([load(folder.path) for folder in (run, *bases)], terms, use)
+
+
+def _same(folder: ReviewFolder, config: Config, terms: Terms, runs: Sequence[RunFolder]) -> None:
+    """UsageError where a review was registered otherwise than it is asked for now."""
+    from qa.config import key_of
+
+    plan = folder.plan()
+    given = {key_of(word).split(".")[0] for word in config.overrides}
+    now = {
+        "question": (terms.question, plan.question), "margin": (terms.margin, plan.margin),
+        "pairs": (terms.draws, len(plan.draws)), "rule": (terms.rule, plan.rule),
+        "confidence": (terms.confidence, plan.confidence), "raters": (terms.raters, plan.raters),
+        "lapses": (terms.lapses, plan.lapses), "seed": (terms.seed, plan.seed),
+    }  # fmt: skip
+    changed = [key for key in REGISTERED if key in given and now[key][0] != now[key][1]]
+    changed += [key for key in ("shares", "catch") if key in given]
+    plans = [str(one.record().get("plan")) for one in runs]
+    if [arm.plan for arm in plan.arms] != plans:
+        changed.append("the runs")
+    if changed:
+        raise UsageError(
+            f"{folder.path} was registered with other settings: {', '.join(changed)}.",
+            "What is registered before the first answer is not changed after it.",
+            "leave them out to continue it, or begin another review: name=NAME",
+        )
+
+
+def _say(folder: ReviewFolder) -> None:
+    plan = folder.plan()
+    left = "".join(f"; {count} left out: {why}" for why, count in plan.left_out.items())
+    asked = sum(1 for _ in plan.asked)
+    print(
+        f"registered  {folder.path}: {plan.question.text!r}, {len(plan.draws)} draws of "
+        f"{plan.pictures} pictures, {asked} pairs to look at, {len(plan.catches)} of them catch "
+        f"trials; margin {plan.margin:g}, rule {plan.rule}"
+        + (f"; left out {left}" if left else ""),
+        file=sys.stderr,
+    )
+
+
+def _serve(
+    run: RunFolder, bases: Sequence[RunFolder], folder: ReviewFolder, options: argparse.Namespace
+) -> None:
+    # By name: reports stand on qa, qa does not know them.
+    site = import_module("reports.review").site(run, _letters(run, bases), folder)
+    with import_module("reports.serving").Server(site, options.port, site.accept) as server:
+        print(server.url, flush=True)
+        print(f"asks this machine alone; answers go to {folder.answers}; Ctrl-C ends it",
+              file=sys.stderr)  # fmt: skip
+        if not options.no_open:
+            # A browser in the terminal ends only when it is closed.
+            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("\nended: every answer is kept", file=sys.stderr)
+
+
+def _ask(
+    run: RunFolder, bases: Sequence[RunFolder], folder: ReviewFolder, judge: Any, all_pairs: bool
+) -> None:
+    from qa.review.model import ask
+
+    plan = folder.plan()
+    with progress_bar(plan.question.name) as progress:
+        told = ask(folder, plan, _letters(run, bases), judge, progress, all_pairs=all_pairs)
+    print(told, file=sys.stderr)
+
+
+def _letters(run: RunFolder, bases: Sequence[RunFolder]) -> Mapping[str, RunFolder]:
+    from string import ascii_uppercase
+
+    return dict(zip(ascii_uppercase, [run, *bases], strict=False))
+
+
+def _print(folders: Sequence[ReviewFolder], options: argparse.Namespace) -> int:
+    from qa.review.tally import tally
+
+    found = [tally(folder) for folder in folders]
+    if options.json:
+        print(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False))
+        return 0
+    if not any(one["voices"] for one in found):
+        print("nobody has answered yet")
+        return 0
+    from rich.console import Console
+
+    Console().print(_table(found))
+    print(f"judge  qa judge {options.run} --save")
+    return 0
+
+
+def _table(found: Sequence[Mapping[str, Any]]) -> Any:
+    """A line for each voice and pair of arms."""
+    from rich.table import Table
+    from rich.text import Text
+
+    heads = ("question", "by", "pairs", "", "win rate", "interval", "margin", "so far", "why")
+    table = Table(*heads, box=None, pad_edge=False)
+    for review in found:
+        names = {arm["letter"]: arm["name"] for arm in review["arms"]}
+        for voice in review["voices"]:
+            for rate in voice["rates"]:
+                ends = rate["low"], rate["high"]
+                cells = (
+                    review["question"]["name"], voice["name"],
+                    f"{voice['answered']} of {review['pairs']}",
+                    f"{names[rate['first']]} over {names[rate['second']]}",
+                    "–" if rate["rate"] is None else f"{rate['rate']:.3f}",
+                    "–" if None in ends else f"[{ends[0]:.3f}, {ends[1]:.3f}]",
+                    f"{review['margin']:g}", rate["state"], rate["why"],
+                )  # fmt: skip
+                table.add_row(*(Text(shown(cell)) for cell in cells))
+    return table

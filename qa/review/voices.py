@@ -140,12 +140,18 @@ def _rater(plan: Plan, name: str, known: Mapping[int, Sequence[Answer]]) -> Rate
     sides = [row.said for row in real if row.said in (LEFT, RIGHT)]
     left = sides.count(LEFT)
     low, high = clopper_pearson(left, len(sides), plan.confidence) if sides else (None, None)
-    trials = [(plan.pairs[pair], rows) for pair, rows in known.items() if plan.pairs[pair].catch]
-    missed = sum(_score(rows) != _expected(pair) for pair, rows in trials)
-    chance = _at_least(missed, len(trials), plan.lapses)
-    told = f"{missed} of {len(trials)} catch trials missed" if chance < STRICT else ""
+    wrong: dict[str, list[bool]] = {}
+    for number, rows in known.items():
+        pair = plan.pairs[number]
+        if pair.catch:
+            wrong.setdefault(pair.catch, []).append(_score(rows) != _expected(pair))
+    # Each kind by itself: who always takes one order makes a tie of everything.
+    chance = min((_at_least(sum(of), len(of), plan.lapses) for of in wrong.values()), default=1.0)
+    chance *= max(1, len(wrong))
+    missed, trials = (sum(map(count, wrong.values())) for count in (sum, len))
+    told = f"{missed} of {trials} catch trials missed" if chance < STRICT else ""
     counts = chance >= STRICT
-    return Rater(name, pairs, left, len(sides), low, high, len(trials), missed, counts, told)
+    return Rater(name, pairs, left, len(sides), low, high, trials, missed, counts, told)
 
 
 def _expected(trial: Pair) -> float:

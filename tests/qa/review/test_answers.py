@@ -1,0 +1,171 @@
+"""Answers are added, survive a kill in the middle of a line, and are of the plan or refused."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from raters import plan, said
+
+from qa.errors import QaError
+from qa.review import answers
+from qa.review.answers import MODEL, PERSON, TAGS, Answer, Box
+from qa.review.plan import ReviewFolder
+
+MADE = plan(10, draws=20)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    found = ReviewFolder(tmp_path / "overall")
+    found.register(MADE)
+    return found
+
+
+def answer(pair=0, word="left", rater="Ada", **changes):
+    known = {"kind": PERSON, "first_is_left": True, "date": "2026-01-01T00:00:00+00:00"}
+    return Answer(pair, rater, **known | {"said": word} | changes)
+
+
+def file_of(folder):
+    return next(folder.answers.iterdir())
+
+
+def test_a_plan_comes_back_as_it_was_registered(folder):
+    assert folder.plan() == MADE
+    assert folder.plan().digest == MADE.digest
+
+
+def test_an_answer_comes_back_whole(folder):
+    given = answer(
+        3, "bad", tags=TAGS[:2], box=Box(0.25, 0.5, 0.5, 0.5), note="<b>wie?</b>\n", seconds=2.5
+    )
+    answers.add(folder, given)
+    assert answers.read(folder, MADE) == [given]
+
+
+def test_the_last_word_counts_and_the_first_one_stays_in_the_file(folder):
+    answers.add(folder, answer(0, "left"))
+    answers.add(folder, answer(0, "right"))
+    assert [one.said for one in answers.read(folder, MADE)] == ["right"]
+    assert len(file_of(folder).read_text().splitlines()) == 2
+
+
+def test_a_model_has_an_answer_in_each_order(folder):
+    for first in (True, False):
+        answers.add(folder, answer(0, "left", "judge", kind=MODEL, first_is_left=first))
+    assert len(answers.read(folder, MADE)) == 2
+
+
+def test_answers_of_raters_lie_in_files_of_their_own(folder):
+    for rater in ("Ada", "Grace", "../Eve"):
+        answers.add(folder, answer(rater=rater))
+    assert len(list(folder.answers.iterdir())) == 3
+    assert {one.rater for one in answers.read(folder, MADE)} == {"Ada", "Grace", "../Eve"}
+
+
+def test_half_a_line_is_no_answer_and_is_not_continued(folder):
+    answers.add(folder, answer(0))
+    whole = file_of(folder).read_bytes()
+    for kept in range(len(whole)):
+        file_of(folder).write_bytes(whole + whole[:kept])
+        assert len(answers.read(folder, MADE)) == 1
+    answers.add(folder, answer(1))
+    assert [one.pair for one in answers.read(folder, MADE)] == [0, 1]
+
+
+def test_a_line_that_is_no_answer_is_refused_by_its_place(folder):
+    answers.add(folder, answer(0))
+    with file_of(folder).open("a") as out:
+        out.write("nonsense\n")
+    with pytest.raises(QaError, match="no answer") as refused:
+        answers.read(folder, MADE)
+    assert refused.value.why.startswith("Line 2:")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pair": 10_000},
+        {"pair": -1},
+        {"pair": True},
+        {"said": "both"},
+        {"kind": "robot"},
+        {"rater": " "},
+        {"rater": "x" * 101},
+        {"first_is_left": 1},
+        {"tags": ["ugly"]},
+        {"tags": "colour"},
+        {"note": "x" * 2001},
+        {"note": None},
+        {"seconds": -1},
+        {"seconds": "2"},
+        {"box": {"x": 0.5, "y": 0, "width": 0.6, "height": 0.1}},
+        {"box": {"x": 0.5}},
+        {"date": 5},
+        {"more": 1},
+    ],
+)
+def test_what_is_no_answer_of_this_plan_is_refused(folder, changes):
+    answers.add(folder, answer(0))
+    row = json.loads(file_of(folder).read_text())
+    file_of(folder).write_text(json.dumps(row | changes) + "\n")
+    with pytest.raises(QaError, match="no answer"):
+        answers.read(folder, MADE)
+    file_of(folder).write_text(json.dumps(row) + "\n")
+    assert len(answers.read(folder, MADE)) == 1
+
+
+def test_nothing_that_could_not_be_read_is_written(folder):
+    with pytest.raises(ValueError, match="said"):
+        answers.add(folder, answer(0, "both"))
+    assert not folder.answers.exists()
+
+
+def test_many_at_once_lose_nothing(folder):
+    threads = [
+        threading.Thread(target=answers.add, args=(folder, answer(pair))) for pair in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.pair for one in answers.read(folder, MADE)] == list(range(16))
+
+
+def test_the_next_pair_is_the_first_that_has_no_answer(folder):
+    for row in said(MADE, "Ada", {0: "first", 1: "tie", 3: "second"}):
+        answers.add(folder, row)
+    known = answers.by_rater(answers.read(folder, MADE))["Ada"]
+    asked = [pair.number for pair in MADE.asked]
+    assert answers.next_pair(MADE, known).number == next(n for n in asked if n not in known)
+    assert answers.next_pair(MADE, dict.fromkeys(asked)) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("margin", 0.7),
+        ("rule", "soon"),
+        ("shares", {"harm": 0, "margin": 0, "random": 0}),
+        ("draws", [10_000]),
+        ("pairs", []),
+        ("arms", [{"letter": "A", "name": "x", "plan": "y"}]),
+        ("question", {"name": "x"}),
+        ("extra", 1),
+    ],
+)
+def test_a_plan_that_was_changed_is_refused(folder, key, value):
+    content = json.loads(folder.plan_file.read_text())
+    folder.plan_file.write_text(json.dumps(content | {key: value}))
+    with pytest.raises(QaError):
+        folder.plan()
+
+
+def test_a_weight_beyond_the_largest_is_refused(folder):
+    content = json.loads(folder.plan_file.read_text())
+    content["pairs"][0]["weight"] = 2 / content["shares"]["random"]
+    folder.plan_file.write_text(json.dumps(content))
+    with pytest.raises(QaError, match="not what"):
+        folder.plan()

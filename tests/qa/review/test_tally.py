@@ -1,0 +1,311 @@
+"""What answers make of a review: counted by hand, and by raters whose preference is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from raters import plan, rate, said, stock
+
+from qa.review import answers
+from qa.review.answers import LEFT, MODEL, RIGHT, Answer
+from qa.review.plan import ANYTIME, DEFECT, FIXED, IDENTICAL, ReviewFolder
+from qa.review.tally import decided, rates, tally
+from qa.review.voices import PEOPLE, heard
+
+SMALL = plan(8, draws=12, shares={"harm": 0.0, "margin": 0.0, "random": 1.0}, rule=FIXED, catch=0)
+
+
+def real(made):
+    return [pair.number for pair in made.pairs if not pair.catch]
+
+
+def people(made, given):
+    return next(voice for voice in heard(made, given) if voice.name == PEOPLE)
+
+
+def judged(made, voice):
+    return decided(voice, rates(voice, "A", "B")[0])
+
+
+def everywhere(made, name, word, second=0):
+    """The same word to every pair, right at every catch trial."""
+    words = {number: word for number in real(made)}
+    words |= {p.number: "first" if p.catch == DEFECT else "tie" for p in made.catches}
+    return said(made, name, words, second)
+
+
+def model(made, words):
+    """Answers of a model: pair → (said when the first comes first, said when it comes second)."""
+    return [
+        Answer(number, "judge", MODEL, first, word, why="" if word else "it refused")
+        for number, two in words.items()
+        for first, word in zip((True, False), two, strict=True)
+    ]
+
+
+# Counting
+
+
+def test_the_rate_counts_each_draw_and_half_of_a_tie():
+    words = dict(zip(real(SMALL), ["first", "second", "tie", "bad"] * 4, strict=False))
+    found, _ = rates(people(SMALL, said(SMALL, "Ada", words)), "A", "B")
+    score = {"first": 1.0, "second": 0.0, "tie": 0.5, "bad": 0.5}
+    assert found.mean == pytest.approx(np.mean([score[words[n]] for n in SMALL.draws]))
+
+
+def test_weights_are_counted():
+    made = plan(20, list(range(20)), draws=60, catch=0)
+    words = {p.number: "first" if p.weight < 1 else "second" for p in made.pairs}
+    found, _ = rates(people(made, said(made, "Ada", words)), "A", "B")
+    drawn = [made.pairs[number] for number in made.draws]
+    won = math.fsum(p.weight for p in drawn if p.weight < 1)
+    assert found.mean == pytest.approx(won / math.fsum(p.weight for p in drawn))
+
+
+def test_draws_count_up_to_the_first_pair_without_an_answer():
+    numbers = real(SMALL)
+    words = dict.fromkeys(numbers, "first")
+    del words[numbers[3]]
+    voice = people(SMALL, said(SMALL, "Ada", words))
+    before = SMALL.draws.index(numbers[3])
+    assert [pair.number for pair in voice.drawn] == list(SMALL.draws[:before])
+
+
+def test_a_pair_counts_when_enough_people_have_answered_it():
+    made = replace(SMALL, raters=2)
+    one = everywhere(made, "Ada", "first")
+    assert people(made, one).drawn == ()
+    two = one + everywhere(made, "Grace", "second", 1)
+    voice = people(made, two)
+    assert len(voice.drawn) == len(made.draws)
+    assert {voice.score(pair) for pair in voice.drawn} == {0.5}
+
+
+def test_who_comes_later_than_the_number_that_is_needed_changes_no_score():
+    voice = people(SMALL, everywhere(SMALL, "Zoe", "first") + everywhere(SMALL, "Ada", "second", 9))
+    assert {voice.score(pair) for pair in voice.drawn} == {1.0}
+
+
+def test_equal_pictures_are_ties_that_nobody_is_asked():
+    same = stock(4, seeds=1)
+    for name in same.samples:
+        same.digests[1][name, 0] = same.digests[0][name, 0]
+    made = plan(of=same, draws=20, catch=0)
+    voice = people(made, [Answer(0, "Ada", "person", True, LEFT)])
+    assert len(voice.drawn) == 20
+    assert rates(voice, "A", "B")[0].mean == 0.5
+
+
+# Decisions
+
+
+def test_who_wins_everything_is_better_and_who_loses_everything_fails():
+    made = plan(100, draws=100, rule=ANYTIME)
+    assert judged(made, people(made, everywhere(made, "Ada", "first"))).state == "IMPROVED"
+    assert judged(made, people(made, everywhere(made, "Ada", "second"))).state == "FAIL"
+    few = plan(100, draws=3, rule=ANYTIME)
+    assert judged(few, people(few, everywhere(few, "Ada", "second"))).state == "INCONCLUSIVE"
+
+
+def test_the_fixed_rule_waits_for_all_draws():
+    made = plan(100, draws=100, rule=FIXED)
+    given = everywhere(made, "Ada", "second")
+    last = made.draws[-1]
+    assert judged(made, people(made, given)).state == "FAIL"
+    without = [answer for answer in given if answer.pair != last]
+    assert judged(made, people(made, without)).state == "INCONCLUSIVE"
+
+
+# Catch trials
+
+
+def test_who_always_answers_left_is_caught_and_does_not_count():
+    made = plan(100, draws=100)
+    lots = np.random.default_rng(0)
+    left = rate(made, "Lefty", lambda pair: 0.5, lots, bias=1.0)
+    fair = rate(made, "Ada", lambda pair: 0.5, lots)
+    lefty, ada = sorted(people(made, left + fair).raters, key=lambda r: r.counts)
+    assert (lefty.name, lefty.counts) == ("Lefty", False)
+    assert lefty.left == lefty.decided
+    assert f"{lefty.missed} of {lefty.trials} catch trials" in lefty.why
+    assert (ada.name, ada.counts, ada.missed) == ("Ada", True, 0)
+    voice = people(made, left)
+    assert not voice.counted
+    assert judged(made, voice).state == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("draws", [10, 40, 100])
+def test_always_left_is_caught_whatever_the_lot_of_sides(draws):
+    for seed in range(50):
+        made = plan(100, draws=draws, seed=seed)
+        left = rate(made, f"rater {seed}", lambda pair: 0.5, np.random.default_rng(1), bias=1.0)
+        assert not people(made, left).raters[0].counts
+
+
+def test_attentive_raters_are_rarely_turned_away():
+    """With the lapses that the plan allows, of a hundred at most one: STRICT."""
+    made = plan(100, draws=100, lapses=0.1)
+    lots = np.random.default_rng(2)
+    out = 0
+    for number in range(400):
+        # A lapse takes any side: it is wrong at every identical pair, at half of the others.
+        given = rate(made, f"r{number}", lambda pair: 0.5, lots, lapses=0.1)
+        out += not people(made, given).raters[0].counts
+    assert out <= 400 * 0.01 + 3 * (400 * 0.01 * 0.99) ** 0.5
+
+
+def test_a_model_that_takes_the_first_picture_is_caught():
+    made = plan(40, draws=40)
+    given = model(made, {pair.number: (LEFT, LEFT) for pair in made.asked})
+    voice = heard(made, given)[0]
+    assert judged(made, voice).state == "INVALID"
+    eyes = {p.number: (LEFT, RIGHT) if p.catch != IDENTICAL else (LEFT, LEFT) for p in made.asked}
+    assert judged(made, heard(made, model(made, eyes))[0]).state == "IMPROVED"
+
+
+# Models
+
+
+def test_contradictory_answers_are_a_tie_and_the_position_is_measured():
+    numbers = real(SMALL)
+    words = {number: (LEFT, LEFT) for number in numbers[:4]}
+    words |= {number: (LEFT, RIGHT) for number in numbers[4:]}
+    voice = heard(SMALL, model(SMALL, words))[0]
+    assert [voice.score(SMALL.pairs[n]) for n in numbers[:5]] == [0.5] * 4 + [1.0]
+
+
+def test_what_a_model_did_not_answer_counts_as_lost_and_what_it_was_not_asked_ends_the_draws():
+    numbers = real(SMALL)
+    words = {number: (LEFT, RIGHT) for number in numbers[:-1]} | {numbers[0]: (None, RIGHT)}
+    voice = heard(SMALL, model(SMALL, words))[0]
+    assert voice.score(SMALL.pairs[numbers[0]]) == 0.0
+    assert voice.refused == {numbers[0]: "it refused"}
+    assert voice.score(SMALL.pairs[numbers[-1]]) is None
+    assert len(voice.drawn) == SMALL.draws.index(numbers[-1])
+
+
+# The document
+
+
+def test_the_document_of_two_people_and_a_model(tmp_path):
+    made = plan(30, draws=40, raters=2)
+    folder = ReviewFolder(tmp_path / "overall")
+    folder.register(made)
+    numbers = real(made)
+    given = everywhere(made, "Ada", "first") + everywhere(made, "Grace", "first", 1)
+    given += model(made, {p.number: (LEFT, RIGHT) if p.catch != IDENTICAL else (LEFT, LEFT)
+                          for p in made.asked})  # fmt: skip
+    given[0] = replace(given[0], tags=("blur",))
+    given[1] = replace(
+        given[1], said=RIGHT if made.first_is_left(made.pairs[given[1].pair], "Ada") else LEFT
+    )
+    for answer in given:
+        answers.add(folder, answer)
+    found = tally(folder)
+    crowd, judge = found["voices"]
+    assert (crowd["name"], judge["name"], judge["model"]) == (PEOPLE, "judge", True)
+    assert crowd["answered"] == judge["answered"] == len(numbers) == found["pairs"]
+    said_of = crowd["rates"][0]["said"]
+    assert said_of == {"first": 2 * len(numbers) - 1, "second": 1, "tie": 0, "bad": 0}
+    assert crowd["agreement"]["items"] == len(numbers)
+    assert crowd["tags"] == {"blur": {"B": 1}}
+    assert judge["position"]["contrary"] == sum(p.catch == IDENTICAL for p in made.pairs)
+    # A pair shown in both orders has the first place once: but for contradictions, one half.
+    shares = [1.0 if p.catch == IDENTICAL else 0.5 for p in made.asked]
+    assert judge["position"]["first"] == pytest.approx(np.mean(shares))
+    between = found["between"][0]
+    assert (between["one"], between["other"]) == (PEOPLE, "judge")
+    # One pair is a tie of the two people, so the model prefers the run once more: p = 1.
+    assert between["p"] == 1.0
+    assert between["agreement"]["items"] == len(numbers)
+
+
+def test_three_arms_have_strengths(tmp_path):
+    made = plan(60, arms=3, draws=300, rule=FIXED)
+    lots = np.random.default_rng(3)
+    truth = {"A": 1.0, "B": 0.0, "C": -1.0}
+
+    def prefers(pair):
+        return 1 / (1 + math.exp(truth[pair.second] - truth[pair.first]))
+
+    folder = ReviewFolder(tmp_path / "three")
+    folder.register(made)
+    for answer in rate(made, "Ada", prefers, lots):
+        answers.add(folder, answer)
+    strengths = tally(folder)["voices"][0]["strengths"]
+    assert [one["arm"] for one in strengths] == ["A", "B", "C"]
+    for one in strengths:
+        half = one["high"] - one["value"]
+        assert abs(one["value"] - truth[one["arm"]]) < 2.5 * half
+
+
+# Error rates by simulation
+
+
+def by_picture(prefers):
+    """Preference of each picture, p000, p001, …"""
+    chance = {f"p{place:03}": share for place, share in enumerate(prefers)}
+    return lambda pair: chance[pair.sample]
+
+
+def population(lots, pictures):
+    """Preference of each picture, and a harm that goes with it."""
+    prefers = lots.beta(2, 2, pictures)
+    return prefers, (0.5 - prefers) * 10 + lots.normal(0, 1, pictures)
+
+
+def test_the_interval_covers_the_preference_of_all_pictures():
+    """Raters with noise, a side that they favour, and ties; drawn by harm. 95 % cover it."""
+    lots, inside, times = np.random.default_rng(4), 0, 400
+    for seed in range(times):
+        prefers, harm = population(lots, 400)
+        made = plan(
+            400, harm, draws=150, rule=FIXED, confidence=0.95, catch=0, seed=seed, raters=2,
+            of=stock(400, seeds=1),
+        )  # fmt: skip
+        given = [
+            row
+            for rater in ("Ada", "Grace")
+            for row in rate(made, f"{rater}{seed}", by_picture(prefers), lots,
+                            bias=0.2, lapses=0.1, ties=0.2)
+        ]  # fmt: skip
+        found, _ = rates(people(made, given), "A", "B")
+        # A side taken without a look, a lapse and a tie are worth one half: sides are by lot.
+        truth = 0.5 + (1 - 0.2 - 0.1) * (1 - 0.2) * (prefers.mean() - 0.5)
+        inside += found.low <= truth <= found.high
+    error = (0.95 * 0.05 / times) ** 0.5
+    assert abs(inside / times - 0.95) < 3 * error
+
+
+def ever(rule, truth, wrong, times=150, draws=160, step=8):
+    """How often a review that looks all the time ever says what is wrong."""
+    lots, found = np.random.default_rng(5), 0
+    for seed in range(times):
+        prefers = np.clip(lots.normal(truth, 0.2, 200), 0, 1)
+        prefers += truth - prefers.mean()
+        harm = (0.5 - prefers) * 10
+        made = plan(200, harm, draws=draws, catch=0, seed=seed, of=stock(200, seeds=1))
+        given = rate(made, f"Ada{seed}", by_picture(prefers), lots)
+        for count in range(step, len(given) + 1, step):
+            voice = people(made, given[:count])
+            anytime, clustered = rates(voice, "A", "B")
+            if decided(voice, anytime if rule == ANYTIME else clustered).state in wrong:
+                found += 1
+                break
+    return found / times
+
+
+@pytest.mark.parametrize(
+    ("truth", "wrong"),
+    [(0.5, {"FAIL"}), (0.4, {"PASS", "PASS-DRIFT", "IMPROVED"})],
+    ids=["no harm", "harm of the margin"],
+)
+def test_the_stopping_rule_keeps_its_error_rate(truth, wrong):
+    assert ever(ANYTIME, truth, wrong) <= 0.05 + 3 * (0.05 * 0.95 / 150) ** 0.5
+
+
+def test_an_interval_for_one_look_would_not():
+    assert ever("one look", 0.5, {"FAIL"}) > 0.05 + 3 * (0.05 * 0.95 / 150) ** 0.5

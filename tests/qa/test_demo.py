@@ -12,8 +12,11 @@ from qa.demo import demo
 from qa.errors import QaError
 from qa.store import RunFolder
 
-pytestmark = pytest.mark.filterwarnings("default:.*only the reference keeps:RuntimeWarning")
-"""What the dial says of so few words; a person sees it as a line."""
+pytestmark = [
+    pytest.mark.slow,
+    # What the dial says of so few words; a person sees it as a line.
+    pytest.mark.filterwarnings("default:.*only the reference keeps:RuntimeWarning"),
+]
 
 
 @pytest.fixture(scope="module")

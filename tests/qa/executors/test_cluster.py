@@ -91,7 +91,8 @@ def alone(photos):
     return evaluate(*asked(photos, "local"))
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_the_verdict_is_that_of_one_process(ray, photos, alone, workers):
     run = evaluate(*asked(photos, "ray", *pooled(workers=workers)))
     assert equal(run, alone)

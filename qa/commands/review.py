@@ -69,6 +69,7 @@ def arguments(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="print results as JSON")
     command.add_argument("--port", type=port, default=0, help="default: any free one")
     command.add_argument("--no-open", action="store_true", help="only print the address")
+    command.add_argument("--cfg", action="store_true", help="print the resolved configuration")
     command.add_argument("--config-dir", metavar="DIR", help="a folder of your own conf groups")
     command.set_defaults(do=_review)
 
@@ -78,10 +79,13 @@ def _review(options: argparse.Namespace) -> int:
     if options.results:
         return _print(reviews(run), options)
     words = [word for word in options.overrides if "=" in word]
+    config = _composed(words, options.config_dir)
+    if options.cfg:
+        print(config.resolved(), end="")
+        return 0
     bases = [RunFolder.open(word) for word in options.overrides if "=" not in word]
     bases = bases or _own(run)
     with warnings_as_lines():
-        config = _composed(words, options.config_dir)
         judge = _judge(config)
         folders = _registered(config, run, bases, several=judge is not None)
         for folder in folders:
@@ -95,7 +99,7 @@ def _review(options: argparse.Namespace) -> int:
 def _composed(words: Sequence[str], config_dir: str | None) -> Config:
     from qa.config import Root, compose
 
-    return compose(words, config_dir, Root("review", ReviewSchema, "qa review"))
+    return compose(words, config_dir, Root("review", ReviewSchema, "qa review RUN"))
 
 
 def _own(run: RunFolder) -> list[RunFolder]:
@@ -158,7 +162,7 @@ def _names(config: Config, use: UseCase) -> Sequence[str]:
             known = ", ".join(config.tree.questions)
             raise UsageError(
                 f"There is no question {name!r}.", f"Known: {known}.",
-                f"questions.{name}.text='…' adds one",
+                f"+questions.{name}.text='…' adds one",
             )  # fmt: skip
     return names
 

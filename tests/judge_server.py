@@ -1,8 +1,9 @@
 """A judge that can be served on loopback: it looks at the picture it is sent.
 
-The question "Is x brighter than 40?" is answered with how far the picture's mean level is above 40.
-What goes wrong is given by `plan(number, text, body)` → an `Act` for the request with that number
-(from 0), or None for a right answer.
+The question "Is x brighter than 40?" is answered with how far the picture's mean level is above 40;
+`answer(body, model)` gives other judges' answers (`pair_server`). What goes wrong is given by
+`plan(number, text, body)` → an `Act` for the request with that number (from 0), or None for a right
+answer.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Act:
 
 
 Plan = Callable[[int, str, Mapping[str, Any]], Act | None]
+Reply = Callable[[Mapping[str, Any], str], Mapping[str, Any]]
 
 
 def chance(level: float, text: str) -> float:
@@ -112,18 +114,30 @@ class Served:
 
 
 def question(body: Mapping[str, Any]) -> str:
-    return str(body["messages"][0]["content"][1]["text"])
+    """All texts of a message."""
+    parts = body["messages"][0]["content"]
+    return "\n".join(str(part["text"]) for part in parts if "text" in part)
 
 
-def picture(body: Mapping[str, Any]) -> np.ndarray:
-    data = body["messages"][0]["content"][0]["image_url"]["url"].partition(",")[2]
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+def pictures(body: Mapping[str, Any]) -> list[np.ndarray]:
+    """All pictures of a message, uint8 [H,W,3]."""
+    urls = [part["image_url"]["url"] for part in body["messages"][0]["content"]
+            if "image_url" in part]  # fmt: skip
+    data = (base64.b64decode(url.partition(",")[2]) for url in urls)
+    return [np.asarray(Image.open(io.BytesIO(each))) for each in data]
+
+
+def brightness(body: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The answer of a judge that looks at one picture."""
+    return reply(float(pictures(body)[0].mean()), question(body), body, model)
 
 
 @contextmanager
-def serving(plan: Plan | None = None, model: str = MODEL) -> Iterator[Served]:
+def serving(
+    plan: Plan | None = None, model: str = MODEL, answer: Reply = brightness
+) -> Iterator[Served]:
     """A server on a free port of this machine until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(plan, model))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(plan, model, answer))
     server.daemon_threads = True
     server.block_on_close = False
     server.served = Served(server)  # type: ignore[attr-defined]
@@ -137,7 +151,7 @@ def serving(plan: Plan | None = None, model: str = MODEL) -> Iterator[Served]:
         server.server_close()
 
 
-def _handler(plan: Plan | None, model: str) -> type[BaseHTTPRequestHandler]:
+def _handler(plan: Plan | None, model: str, answer: Reply) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -151,14 +165,12 @@ def _handler(plan: Plan | None, model: str) -> type[BaseHTTPRequestHandler]:
                 served.leave()
 
         def _answer(self, number: int, body: Mapping[str, Any], served: Served) -> None:
-            seen = picture(body)
-            served.sizes.append(seen.shape[:2])
+            served.sizes += [picture.shape[:2] for picture in pictures(body)[:1]]
             text = question(body)
             act = (plan(number, text, body) if plan else None) or Act()
             if act.wait is not None:
                 act.wait()
-            right = json.dumps(reply(float(seen.mean()), text, body, model))
-            data = (right if act.body is None else act.body).encode()
+            data = (json.dumps(answer(body, model)) if act.body is None else act.body).encode()
             self.send_response(act.status)
             for name, value in act.headers.items():
                 self.send_header(name, value)

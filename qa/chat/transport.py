@@ -34,7 +34,7 @@ LONGEST = 60.0
 LARGEST = 2**20
 """Bytes of an answer; one to one question has about a thousand."""
 OF_ONE = (400, 413, 422, 451)
-"""States that may be about one request alone: what it shows is too large, or refused by a filter."""
+"""States that may be about one request alone: too large, or refused by a filter."""
 
 
 class Silent(QaError):

@@ -263,7 +263,8 @@ def _ask(
     plan = folder.plan()
     with progress_bar(plan.question.name) as progress:
         told = ask(folder, plan, _letters(run, bases), judge, progress, all_pairs=all_pairs)
-    print(told, file=sys.stderr)
+    for line in str(told).splitlines():  # it quotes what a server said
+        print(shown(line), file=sys.stderr)
 
 
 def _letters(run: RunFolder, bases: Sequence[RunFolder]) -> Mapping[str, RunFolder]:

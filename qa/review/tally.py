@@ -8,7 +8,7 @@ decides only when all registered draws are answered.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
@@ -56,14 +56,34 @@ def tally(folder: ReviewFolder) -> dict[str, Any]:
 
 def rates(voice: Voice, first: str, second: str) -> tuple[Interval | None, Interval | None]:
     """Win rate of an arm over another by the plan's rule, and clustered by picture and rater."""
-    plan = voice.plan
     drawn = [pair for pair in voice.drawn if (pair.first, pair.second) == (first, second)]
-    scores, weights = [voice.known(pair) for pair in drawn], [pair.weight for pair in drawn]
-    rows = [row for pair in drawn for row in _comparisons(voice, pair)]
+    if not any(pair.number in voice.refused for pair in drawn):
+        return _rates(voice, drawn, {})
+    worst, best = (_rates(voice, drawn, dict.fromkeys(voice.refused, end)) for end in (0.0, 1.0))
+    ours, clustered = (_between_ends(*ends) for ends in zip(worst, best, strict=True))
+    return ours, clustered
+
+
+def _rates(
+    voice: Voice, drawn: Sequence[Pair], taken: Mapping[int, float]
+) -> tuple[Interval | None, Interval | None]:
+    """As `rates`, with the scores that pairs without an answer are `taken` to have."""
+    plan = voice.plan
+    scores = [taken.get(pair.number, voice.known(pair)) for pair in drawn]
+    rows = [row for pair in drawn for row in _comparisons(voice, pair, taken.get(pair.number))]
     clustered = win_rate(rows, plan.confidence)
     if plan.rule == ANYTIME:
+        weights = [pair.weight for pair in drawn]
         return anytime_interval(scores, weights, plan.largest, plan.confidence), clustered
     return clustered, clustered
+
+
+def _between_ends(worst: Interval | None, best: Interval | None) -> Interval | None:
+    """One interval over all that pairs without an answer may have been."""
+    if worst is None or best is None:
+        return None
+    middle = (worst.mean + best.mean) / 2
+    return replace(worst, mean=middle, high=best.high, p_worse=best.p_worse)
 
 
 def decided(voice: Voice, found: Interval | None) -> Outcome:
@@ -129,9 +149,10 @@ def _rate(voice: Voice, first: str, second: str) -> dict[str, Any]:
     }
 
 
-def _comparisons(voice: Voice, pair: Pair) -> Iterator[Comparison]:
+def _comparisons(voice: Voice, pair: Pair, taken: float | None = None) -> Iterator[Comparison]:
     rows = voice.counted.get(pair.number) if not pair.alike else None
-    for name, score in rows or [(voice.name, voice.known(pair))]:
+    alone = voice.known(pair) if taken is None else taken
+    for name, score in rows or [(voice.name, alone)]:
         yield Comparison(pair.unit, name, score, pair.weight)
 
 

@@ -5,7 +5,7 @@
 A *voice* is all people together, or one model; each is a measurement of its own. A draw counts as
 soon as enough people answered its pair, in the order of the plan and without gaps: so the draws
 that count are a random sample whenever one stops. A pair that a model was asked and did not answer
-counts as lost by the run.
+lies anywhere between lost and won: each end of an interval takes it as what is worse for that end.
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ class Voice:
         }
 
     def score(self, pair: Pair) -> float | None:
-        """Mean score of the raters that count; None for a pair that is not answered yet."""
+        """Mean score of the raters that count; None for a pair that nobody was asked yet."""
         if pair.alike:
             return EVEN
         if pair.number in self.counted:
             rows = self.counted[pair.number]
             return sum(score for _, score in rows) / len(rows)
-        return 0.0 if pair.number in self.refused else None
+        return EVEN if pair.number in self.refused else None
 
     def known(self, pair: Pair) -> float:
         """The score of a pair that has one."""

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from judge_server import MODEL, Act, always, answers_of, first_word, serving
 
+from qa.chat import endpoint, transport
 from qa.errors import QaError
-from suites.dpg.judges import endpoint, transport
 from suites.dpg.judges.endpoint import Endpoint
 from suites.dpg.judges.reading import spoken, weighed
 
@@ -192,7 +192,7 @@ def asked_of(tmp_path_factory):
     )
 
     def ask(reply: object):
-        made._server.post = lambda path, body: reply
+        made._chat.transport.post = lambda path, body: reply
         return answers_of(made, 40)[0]
 
     return ask

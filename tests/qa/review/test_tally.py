@@ -177,14 +177,38 @@ def test_contradictory_answers_are_a_tie_and_the_position_is_measured():
     assert [voice.score(SMALL.pairs[n]) for n in numbers[:5]] == [0.5] * 4 + [1.0]
 
 
-def test_what_a_model_did_not_answer_counts_as_lost_and_what_it_was_not_asked_ends_the_draws():
+def test_what_a_model_was_not_asked_ends_the_draws():
     numbers = real(SMALL)
-    words = {number: (LEFT, RIGHT) for number in numbers[:-1]} | {numbers[0]: (None, RIGHT)}
-    voice = heard(SMALL, model(SMALL, words))[0]
-    assert voice.score(SMALL.pairs[numbers[0]]) == 0.0
-    assert voice.refused == {numbers[0]: "it refused"}
+    voice = heard(SMALL, model(SMALL, {number: (LEFT, RIGHT) for number in numbers[:-1]}))[0]
     assert voice.score(SMALL.pairs[numbers[-1]]) is None
     assert len(voice.drawn) == SMALL.draws.index(numbers[-1])
+
+
+@pytest.mark.parametrize("rule", [ANYTIME, FIXED])
+def test_what_a_model_did_not_answer_is_lost_for_one_end_and_won_for_the_other(rule):
+    made = plan(60, draws=80, rule=rule, catch=0)
+    numbers = real(made)
+    known = {number: (LEFT, RIGHT) if number % 2 else (RIGHT, LEFT) for number in numbers}
+    lost = numbers[::5]
+
+    def found(end):
+        words = known | dict.fromkeys(lost, end)
+        voice = heard(made, model(made, words))[0]
+        return voice, rates(voice, "A", "B")[0]
+
+    voice, open_ = found((None, RIGHT))
+    (_, worst), (_, best) = found((RIGHT, LEFT)), found((LEFT, RIGHT))
+    assert voice.refused == dict.fromkeys(lost, "it refused")
+    assert len(voice.drawn) == len(made.draws)
+    assert (open_.low, open_.high) == (worst.low, best.high)
+    assert open_.mean == pytest.approx((worst.mean + best.mean) / 2)
+    assert open_.p_worse == best.p_worse
+
+
+def test_a_model_that_answers_nothing_decides_nothing():
+    made = plan(60, draws=80, catch=0)
+    words = dict.fromkeys(real(made), (None, None))
+    assert judged(made, heard(made, model(made, words))[0]).state == "INCONCLUSIVE"
 
 
 # The document

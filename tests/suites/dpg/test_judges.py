@@ -15,7 +15,6 @@ from qa.errors import Unavailable, UsageError
 from suites.dpg.judges import Asked
 from suites.dpg.judges.mplug import MEAN, MODEL, SPREAD, MPlug, squashed
 from suites.dpg.judges.replay import Replay
-from suites.dpg.judges.sight import shrunk
 from suites.dpg.judges.vision import VisionModel
 from suites.dpg.questions import Question
 
@@ -246,13 +245,3 @@ def test_a_take_without_recorded_answers_gets_nobody_elses(tmp_path):
     found = [judge.ask(grey(0), Asked("toy", take, 0, QUESTIONS)) for take in range(3)]
     assert [[each.yes for each in take] for take in found] == [[0, 1], [None, None], [1, 1]]
     assert found[1][0].why == "it was not recorded"
-
-
-def test_pictures_are_reduced_within_their_limit():
-    picture = drawing(60, 90)
-    assert shrunk(picture, 60 * 90) is picture
-    small = shrunk(picture, 1000)
-    assert small.shape[1] * small.shape[2] <= 1000
-    assert small.shape[2] / small.shape[1] == pytest.approx(1.5, abs=0.06)
-    assert abs(float(small.float().mean()) - float(picture.float().mean())) < 2
-    assert shrunk(grey(9, 5), 1).shape == (3, 1, 1)

@@ -281,6 +281,7 @@ def population(lots, pictures):
     return prefers, (0.5 - prefers) * 10 + lots.normal(0, 1, pictures)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_preference_of_all_pictures():
     """Raters with noise, a side that they favour, and ties; drawn by harm. 95 % cover it."""
     lots, inside, times = np.random.default_rng(4), 0, 400
@@ -322,6 +323,7 @@ def ever(rule, truth, wrong, times=150, draws=160, step=8):
     return found / times
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("truth", "wrong"),
     [(0.5, {"FAIL"}), (0.4, {"PASS", "PASS-DRIFT", "IMPROVED"})],
@@ -331,5 +333,6 @@ def test_the_stopping_rule_keeps_its_error_rate(truth, wrong):
     assert ever(ANYTIME, truth, wrong) <= 0.05 + 3 * (0.05 * 0.95 / 150) ** 0.5
 
 
+@pytest.mark.slow
 def test_an_interval_for_one_look_would_not():
     assert ever("one look", 0.5, {"FAIL"}) > 0.05 + 3 * (0.05 * 0.95 / 150) ** 0.5

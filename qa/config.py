@@ -35,6 +35,7 @@ class UseCase:
     cost: dict[str, Any] = field(default_factory=dict)
     drift: dict[str, Any] | None = None
     dial: dict[str, Any] | None = None
+    review: dict[str, Any] | None = None
 
 
 @dataclass

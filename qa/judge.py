@@ -28,6 +28,7 @@ from qa.gates.directions import directions
 from qa.gates.regression import Regression, drift
 from qa.gates.rows import Row
 from qa.gates.use_case import UseCase
+from qa.outcomes import citing
 from qa.results import Results
 from qa.roles import Gate
 from qa.stats import CONFIDENCE, Interval
@@ -195,10 +196,11 @@ def _waived(
         holds = next((w for w in named if not expired(w.until, day)), None)
         if holds is not None:
             entry = {key: getattr(holds, key) for key in ("gate", "by", "why", "until")}
+            entry |= {"review": dict(holds.review)} if holds.review else {}
             row = {**row, "counts": False, "waiver": entry}
             told.append(
                 f"{summary.name(row)} is {row['state']} and waived by {holds.by} "
-                f"until {holds.until}: {holds.why}."
+                f"until {holds.until}: {holds.why}{citing(holds.review)}."
             )
         elif named:
             row = {**row, "why": f"{row['why']}; its waiver expired on {named[0].until}"}

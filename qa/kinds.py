@@ -217,6 +217,16 @@ class Worst(TypedDict, total=False):
     why: str
 
 
+class Cited(TypedDict):
+    """The review that a waiver cites."""
+
+    name: str
+    run: str
+    plan: str
+    answers: str
+    said: str
+
+
 class Waived(TypedDict, total=False):
     """A waiver because of which a row does not count."""
 
@@ -224,6 +234,7 @@ class Waived(TypedDict, total=False):
     by: str
     why: str
     until: str | None
+    review: Cited
 
 
 class Gate(TypedDict, total=False):

@@ -72,7 +72,16 @@ def waived(waiver: Mapping[str, Any]) -> str:
     """`waived until 2027-01-31 by Ada: the reason`."""
     who = f" by {waiver['by']}" if waiver.get("by") else ""
     why = f": {waiver['why']}" if waiver.get("why") else ""
-    return f"waived until {waiver.get('until')}{who}{why}"
+    return f"waived until {waiver.get('until')}{who}{why}{citing(waiver.get('review'))}"
+
+
+def citing(review: Mapping[str, Any] | None) -> str:
+    """`, citing the review overall: preferred in …`; "" where a waiver cites none."""
+    if not review:
+        return ""
+    name, said = str(review.get("name")), str(review.get("said"))
+    alike = said.startswith(f"{name}:")
+    return f", citing the review {said if alike else f'{name}, {said}'}"
 
 
 def checks(verdict: Mapping[str, Any]) -> list[Check]:
@@ -121,11 +130,12 @@ def _details(gate: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     ends = [gate.get("low"), gate.get("high")]
     range_ = f" [{_short(ends[0])}, {_short(ends[1])}]" if None not in ends else ""
     unit = f" {gate['unit']}" if gate.get("unit") else ""
+    what = "pairs" if gate.get("gate") == "preference" else "pictures"
     lines = [
         f"harm {_short(gate.get('estimate'))}{range_}{unit} ({percent} interval; positive: worse)",
         f"margin {_short(gate.get('margin'))}{unit}: {gate.get('margin_why') or 'no reason given'}",
         f"baseline {_short(gate.get('baseline'))}, candidate {_short(gate.get('candidate'))}",
-        f"{gate.get('count')} pictures, {gate.get('missing') or 0} missing",
+        f"{gate.get('count')} {what}, {gate.get('missing') or 0} missing",
     ]
     if gate.get("needs"):
         lines.append(f"{gate['needs']} pictures would settle it")

@@ -237,6 +237,8 @@ def _more(verdict: Document, rows: list[Document]) -> str:
     """What settles an inconclusive verdict."""
     needs, look = [row["needs"] for row in rows if row.get("needs")], verdict.get("look") or {}
     enough = f"{max(needs)} pictures would settle it: " if needs else ""
+    if rows and all(row["gate"] == "preference" for row in rows):
+        return "more answers settle it: qa review RUN, then qa judge RUN --save"
     if look.get("next"):
         return f"{enough}the run's command with extend={look['next']} takes the next look"
     return f"{enough}run it over more pictures"

@@ -1,7 +1,7 @@
 """What people signed about a run: signoff.json, and whether each signature still holds.
 
     verdict.json                        SHA-256 each
-    record.json, scores/…, …         ──────────────►  a signature, added at the end of signoff.json
+    record.json, scores/…, reviews/… ──────────────►  a signature, added at the end of signoff.json
                                                           │ one of them changed, went or came?
                                                           └──► it stays as history and holds no more
 
@@ -22,6 +22,7 @@ from typing import Any
 
 from qa.errors import QaError
 from qa.files import digest, read_json, write_json
+from qa.review.plan import ReviewFolder
 from qa.store import RunFolder
 
 SCHEMA = "decoder-qa/signoff/1"
@@ -103,11 +104,12 @@ def digests(run: RunFolder) -> tuple[str, dict[str, str]]:
     """SHA-256 of verdict.json ("" without one), and by path of the files that it rests on.
 
     Of record.json it is that of its canonical JSON without `OF_EACH_CALL`. The pictures are
-    covered by decoded.parquet, which holds a digest of each.
+    covered by decoded.parquet, which holds a digest of each; reviews by their plans and answers.
     """
     files = (
         run.config_file, run.samples_file, run.decoded_file, *run.scores_folder.files(),
         run.sets_file, run.panels_file,
+        *(file for one in sorted(run.path.glob("reviews/*")) for file in ReviewFolder(one).files()),
     )  # fmt: skip
     verdict = _sha256(run.verdict_file) if run.verdict_file.is_file() else ""
     record = {run.record_file.name: _record(run.record_file)} if run.record_file.is_file() else {}

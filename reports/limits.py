@@ -42,9 +42,12 @@ BLIND: tuple[tuple[str, str], ...] = (
 """Pattern of metric names → what such a metric does not see."""
 
 
-def limits(verdict: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, ...]:
-    """Sentences, those about this verdict first."""
-    return (*_of_run(verdict, record), *_of_metrics(verdict))
+def limits(
+    verdict: Mapping[str, Any], record: Mapping[str, Any], people: str = ""
+) -> tuple[str, ...]:
+    """Sentences, those about this verdict first; `people` says who compared its pictures."""
+    seen = people or "No person has compared these pictures for this verdict."
+    return (*_of_run(verdict, record), seen, *_of_metrics(verdict))
 
 
 def blind_spot(metric: str) -> str:
@@ -72,7 +75,6 @@ def _of_run(verdict: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[s
     deciding = {str(gate["metric"]) for gate in verdict["gates"] if counts(gate)}
     if deciding and not any(re.fullmatch(r"wrong_words|cer|exact_words", m) for m in deciding):
         yield "No gate reads text: words that come out wrong would not be noticed by name."
-    yield "No person has compared these pictures for this verdict."
 
 
 def _of_metrics(verdict: Mapping[str, Any]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from qa.files import digest
 from qa.outcomes import counts, label, standing
+from reports import reviews
 from reports.slices import Block
 from reports.view import Open, Requirement, View
 from reports.wording import (
@@ -60,6 +61,7 @@ def render(view: View) -> str:
         _folded("not counted", aside, verdict),
         _sliced(view.slices, verdict),
         "" if verdict["gates"] else _measured(verdict),
+        _lines("Judgement by people and models", reviews.lines(view.reviews)),
         _lines("Not comparable", verdict["problems"]),
         _lines("Not settled", map(_open, view.open)),
         _lines("Missing pictures", map(_lost, verdict["failures"])),

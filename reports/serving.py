@@ -69,6 +69,7 @@ Accept = Callable[[str, bytes], Answer | None]
 
 MISSING = Answer(b"not found\n", TEXT, status=HTTPStatus.NOT_FOUND)
 READ_ONLY = Answer(b"only GET and HEAD\n", TEXT, status=HTTPStatus.METHOD_NOT_ALLOWED)
+NO_METHOD = replace(READ_ONLY, body=b"only GET, HEAD and POST\n")
 NO_LENGTH = Answer(b"one length, in bytes\n", TEXT, status=HTTPStatus.LENGTH_REQUIRED)
 TOO_LONG = Answer(b"too long\n", TEXT, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 NO_JSON = Answer(b"only JSON\n", TEXT, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
@@ -143,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
             sent = self._sent()
             return sent if isinstance(sent, Answer) else accept(address, sent) or MISSING
         if self.command not in ("GET", "HEAD"):
-            return replace(READ_ONLY, body=f"only {self.server.methods}\n".encode())
+            return READ_ONLY if accept is None else NO_METHOD
         return self.server.site(address) or MISSING
 
     def _sent(self) -> bytes | Answer:

@@ -19,7 +19,7 @@ from qa import signature, signoff
 from qa.outcomes import counts, label
 from qa.stats.planning import power_from
 from qa.store import RunFolder
-from reports import evidence, wording
+from reports import evidence, reviews, wording
 from reports.limits import limits
 from reports.scope import NOWHERE, Scope, scope
 from reports.slices import Block, split
@@ -101,6 +101,7 @@ class View:
     lost: tuple[tuple[str, int], ...]
     """Reason → how many pictures failed for it, the most frequent first."""
     limits: tuple[str, ...]
+    reviews: tuple[reviews.Told, ...] = ()
 
     @property
     def gates(self) -> list[Row]:
@@ -127,6 +128,7 @@ class View:
             "cost": list(self.cost),
             "failures_by_reason": dict(self.lost),
             "limits": list(self.limits),
+            "reviews": [one.document() for one in self.reviews],
         }
         return {**self.verdict, "report": added}
 
@@ -145,6 +147,7 @@ def view(run: RunFolder, baseline: RunFolder | None = None) -> View:
         scope=scope(run, baseline),
         reproducibility=evidence.reproducibility(run),
         cost=costs.rows(run.decoded(costs.COLUMNS)) if run.decoded_file.is_file() else (),
+        reviewed=reviews.told(run),
     )
 
 
@@ -158,6 +161,7 @@ def of(
     scope: Scope = NOWHERE,
     reproducibility: evidence.Reproducibility = evidence.UNKNOWN,
     cost: Sequence[Row] = (),
+    reviewed: Sequence[reviews.Told] = (),
 ) -> View:
     """The view of documents, without what only a run folder has."""
     others, blocks = split(verdict["gates"])
@@ -179,7 +183,8 @@ def of(
         reproducibility,
         tuple(cost),
         tuple(_reasons(verdict["failures"])),
-        limits(verdict, record),
+        limits(verdict, record, reviews.people(reviewed, verdict)),
+        tuple(reviewed),
     )
 
 
@@ -194,6 +199,8 @@ def power(gate: Row, confidence: float) -> float | None:
 
 
 def _is_open(gate: Row) -> bool:
+    if gate.get("gate") == "preference":
+        return False  # more answers settle it, not more pictures; its review says how many
     return gate["state"] == "INCONCLUSIVE" and (counts(gate) or bool(gate.get("needs")))
 
 

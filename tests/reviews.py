@@ -29,6 +29,7 @@ import torch
 
 from qa.files import digest, write_bytes, write_json
 from qa.images import encode_png
+from qa.record import sample_row
 from qa.reduce import reduce
 from qa.review.answers import BAD, LEFT, MODEL, PERSON, RIGHT, TIE, Answer, add
 from qa.review.plan import (
@@ -43,7 +44,7 @@ from qa.review.plan import (
     named,
 )
 from qa.store import RunFolder, UnitResult
-from qa.types import Decoded, Score
+from qa.types import Decoded, Sample, Score
 
 DATE = "2026-11-22T10:00:00+00:00"
 CONFIG = """use_case: {margins: {psnr: {margin: 0.2}}}
@@ -72,7 +73,8 @@ def finished(path: Path, pictures: int = 40, shade: int = 0) -> RunFolder:
         score = Score(sample, 0, "psnr", 30.0 + shade)
         run.store(UnitResult(sample, (made,), (score,), {"psnr": "f00d"}))
     reduce(run, names, ["psnr"])
-    run.write_samples({"id": name, "sha256": digest(name)} for name in names)
+    rows = (sample_row(Sample(name), 16, 16) for name in names)
+    run.write_samples({**row, "sha256": digest(row["id"])} for row in rows)
     write_bytes(run.config_file, CONFIG.encode())
     write_json(run.record_file, {
         "schema": "decoder-qa/record/1", "name": f"toy-{path.name}", "suite": "toy",
@@ -175,8 +177,8 @@ def _side(said: str | None, first_is_left: bool) -> str | None:
 
 def _digests(run: RunFolder, letter: str) -> dict[tuple[str, int], str]:
     rows = run.decoded(["sample", "seed", "file", "digest"])
-    return {
-        (str(row.sample), int(row.seed)): row.digest or f"{letter} {row.sample} {row.seed}"
-        for row in rows.itertuples()
-        if row.file is not None
-    }
+    found = {}
+    for row in rows[rows["file"].notna()].itertuples():
+        known = row.digest if isinstance(row.digest, str) else f"{letter} {row.sample} {row.seed}"
+        found[str(row.sample), int(row.seed)] = known
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -29,6 +29,13 @@ class Waiver:
     against: tuple[str, ...] = ()
     """Contents (first 12 digits) of the baselines it was given against. The next baseline already
     holds the change that was waived, so it does not count there."""
+    review: Mapping[str, str] | None = None
+    """The review that it cites (`qa.baseline.cited`), or None."""
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON documents have it; without `review` where it cites none."""
+        found = {**asdict(self), "against": list(self.against)}
+        return found if self.review else {k: v for k, v in found.items() if k != "review"}
 
     def covers(self, gate: str, metric: str) -> bool:
         """Whether it names this row of a verdict. A metric alone names its regression gate."""

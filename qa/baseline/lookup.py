@@ -12,6 +12,7 @@ from qa.baseline import history, objects
 from qa.baseline.approved import SHORT, Approved, Waiver, expired, utc_today
 from qa.baseline.pointers import Line, Pointer, pointer, read
 from qa.errors import QaError
+from qa.outcomes import citing
 from qa.results import Results, load
 from qa.store import RunFolder
 
@@ -131,7 +132,7 @@ def _shown(known: Pointer, line: Line, today: date) -> dict[str, Any]:
         "suite": known.suite,
         **asdict(line),
         "waivers": [
-            {**asdict(waiver), "expired": expired(waiver.until, today)}
+            {**waiver.stored(), "expired": expired(waiver.until, today)}
             for waiver in _waivers(known, line)
         ],
         "tolerances": [x for x in known.tolerances if line.environment in x["environments"]],
@@ -188,7 +189,7 @@ def _decisions(known: Pointer, line: Line, told: Mapping[str, Any], today: date)
     valid = _waivers(known, line)
     lines = [
         f"waiver     {waiver.gate}: {waiver.why} (by {waiver.by}, {waiver.given}); "
-        + lasts(waiver.until, today)
+        f"{lasts(waiver.until, today)}{citing(waiver.review)}"
         for waiver in valid
     ]
     outdated = [waiver.gate for waiver in known.waivers if waiver not in valid]

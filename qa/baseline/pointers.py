@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qa.baseline.approved import SHORT, Waiver
+from qa.baseline.cited import KEYS
 from qa.errors import QaError, UsageError
 from qa.files import digest, read_json, write_bytes
 from qa.store import file_name
@@ -179,6 +180,10 @@ def _line(entry: Mapping[str, Any]) -> Line:
 def _waiver(entry: Mapping[str, Any]) -> Waiver:
     waiver = Waiver(**{**entry, "against": tuple(entry["against"])})
     _texts(waiver.gate, waiver.by, waiver.why, *waiver.against)
+    if waiver.review is not None:
+        if sorted(waiver.review) != list(KEYS):
+            raise ValueError(f"a review that is cited has {', '.join(KEYS)}")
+        _texts(*waiver.review.values())
     date.fromisoformat(waiver.until)
     date.fromisoformat(waiver.given)
     return waiver
@@ -208,7 +213,7 @@ def _put(entries: Sequence[Entry], new: Entry, key: Callable[[Entry], Any]) -> t
 def _text(pointer: Pointer) -> str:
     lists = {
         "baselines": [_without_none(asdict(line)) for line in pointer.baselines],
-        "waivers": [asdict(waiver) for waiver in pointer.waivers],
+        "waivers": [waiver.stored() for waiver in pointer.waivers],
         "tolerances": list(pointer.tolerances),
     }
     head = [f' "schema": {_json(SCHEMA)},', f' "suite": {_json(pointer.suite)},']

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from qa.baseline import history, objects
 from qa.baseline.approved import SHORT, Waiver, last_day, utc_today
+from qa.baseline.cited import cited
 from qa.baseline.eligibility import Refusal, Standing, charges, rejected, unfit, used
 from qa.baseline.people import who
 from qa.baseline.pointers import Line, Pointer, changing
@@ -37,6 +38,8 @@ ROWS = (
     ("cost", "memory"), ("reproducibility", "level"),
 )  # fmt: skip
 """Gate and metric of the rows of all others."""
+BY_QUESTION = "preference"
+"""Gate with a row for each question of a review and each voice."""
 ANCHOR: dict[str, Any] = {"drift": {}, "anchor": None}
 """Of an object that is its own anchor."""
 
@@ -107,12 +110,14 @@ def approve(
     reason: str,
     until: str,
     by: str | None = None,
+    review: str = "",
     today: date | None = None,
 ) -> Path:
     """Waive one gate of a suite until a day; returns the pointer.
 
     The waiver holds against the baselines of now: the next one already contains the change. A
-    second waiver of the same gate takes the first one's place.
+    second waiver of the same gate takes the first one's place. `review`, `RUN` or `RUN:NAME`, is
+    the evidence that it cites; UsageError for one that says nothing (`qa.baseline.cited`).
     """
     today = today or utc_today()
     gate, reason = gate.strip(), reason.strip()
@@ -130,21 +135,25 @@ def approve(
                 "qa baseline promote RUN",
             )
         contents = tuple(sorted(line.content[:SHORT] for line in known.baselines))
-        waiver = Waiver(gate, who(by), reason, last_day(until, today), today.isoformat(), contents)
-        _spelled(waiver, known)
+        found = [objects.opened(known.file, x.content, x.where)[1] for x in known.baselines]
+        seen = cited(review, {str(entry["plan"]) for entry in found}) if review else None
+        day = last_day(until, today)
+        waiver = Waiver(gate, who(by), reason, day, today.isoformat(), contents, seen)
+        _spelled(waiver, known.suite, found)
         known.with_waiver(waiver).write()
         return known.file
 
 
-def _spelled(waiver: Waiver, known: Pointer) -> None:
-    """Warn of a waiver that covers no row that a verdict against the baselines can have."""
-    objects_of = (objects.opened(known.file, line.content, line.where) for line in known.baselines)
-    metrics = sorted({name for _, entry in objects_of for name in entry["fingerprints"]})
+def _spelled(waiver: Waiver, suite: str, found: Sequence[Mapping[str, Any]]) -> None:
+    """Warn of a waiver that covers no row that a verdict against these objects can have."""
+    metrics = sorted({name for entry in found for name in entry["fingerprints"]})
+    question = waiver.gate.removeprefix(f"{BY_QUESTION}/")  # anybody may ask any
     rows = [*ROWS, *((gate, metric) for gate in BY_METRIC for metric in metrics)]
+    rows.append((BY_QUESTION, question))
     if any(waiver.covers(gate, metric) for gate, metric in rows):
         return
     warnings.warn(
-        f"{waiver.gate} names no row of a verdict on {known.suite}: the waiver may cover nothing. "
+        f"{waiver.gate} names no row of a verdict on {suite}: the waiver may cover nothing. "
         f"Metrics, for their regression: {', '.join(metrics)}; other gates: "
         f"{', '.join(sorted({gate for gate, _ in rows} - {'regression'}))}; or GATE/METRIC.",
         RuntimeWarning,
@@ -218,7 +227,7 @@ def _next(
         "replaces": replaces,
         "before": [] if present is None else history.up_to(present.line.content, present.entry),
         "verdict": _told(verdict, against),
-        "waivers": [asdict(waiver) for waiver in used(verdict, waivers, today)],
+        "waivers": [waiver.stored() for waiver in used(verdict, waivers, today)],
     }
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from qa.outcomes import citing
 from qa.store import RunFolder
 
 
@@ -36,6 +37,9 @@ def arguments(commands: Any) -> None:
     approve.add_argument("--gate", required=True, help="regression/psnr, psnr for short, or tail")
     approve.add_argument("--reason", required=True, metavar="WHY")
     approve.add_argument("--until", required=True, metavar="DATE", help="YYYY-MM-DD")
+    approve.add_argument(
+        "--review", default="", metavar="RUN[:NAME]", help="the review of a run that it cites"
+    )
     approve.set_defaults(do=_approve)
     for action in (promote, approve):
         action.add_argument("--by", metavar="NAME", help="who approves (default: git's user)")
@@ -88,7 +92,8 @@ def _shown(entry: dict[str, Any]) -> str:
         lines.append(f"drift   {drift}, since {entry['anchor']['content'][:12]}")
     for waiver in entry["waivers"]:
         lines.append(
-            f"waiver  {waiver['gate']} by {waiver['by']}: {waiver['why']}" + _last_day(waiver)
+            f"waiver  {waiver['gate']} by {waiver['by']}: {waiver['why']}{_last_day(waiver)}"
+            f"{citing(waiver.get('review'))}"
         )
     for tolerance in entry["tolerances"]:
         limits = ", ".join(f"{name} {value:g}" for name, value in tolerance["limits"].items())
@@ -121,6 +126,7 @@ def _approve(options: argparse.Namespace) -> int:
             reason=options.reason,
             until=options.until,
             by=options.by,
+            review=options.review,
         )
     print(f"{file} waives {options.gate} until {options.until}; commit it to share the decision")
     return 0

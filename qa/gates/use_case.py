@@ -23,7 +23,12 @@ from qa.gates.margins import Margin, number
 
 MOST = 6
 """Primary metrics: more would cost so much power that good decoders no longer pass together."""
-KEYS = ("description", "primary", "margins", "breakage", "catastrophe", "cost", "drift", "dial")
+HALF = 0.5
+"""The win rate of two arms that are alike; a margin of all of it would let everything pass."""
+KEYS = (
+    "description", "primary", "margins", "breakage", "catastrophe", "cost", "drift", "dial",
+    "review",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,16 @@ class Trade:
 
 
 @dataclass(frozen=True)
+class Review:
+    """What `qa review` asks of people and models, and how much worse than even may pass."""
+
+    questions: tuple[str, ...]
+    """Keys of conf/review.yaml."""
+    margin: Level
+    """Of the win rate: how far below one half it may lie."""
+
+
+@dataclass(frozen=True)
 class UseCase:
     """Everything that gates ask a use case (conf/use_case/)."""
 
@@ -64,6 +79,9 @@ class UseCase:
     """Of all its numbers as configured, whatever was measured of them; "" if changed by hand."""
     dial: Trade | None = None
     """For `qa dial`; a verdict does not ask for it."""
+    review: Review | None = None
+    """For `qa review`. A review is judged by the margin that its own plan registered, which may not
+    be wider than this one."""
 
     @property
     def secondary(self) -> tuple[str, ...]:
@@ -168,7 +186,8 @@ def from_config(content: Any, name: str | None = None) -> UseCase:
         _costs(_part(content, "cost")),
         1.0 if drift is None else _level("drift", drift, "budget").value,
     )
-    return replace(found, digest=_digest(found), dial=_dial(content.get("dial"), margins))
+    dial, review = _dial(content.get("dial"), margins), _review(content.get("review"))
+    return replace(found, digest=_digest(found), dial=dial, review=review)
 
 
 def _digest(use: UseCase) -> str:
@@ -181,6 +200,7 @@ def _digest(use: UseCase) -> str:
 
     content = numbers(asdict(replace(use, name=None, primary=tuple(sorted(use.primary)))))
     del content["dial"]  # it finds a setting and judges no run
+    del content["review"]  # the margin that judges is the one that a review's plan registered
     return digest(content)
 
 
@@ -232,6 +252,26 @@ def _dial(given: Any, margins: Mapping[str, Margin]) -> Trade | None:
             f"add use_case.margins.{without[0]}: {{margin: …, why: …}}" if without else "",
         )
     return found
+
+
+def _review(given: Any) -> Review | None:
+    if given is None:
+        return None
+    found = dict(given) if isinstance(given, Mapping) else {}
+    questions, margin = found.pop("questions", None), found.pop("margin", None)
+    why = str(found.pop("why", ""))
+    listed = isinstance(questions, Sequence) and not isinstance(questions, str)
+    names = tuple(map(str, questions if listed and questions else ()))
+    once = all(map(str.strip, names)) and len(set(names)) == len(names)
+    width = float(margin) if number(margin) and margin is not None else 0.0
+    if found or not names or not once or not 0 < width < HALF:
+        raise UsageError(
+            f"review is not understood: {given}.",
+            "It has questions (a list of names, each once), margin (of the win rate, above 0 and "
+            "below 0.5) and why.",
+            "see conf/use_case/photo.yaml",
+        )
+    return Review(names, Level(width, why))
 
 
 def _level(name: str, entry: Any, key: str) -> Level:

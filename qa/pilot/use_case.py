@@ -67,6 +67,11 @@ def _written(pilot: Pilot, weak: set[str]) -> dict[str, Any]:
         limits = [metric for metric in use.dial.fidelity if metric in use.margins]
         if limits:  # those that this file has margins for
             found["dial"] = {"fidelity": limits, "plausibility": list(use.dial.plausibility)}
+    if use.review:
+        margin = use.review.margin
+        found["review"] = {
+            "questions": list(use.review.questions), "margin": margin.value, "why": margin.why,
+        }  # fmt: skip
     return {**found, "drift": {"budget": use.budget}}
 
 

@@ -171,6 +171,11 @@ def _checked(answer: Answer) -> Answer:
     }
     if not wrong["rater"]:
         wrong["rater"] = len(answer.rater) > LONGEST["rater"]
+    try:
+        for text in (answer.rater, answer.why, answer.note, answer.date):
+            str(text).encode()
+    except UnicodeEncodeError as error:  # half of a surrogate pair
+        raise ValueError(f"it holds what is no text: {error.reason}") from error
     bad = [name for name, is_wrong in wrong.items() if is_wrong]
     if bad:
         raise ValueError(f"{', '.join(bad)} cannot be what it is")

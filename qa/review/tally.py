@@ -69,12 +69,16 @@ def _rates(
 ) -> tuple[Interval | None, Interval | None]:
     """As `rates`, with the scores that pairs without an answer are `taken` to have."""
     plan = voice.plan
-    scores = [taken.get(pair.number, voice.known(pair)) for pair in drawn]
     rows = [row for pair in drawn for row in _comparisons(voice, pair, taken.get(pair.number))]
     clustered = win_rate(rows, plan.confidence)
     if plan.rule == ANYTIME:
-        weights = [pair.weight for pair in drawn]
-        return anytime_interval(scores, weights, plan.largest, plan.confidence), clustered
+        times = Counter(drawn)
+        scores = [taken.get(pair.number, voice.known(pair)) for pair in times]
+        weights = [pair.weight for pair in times]
+        found = anytime_interval(
+            scores, weights, list(times.values()), plan.largest, plan.confidence
+        )
+        return found, clustered
     return clustered, clustered
 
 
@@ -141,6 +145,7 @@ def _rate(voice: Voice, first: str, second: str) -> dict[str, Any]:
         "low": found and found.low,
         "high": found and found.high,
         "method": found.method if found else "",
+        "p": found and found.p_worse,
         "clustered": [clustered and clustered.low, clustered and clustered.high],
         "count": found.count if found else 0,
         "said": {name: said[name] for name in ("first", "second", TIE, BAD)},

@@ -72,7 +72,8 @@ def bradley_terry(duels: Sequence[Duel], confidence: float = CONFIDENCE) -> list
     scores, inverse = np.array(list(sums.values())), np.linalg.pinv(curvature)
     groups = len(scores)
     spread = inverse @ (scores.T @ scores) @ inverse * groups / max(groups - 1, 1)
-    half = t_quantile((1 + confidence) / 2, max(groups - 1, 1)) * np.sqrt(np.diag(spread))
+    errors = np.sqrt(np.maximum(np.diag(spread), 0))  # equal answers leave a rounding below 0
+    half = t_quantile((1 + confidence) / 2, max(groups - 1, 1)) * errors
     found = [
         Strength(arm, float(s), float(s - h), float(s + h))
         for arm, s, h in zip(arms, strengths, half, strict=True)

@@ -45,7 +45,7 @@ from qa.tracking.values import MISSING
 SHEET = "worst.png"
 FILES = (
     "config.yaml", "record.json", "samples.jsonl", "decoded.parquet", "scores", "sets.json",
-    "panels.json", "usage.json", "verdict.json", "signoff.json", "report.html",
+    "panels.json", "reviews", "usage.json", "verdict.json", "signoff.json", "report.html",
 )  # fmt: skip
 SYSTEM = "system/"
 """MLflow shows numbers of this prefix on a page of their own."""

@@ -18,7 +18,8 @@ CONF = Path(__file__).parents[2] / "conf"
 CHOICES = [
     (folder.name, file.stem)
     for folder in sorted(CONF.iterdir())
-    if folder.is_dir() and folder.name != "pipeline"  # of another command: test_capture.py
+    # Of other commands: test_capture.py, commands/test_review.py.
+    if folder.is_dir() and folder.name not in {"pipeline", "judge"}
     for file in sorted(folder.glob("*.yaml"))
 ]
 
@@ -153,7 +154,7 @@ def chosen(*words: str, root: Root = RUN) -> tuple[list[str], list[str], int]:
 def test_a_suite_may_choose_what_is_measured_and_the_command_line_wins():
     usual = compose().tree
     assert "psnr" in usual.metric, "negative control: other suites choose nothing"
-    assert (list(usual.gate), usual.seeds) == (["regression", "tail"], 4)
+    assert (list(usual.gate), usual.seeds) == (["regression", "tail", "preference"], 4)
     assert chosen() == (["shades"], ["regression", "slices"], 1)
     assert chosen("metric=[psnr,gmsd]", "seeds=2") == (
         ["psnr", "gmsd"],
@@ -165,7 +166,7 @@ def test_a_suite_may_choose_what_is_measured_and_the_command_line_wins():
 
 
 def test_an_experiment_wins_over_a_suite():
-    gates = ["regression", "tail", "cost", "reproducibility"]
+    gates = ["regression", "tail", "cost", "reproducibility", "preference"]
     assert chosen("experiment=release") == (["shades"], gates, 1)
 
 

@@ -8,7 +8,7 @@ import pytest
 from signing import RECORD, TERMS, judged, looked, measured
 from verdicts import gate, secondary, tail, waived
 
-from qa.proposal import proposed
+from qa.proposal import obstacle, proposed
 
 PLAN, OTHER = "cd" * 32, "99" * 32
 """Plan of the baseline of `judged`, and another one."""
@@ -153,3 +153,14 @@ def test_a_waiver_of_any_day_is_proposed_alike():
     row = waived()
     over = waived() | {"waiver": {**row["waiver"], "until": "2001-01-01"}}
     assert decided(judged("PASS", over), {}) == decided(judged("PASS", row), {})
+
+
+def test_what_answers_would_settle_is_not_settled_by_pictures(tmp_path):
+    def fix(*rows):
+        verdict = judged("INCONCLUSIVE", *rows)
+        return obstacle(verdict, RECORD, tmp_path).fix
+
+    answers = gate("overall", "INCONCLUSIVE", gate="preference")
+    assert "qa review RUN" in fix(answers)
+    assert "more pictures" in fix(gate(state="INCONCLUSIVE"))
+    assert "more pictures" in fix(answers, gate(state="INCONCLUSIVE"))

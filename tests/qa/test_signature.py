@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from reviews import answered, finished, planned
 from signing import RECORD, TABLES, judged, make_run, tree
 from verdicts import gate
 
@@ -107,6 +108,29 @@ def test_evidence_that_comes_later_or_was_taken_out_of_the_list_is_seen(tmp_path
     del content["entries"][0]["evidence"]["scores/_parts.json"]
     write_json(made.signoff_file, content)
     assert signed(made).broken == "scores/_parts.json is new"
+
+
+def test_reviews_are_covered_answer_by_answer(tmp_path):
+    run, base = finished(tmp_path / "run", 3, shade=1), finished(tmp_path / "base", 3)
+    write_json(run.verdict_file, judged())
+    folder = answered(planned(run, base), lambda *_: "first", raters=("Ann",))
+    signature.add(run, new(run))
+    assert signed(run).holds
+    names = {"reviews/overall/plan.json", "reviews/overall/answers/person-Ann.jsonl"}
+    assert names <= set(signed(run).evidence)
+    write_bytes(folder.path / "notes.txt", b"no part of it")
+    assert signed(run).holds, "control"
+    answered(folder, lambda *_: "second", raters=("Ann",), pairs=[0])
+    assert signed(run).broken == "reviews/overall/answers/person-Ann.jsonl changed"
+    signature.add(run, new(run))
+    answered(folder, lambda *_: "second", raters=("Ben",), pairs=[0])
+    assert signed(run).broken == "reviews/overall/answers/person-Ben.jsonl is new"
+    signature.add(run, new(run))
+    planned(run, base, name="second")
+    assert signed(run).broken == "reviews/second/plan.json is new"
+    signature.add(run, new(run))
+    folder.plan_file.unlink()
+    assert signed(run).broken == "reviews/overall/plan.json is gone"
 
 
 def test_another_verdict_leaves_the_signature_as_history(run):

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from arms import arm
+from reviews import answered, planned
 from stored import put_scores
 from toyruns import toy_overrides
 
@@ -46,6 +47,22 @@ def test_a_run_is_asked_its_own_gates_and_a_table_regression(runs, tables, capsy
     assert code == 3
     assert [row["gate"] for row in verdict["gates"]] == ["regression"]
     assert verdict["use_case"] == "photo"
+
+
+def test_answers_of_a_review_are_judged_with_the_scores(runs, capsys):
+    """By default, and only where somebody answered."""
+    code, verdict = judged(capsys, "worse", "--baseline", "base")
+    assert verdict["terms"]["gates"] == ["preference", "regression", "tail"]
+    assert "preference" not in {row["gate"] for row in verdict["gates"]}
+    folder = planned(RunFolder(runs / "worse"), RunFolder(runs / "base"))
+    answered(folder, lambda pair, rater: "second")
+    code, verdict = judged(capsys, "worse", "--baseline", "base", "--save")
+    row = verdict["gates"][-1]
+    assert (code, row["gate"], row["metric"]) == (3, "preference", "overall")
+    assert (row["state"], row["estimate"], row["candidate"]) == ("FAIL", 0.5, 0.0)
+    assert RunFolder(runs / "worse").verdict()["gates"][-1] == row
+    assert run(["report", "worse"]) == 0
+    assert "Judgement by people and models" in (runs / "worse/report.html").read_text("utf-8")
 
 
 def changed(folder, **record):

@@ -170,6 +170,13 @@ def test_results_as_a_table_and_as_json(call, candidate, capsys):
     assert json.loads(out)[0]["voices"][0]["rates"][0]["rate"] == 1.0
 
 
+def test_a_model_is_built_from_its_choice(call):
+    code, _, err = call("judge=mllm")
+    assert code == 2
+    assert "judge.url=" in err
+    assert call("judge=person", "pairs=20")[0] == 0
+
+
 def test_every_setting_can_be_printed(call):
     code, out, _ = call("--cfg")
     assert code == 0

@@ -7,7 +7,7 @@ import pytest
 from qa.config import compose
 from qa.errors import UsageError
 from qa.gates.margins import Margin, from_config, parse
-from qa.gates.use_case import MOST, Level, UseCase, few, load, of
+from qa.gates.use_case import MOST, Level, Review, UseCase, few, load, of
 from qa.gates.use_case import from_config as read
 from qa.metrics.facts import direction
 
@@ -25,7 +25,9 @@ def test_packaged_use_cases_give_a_reason_for_every_number(name):
     assert set(use.primary) <= set(use.margins)
     assert use.catastrophe is not None
     assert set(use.cost) == {"latency", "memory"}
-    numbers = [*use.margins.values(), *use.breakage.values(), *use.cost.values(), use.catastrophe]
+    assert use.review is not None
+    levels = (use.catastrophe, use.review.margin)
+    numbers = [*use.margins.values(), *use.breakage.values(), *use.cost.values(), *levels]
     assert all(entry.why for entry in numbers)
     for metric in (*use.margins, *use.breakage):
         assert direction(metric) is not None, f"{metric} is no metric of ours"
@@ -115,11 +117,37 @@ def test_an_own_file_is_read(tmp_path):
         {"margins": {"psnr": 10**400}},
         {"margins": {"psnr": 1e101}},
         {"margins": {"psnr": {"margin": 1, "underpowered": "no"}}},
+        {"review": 0.1},
+        {"review": {}},
+        {"review": {"questions": ["overall"]}},
+        {"review": {"questions": [], "margin": 0.1}},
+        {"review": {"questions": "overall", "margin": 0.1}},
+        {"review": {"questions": ["overall", "overall"], "margin": 0.1}},
+        {"review": {"questions": ["overall", " "], "margin": 0.1}},
+        {"review": {"questions": ["overall"], "margin": 0}},
+        {"review": {"questions": ["overall"], "margin": 0.5}},
+        {"review": {"questions": ["overall"], "margin": True}},
+        {"review": {"questions": ["overall"], "margin": 0.1, "wy": "x"}},
     ],
 )
 def test_what_is_not_understood_is_refused(content):
     with pytest.raises(UsageError):
         read(content)
+
+
+def test_a_review_is_asked_by_name_and_judges_no_other_run_differently():
+    asked = {"questions": ["overall", "text"], "margin": 0.1, "why": "x"}
+    use, without = (read({"margins": {"psnr": 0.2}, "review": part}) for part in (asked, None))
+    assert use.review == Review(("overall", "text"), Level(0.1, "x"))
+    assert without.review is None
+    assert use.digest == without.digest, "the margin that judges stands in the review's plan"
+    assert use.digest != read({"margins": {"psnr": 0.3}}).digest, "control"
+
+
+def test_a_review_is_understood_on_the_command_line(tmp_path):
+    words = ["use_case.review.margin=0.2", "use_case.review.questions=[mine]"]
+    use = read(compose(words).group("use_case"), "photo")
+    assert (use.review.questions, use.review.margin.value) == (("mine",), 0.2)
 
 
 def test_what_is_refused_is_named():
@@ -129,6 +157,7 @@ def test_what_is_refused_is_named():
         ({"cost": 0.05}, "cost is not understood: 0.05"),
         ({"catastrophe": 0}, "catastrophe is not understood"),
         ({"drift": 0}, "drift is not understood"),
+        ({"review": 0.1}, "review is not understood: 0.1"),
     ):
         with pytest.raises(UsageError, match=said):
             read(content)

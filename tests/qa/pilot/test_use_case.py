@@ -9,7 +9,7 @@ import yaml
 
 from qa.errors import UsageError
 from qa.gates.margins import Margin
-from qa.gates.use_case import Level, UseCase, from_config
+from qa.gates.use_case import Level, Review, UseCase, from_config
 from qa.pilot import Size, plan, use_case
 from qa.results import Results
 
@@ -40,6 +40,7 @@ USE = UseCase(
     catastrophe=Level(0.01, "one in a hundred"),
     cost={"latency": Margin(0.05, "budget", relative=True)},
     budget=2.0,
+    review=Review(("overall", "text"), Level(0.1, "one pair in ten")),
 )  # fmt: skip
 
 
@@ -77,6 +78,7 @@ def test_allowed_it_is_marked_and_read_back():
         2.0,
     )
     assert found.cost["latency"] == USE.cost["latency"]
+    assert found.review == USE.review
 
 
 def test_every_reason_keeps_its_words_and_gains_the_pilots():

@@ -24,7 +24,7 @@ from tracked import (
 )  # fmt: skip
 
 from qa.errors import QaError
-from qa.files import write_json
+from qa.files import write_bytes, write_json
 from qa.tracking import MLflow, NoTracking
 from qa.tracking.exporter import FILES, SHEET
 from qa.tracking.note import TABLE
@@ -35,7 +35,9 @@ pytestmark = [
     # MLflow's model of its tables asks for a loader that SQLAlchemy 2.1 is dropping.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
-WRITTEN = {*FILES, SHEET, TABLE} - {"panels.json", "sets.json", "signoff.json", "usage.json"}
+WRITTEN = {*FILES, SHEET, TABLE} - {
+    "panels.json", "reviews", "sets.json", "signoff.json", "usage.json",
+}  # fmt: skip
 """What the run of `tracked` has."""
 
 
@@ -131,6 +133,19 @@ def test_a_second_export_changes_nothing(exported, uri):
     location = MLflow(uri=uri).export(exported[0].path)
     assert location == exported[1]
     assert snapshot(uri) == before
+
+
+def test_answers_of_reviews_are_copied_and_so_is_a_new_one(runs, uri, tmp_path):
+    folder = make_run(runs / "reviewed")
+    file = folder.path / "reviews/overall/answers/person-Ann.jsonl"
+    write_bytes(folder.path / "reviews/overall/plan.json", b"{}")
+    for text in (b"one\n", b"one\ntwo\n"):
+        write_bytes(file, text)
+        MLflow(uri=uri).export(folder.path)
+        run = run_of(uri, folder)
+        got = client_of(uri).download_artifacts(run.info.run_id, "reviews", str(tmp_path))
+        assert (Path(got) / "overall/answers/person-Ann.jsonl").read_bytes() == text
+        assert (Path(got) / "overall/plan.json").is_file()
 
 
 def test_negative_control_the_snapshot_sees_each_kind_of_change(exported, uri, tmp_path):

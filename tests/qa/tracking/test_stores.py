@@ -109,7 +109,7 @@ def test_everything_arrives_and_arrives_once(store, experiment, tmp_path):
         (1767323045000, 0, 50.0), (1767323046004, 1, 75.5),
     ]  # fmt: skip
     files = {item.path for item in client.list_artifacts(run_id)}
-    lacking = {"sets.json", "panels.json", "signoff.json"}
+    lacking = {"sets.json", "panels.json", "reviews", "signoff.json"}
     assert files == {*FILES, SHEET, TABLE, "repro.json"} - lacking
     for name in FILES:
         if name in files:

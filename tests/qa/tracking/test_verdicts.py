@@ -30,6 +30,17 @@ def test_every_gate_has_a_tag_and_its_numbers():
     assert states == {f"qa.gate.{name}": row["state"] for name, row in named(JUDGED["gates"])}
 
 
+def test_reviews_are_named_by_question_and_voice():
+    rows = [
+        {**ROW, "gate": "preference", "metric": metric, "estimate": harm, "margin": 0.1}
+        for metric, harm in (("overall", -0.25), ("overall:judge", 0.125), ("overall/monday", 0.0))
+    ]
+    found = numbers({"gates": rows}).found
+    assert found["gate/preference/overall/harm"] == -0.25
+    assert found["gate/preference/overall:judge/harm"] == 0.125
+    assert found["gate/preference/overall/monday/harm"] == 0
+
+
 def test_a_gate_without_numbers_has_a_tag_only():
     found = numbers({"gates": [JUDGED["gates"][-1]]})
     assert (found.found, found.missing) == ({}, {})

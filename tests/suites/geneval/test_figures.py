@@ -170,7 +170,7 @@ def summary(made):
 def test_the_suite_brings_its_metric_and_its_gates():
     config = compose(["suite=figures"])
     assert list(config.group("metric")) == ["figures"]
-    assert list(config.group("gate")) == ["regression", "slices"]
+    assert list(config.group("gate")) == ["regression", "slices", "preference"]
     assert config.tree.seeds == 1
 
 

@@ -46,7 +46,7 @@ def values(run):
 def test_the_suite_brings_its_metric_and_its_gates():
     config = compose(["suite=geneval", "decoder=pictures", "decoder.path=x"])
     assert list(config.group("metric")) == ["geneval"]
-    assert list(config.group("gate")) == ["regression", "slices"]
+    assert list(config.group("gate")) == ["regression", "slices", "preference"]
     assert config.tree.seeds == 1
     other = compose(["suite=geneval", "metric=[psnr]", "gate=[tail]", "seeds=2"])
     assert (list(other.group("metric")), list(other.group("gate"))) == (["psnr"], ["tail"])

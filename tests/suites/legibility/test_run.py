@@ -19,7 +19,7 @@ QUIET = ("decoder=vae_mini", "baseline=none", "tracking=none", "seeds=1")
 def test_the_suite_chooses_what_is_measured():
     config = compose(["suite=legibility"])
     assert list(config.group("metric")) == ["legibility"]
-    assert list(config.group("gate")) == ["regression", "slices"]
+    assert list(config.group("gate")) == ["regression", "slices", "preference"]
     assert config.choices["use_case"] == "document"
     other = compose(["suite=legibility", "metric=[psnr,legibility]", "use_case=photo"])
     assert list(other.group("metric")) == ["psnr", "legibility"]

@@ -1,0 +1,118 @@
+"""Reviews as evidence: are their pictures still those of the run, and what does one say in a line?
+
+A waiver may cite a review (`qa baseline approve … --review RUN`). It then keeps what the review
+said on that day, with digests of its plan and answers, so that whoever meets the waiver later can
+tell whether it is still the same review.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from qa.errors import UsageError
+from qa.review.plan import Plan, ReviewFolder, named, reviews
+from qa.review.tally import tally
+from qa.store import RunFolder
+
+KEYS = ("answers", "name", "plan", "run", "said")
+"""Of what a waiver keeps, all of them texts."""
+
+
+def changed(plan: Plan, letter: str, run: RunFolder) -> str:
+    """Which picture of an arm is no longer the one that a review shows; "" where all are.
+
+    QaError where decoded.parquet cannot be read.
+    """
+    rows = run.decoded(["sample", "seed", "digest"])
+    found = dict(zip(zip(rows["sample"], rows["seed"], strict=True), rows["digest"], strict=True))
+    for pair in plan.pairs:
+        for arm, mark in zip((pair.first, pair.second), pair.digests, strict=True):
+            if arm == letter and found.get((pair.sample, pair.seed)) != mark:
+                return f"seed {pair.seed} of {pair.sample!r}"
+    return ""
+
+
+def cited(asked: str, promoted: Collection[str]) -> dict[str, str]:
+    """What a waiver keeps of a review, `RUN` or `RUN:NAME`; keys as in `KEYS`.
+
+    `promoted` are the plans of the suite's baselines. UsageError for a review that is not there,
+    compared with another run, has no answer that counts, or no longer shows the run's pictures;
+    QaError where plan or answers are damaged.
+    """
+    run, folder = _found(asked)
+    plan, said = folder.plan(), tally(folder)
+    own = run.record().get("plan")
+    if plan.arms[0].plan != own:
+        raise _refused(folder, "It is a review of another run.", f"qa review {run.path}")
+    other = next((arm.letter for arm in plan.arms[1:] if arm.plan in promoted), None)
+    if other is None:
+        why = "It compares the run with another one than the suite's promoted baseline."
+        raise _refused(folder, why, f"qa review {run.path} BASE, with the promoted run as BASE")
+    gone = changed(plan, plan.arms[0].letter, run)
+    if gone:
+        raise _refused(folder, f"The run's picture of {gone} is another one now.",
+                       f"qa review {run.path} name=NAME begins a new one")  # fmt: skip
+    for voice in said["voices"]:
+        rate = next(row for row in voice["rates"] if row["second"] == other)
+        if voice["answered"] and rate["rate"] is not None:
+            return {
+                "name": folder.name,
+                "run": str(own),
+                "plan": plan.digest,
+                "answers": _answers(folder),
+                "said": _sentence(plan.question.name, voice, rate),
+            }
+    raise _refused(folder, "It has no answer that counts.", f"qa review {run.path}")
+
+
+def writable(text: str) -> str:
+    """Foreign text as UTF-8 can hold it: JSON may spell halves of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _found(asked: str) -> tuple[RunFolder, ReviewFolder]:
+    """The run and the one review of it that are meant."""
+    path, _, name = asked.rpartition(":")
+    if not path or Path(asked).exists():
+        path, name = asked, ""
+    run = RunFolder.open(path)
+    there = reviews(run)
+    known = ", ".join(folder.name for folder in there)
+    if name:
+        folder = named(run, name)
+        if folder.path not in [one.path for one in there]:
+            raise UsageError(f"{run.path} has no review {name}.", f"It has {known or 'none'}.", "")
+        return run, folder
+    if len(there) != 1:
+        raise UsageError(
+            f"{run.path} has {len(there)} reviews.",
+            f"A waiver cites one: {known}." if there else "",
+            f"--review {run.path}:NAME" if there else f"qa review {run.path}",
+        )
+    return run, there[0]
+
+
+def _sentence(question: str, voice: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
+    """`overall: preferred in 54 % [48, 60] of 120 answers, 3 raters`."""
+    percent = [100 * rate[end] for end in ("rate", "low", "high") if rate[end] is not None]
+    ends = f" [{percent[1]:.0f}, {percent[2]:.0f}]" if len(percent) == 3 else ""
+    counted = sum(rater["counts"] for rater in voice["raters"])
+    people = f"{counted} rater{'s' * (counted != 1)}"
+    who = f"by the model {writable(voice['name'])}" if voice["model"] else people
+    answers = sum(rate["said"].values())
+    return f"{question}: preferred in {percent[0]:.0f} %{ends} of {answers} answers, {who}"
+
+
+def _answers(folder: ReviewFolder) -> str:
+    """SHA-256 over names and contents of the files of answers."""
+    found = hashlib.sha256()
+    for file in folder.files()[1:]:
+        found.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()
+
+
+def _refused(folder: ReviewFolder, why: str, fix: str) -> UsageError:
+    return UsageError(f"{folder.path} cannot be cited.", why, fix)

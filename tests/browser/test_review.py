@@ -1,0 +1,520 @@
+"""The page of a review in a browser: pairs are rated by keyboard, and stored as they were seen."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from review_toys import NAMES, SPOT, mixed, pair, plan, review
+
+from qa.review import answers
+from qa.review.answers import BAD, LEFT, RIGHT, TAGS, TIE
+from qa.review.plan import DEFECT, Question
+from reports.review import site
+from reports.serving import Server
+
+SIZE = 160
+KEYS = {"l": LEFT, "r": RIGHT, "t": TIE, "b": BAD}
+SEEN = """all => all.map(image => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const sums = [0, 0, 0];
+    let black = 0;
+    for (let at = 0; at < data.length; at += 4) {
+        for (let colour = 0; colour < 3; colour++) sums[colour] += data[at + colour];
+        black += data[at] + data[at + 1] + data[at + 2] === 0;
+    }
+    return ["A", "C", "B"][sums.indexOf(Math.max(...sums))] + (black ? " striped" : "");
+})"""
+"""Arm of each picture by its pixels: A is red, C green, B blue; a planted defect has black."""
+
+
+@contextmanager
+def serving(found):
+    with Server(found, accept=found.accept) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Rating:
+    """A review that somebody rates: the page, and what is stored of it."""
+
+    def __init__(self, page, server, folder, rater="Ada"):
+        self.page, self.server, self.folder = page, server, folder
+        self.plan, self.rater = folder.plan(), rater
+        self.pair = page.locator("main:not([aria-busy]) .r-pair")
+        self.alert = page.get_by_role("alert")
+        self.note = page.get_by_label("Note")
+
+    def start(self):
+        self.page.goto(self.server.url)
+        self.page.get_by_label("Your name").fill(self.rater)
+        self.page.keyboard.press("Enter")
+        self.at(next(self.plan.asked).number)
+        return self
+
+    def at(self, number):
+        """This pair is shown and can be answered."""
+        self.page.locator(f"main:not([aria-busy]) .r-pair[data-number='{number}']").wait_for()
+
+    def number(self):
+        return int(self.pair.get_attribute("data-number"))
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def seen(self):
+        """What stands on the left and on the right, by its pixels."""
+        return self.pair.locator(".pane img").evaluate_all(SEEN)[:2]
+
+    def stored(self):
+        known = answers.by_rater(answers.read(self.folder, self.plan))
+        return known.get(self.rater, {})
+
+    def button(self, name):
+        return self.page.get_by_role("button", name=name, exact=True)
+
+
+@pytest.fixture
+def served(page, seen, tmp_path):
+    """Make and serve a review: `served(plan)` → server and folder."""
+    with ExitStack() as servers:
+
+        def make(registered):
+            run, arms, folder = review(tmp_path, registered, SIZE)
+            server = servers.enter_context(serving(site(run, arms, folder)))
+            servers.callback(leave, page, seen, server)
+            return server, folder
+
+        yield make
+
+
+def leave(page, seen, server):
+    """What the page still loads ends before the server does."""
+    page.goto("about:blank")
+    strangers_in(seen, server)
+
+
+def strangers_in(seen, server):
+    """Leave what went elsewhere, and errors: the harness takes any address for a network."""
+    own = server.url.removesuffix(f"{server.token}/")
+    seen[:] = [one for one in seen if not one.startswith(own)]
+
+
+@pytest.fixture
+def rating(page, served):
+    """Ada at the first of ten pairs, of which the fifth and the last are catch trials."""
+    return Rating(page, *served(plan(mixed(10)))).start()
+
+
+def test_sixty_pairs_are_stored_as_they_were_seen(page, served):
+    server, folder = served(plan(mixed(60)))
+    rating, told = Rating(page, server, folder).start(), {}
+    for place, one in enumerate(rating.plan.asked):
+        rating.at(one.number)
+        if place == 30:
+            page.reload()
+            rating.at(one.number)
+        assert page.get_by_role("heading", level=2).inner_text() == f"Pair {place + 1} of 60"
+        key = "lrtb"[place % 7 % 4]
+        told[one.number] = (key, rating.seen())
+        rating.press(key)
+    page.get_by_text("All of your answers are saved.").wait_for()
+    stored = rating.stored()
+    assert list(stored) == sorted(told) == list(range(60))
+    assert {known.said for known in stored.values()} == set(KEYS.values())
+    for number, (key, (left, right)) in told.items():
+        known, one = stored[number], rating.plan.pairs[number]
+        assert known.said == KEYS[key]
+        if one.catch == DEFECT:
+            assert {left, right} == {"A", "A striped"}
+            assert known.first_is_left == (right == "A striped"), "the second one has the defect"
+        elif one.catch:
+            assert (left, right) == ("A", "A")
+        else:
+            assert {left, right} == {"A", "B"}
+            assert known.first_is_left == (left == "A")
+            better = {LEFT: left, RIGHT: right}.get(known.said)
+            assert known.score == {"A": 1.0, "B": 0.0, None: 0.5}[better]
+        assert 0 <= known.seconds < 60
+    real = [
+        known.first_is_left for known in stored.values() if not rating.plan.pairs[known.pair].catch
+    ]
+    assert set(real) == {True, False}, "the check can fail: sides differ"
+
+
+def test_whoever_comes_back_goes_on_where_they_were(rating):
+    rating.press("l")
+    rating.at(1)
+    assert rating.page.url.endswith("#rater=Ada")
+    other = rating.page.context.new_page()
+    other.goto(rating.page.url)
+    Rating(other, rating.server, rating.folder).at(1)
+    rating.page.evaluate("location.hash = 'rater=Ben'")
+    rating.at(0)
+    rating.page.evaluate("location.hash = ''")
+    assert rating.page.get_by_label("Your name").is_visible()
+    assert not rating.pair.is_visible()
+
+
+def test_a_name_that_is_none_is_asked_for_again(rating, seen):
+    rating.page.evaluate("location.hash = 'rater=%07'")
+    rating.alert.get_by_text("a name has 1 to 100 letters").wait_for()
+    assert rating.page.get_by_label("Your name").is_visible()
+    seen[:] = [one for one in seen if "400 (Bad Request)" not in one]  # the browser noted it
+
+
+def test_nobody_is_asked_but_the_server(rating, seen):
+    strangers_in(seen, rating.server)
+    assert seen == []
+    refused = rating.page.evaluate("fetch('http://127.0.0.1:9/').then(() => 0, () => 1)")
+    assert refused == 1
+    assert any("connect-src" in one for one in seen), "the policy refuses it, not the network"
+    seen.clear()
+    other = rating.page.context.new_page()
+    other.on("request", lambda request: seen.append(request.url))
+    other.set_content("<img src='http://127.0.0.1:9/x.png'>")
+    strangers_in(seen, rating.server)
+    assert seen, "the check can fail"
+    seen.clear()
+
+
+def test_without_the_token_nothing_is_read_or_stored(rating):
+    given = {"rater": "Eve", "pair": 0, "said": "left", "tags": [], "box": None, "note": ""}
+    body = json.dumps(given | {"seconds": 1})
+
+    def asked(token, method, address):
+        connection = http.client.HTTPConnection("127.0.0.1", rating.server.server_port, timeout=20)
+        headers = {"Content-Type": "application/json"} if method == "POST" else {}
+        connection.request(method, f"/{token}/{address}", body if headers else None, headers)
+        return connection.getresponse().status
+
+    wrong = rating.server.token[:-1] + "!"
+    for method, address in (("GET", ""), ("POST", "state"), ("POST", "answer"), ("POST", "pair/0")):
+        assert asked(wrong, method, address) == 404
+        assert not list(rating.folder.answers.glob("*"))
+        assert asked(rating.server.token, method, address) == 200, "the check can fail"
+        for file in rating.folder.answers.glob("*"):
+            file.unlink()
+
+
+def test_an_answer_that_was_not_saved_is_told_and_given_again(rating, seen, monkeypatch, capfd):
+    add = answers.add
+
+    def full(folder, answer):
+        folder.answers.mkdir(exist_ok=True)
+        monkeypatch.setattr("pathlib.Path.open", refuse)
+        try:
+            add(folder, answer)
+        finally:
+            monkeypatch.setattr("pathlib.Path.open", opened)
+
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    opened = Path.open
+    monkeypatch.setattr(answers, "add", full)
+    for _ in range(2):
+        rating.press("Shift+Digit3", "Shift+Digit3", "r")
+        rating.alert.get_by_text("The answer was not saved: No space left on device").wait_for()
+        rating.at(0)
+        assert rating.stored() == {}
+    assert "The disk is full" in capfd.readouterr().err
+    assert not any(name in rating.alert.inner_text() for name in NAMES.values())
+    monkeypatch.setattr(answers, "add", add)
+    rating.press("r")
+    rating.at(1)
+    assert rating.alert.text_content() == ""
+    assert rating.stored()[0].said == RIGHT
+    noted = [one for one in seen if "500 (Internal" in one]
+    assert len(noted) == 2
+    seen[:] = [one for one in seen if one not in noted]
+
+
+def test_a_server_that_ended_is_told(rating, seen):
+    rating.page.route("**/answer", lambda route: route.abort())
+    rating.press("l")
+    rating.alert.get_by_text("the server has ended").wait_for()
+    assert rating.stored() == {}
+    rating.page.unroute("**/answer")
+    rating.press("l")
+    rating.at(1)
+    seen[:] = [one for one in seen if "ERR_FAILED" not in one]
+
+
+def test_keys_in_the_note_are_text(rating):
+    rating.press("n")
+    rating.page.keyboard.type("lrtbumdn 1")
+    rating.press("Shift+Digit1", "Backspace", "Shift+L")
+    assert rating.note.input_value() == "lrtbumdn 1L"
+    assert rating.number() == 0
+    assert rating.stored() == {}
+    rating.press("Enter", "t")
+    rating.at(1)
+    assert rating.stored()[0].note == "lrtbumdn 1L"
+    assert rating.note.input_value() == "", "a note belongs to one pair"
+    rating.press("n", "x", "Escape", "t")
+    rating.at(2)
+    assert rating.stored()[1].note == "x"
+
+
+def test_keys_with_modifiers_or_held_answer_nothing(rating):
+    rating.press("Control+l", "Alt+r", "Meta+b", "Shift+T", "Shift+L", "1", "w", "ArrowLeft", "+")
+    rating.page.evaluate("""() => document.activeElement.dispatchEvent(
+        new KeyboardEvent("keydown", { key: "l", bubbles: true, repeat: true }))""")
+    rating.page.wait_for_timeout(50)
+    assert rating.stored() == {}
+    assert rating.number() == 0
+    rating.page.evaluate("""() => document.activeElement.dispatchEvent(
+        new KeyboardEvent("keydown", { key: "L", bubbles: true }))""")  # caps lock
+    rating.at(1)
+    assert rating.stored()[0].said == LEFT
+
+
+def test_nobody_answers_what_is_not_shown_yet(rating):
+    held = []
+    rating.page.route("**/pair/2/*.png", lambda route: held.append(route))  # behind pair 1
+    rating.press("l")
+    rating.at(1)
+    with rating.page.expect_response("**/answer"):
+        rating.press("l")
+    rating.page.wait_for_timeout(100)  # frames enough to show what is there
+    rating.press("r", "t", "m", "Shift+Digit1", "u")
+    rating.page.wait_for_timeout(50)
+    assert {number: known.said for number, known in rating.stored().items()} == {0: LEFT, 1: LEFT}
+    assert len(held) == 2
+    for route in held:
+        route.continue_()
+    rating.at(2)
+    rating.press("r")
+    rating.at(3)
+    known = rating.stored()[2]
+    assert (known.said, known.tags, known.box) == (RIGHT, (), None)
+
+
+def test_tags_are_toggled_by_key_and_by_button(rating):
+    rating.press("Shift+Digit1", "Shift+Digit6", "Shift+Digit2", "Shift+Digit2", "Shift+Digit7")
+    rating.page.evaluate("""() => document.activeElement.dispatchEvent(new KeyboardEvent(
+        "keydown", { key: "2", code: "Digit2", shiftKey: true, bubbles: true }))""")  # in France
+    assert rating.pair.locator(".stage").get_attribute("data-mode") == "side"
+    rating.press("Shift+Digit2")
+    rating.button("blur").click()
+    pressed = rating.page.locator("[data-tag][aria-pressed=true]")
+    chosen = pressed.evaluate_all("all => all.map(one => one.dataset.tag)")
+    assert chosen == ["wrong text", "blur", "identity"]
+    rating.button("Right is better").click()
+    rating.at(1)
+    assert rating.stored()[0].tags == (TAGS[0], TAGS[4], TAGS[5])
+    assert rating.stored()[0].said == RIGHT
+    assert pressed.count() == 0
+
+
+@pytest.mark.parametrize("key", ["u", "Backspace"])
+def test_the_pair_before_is_answered_again(rating, key):
+    rating.press("Shift+Digit4", "n", "x", "Enter", "m", "l")
+    rating.at(1)
+    rating.press("r")
+    rating.at(2)
+    rating.press(key)
+    rating.at(1)
+    rating.press(key)
+    rating.at(0)
+    rating.press(key)
+    rating.at(0)
+    assert rating.page.locator("[aria-current=true]").inner_text().startswith("Left is better")
+    rating.press("b")
+    rating.at(2)
+    stored = rating.stored()
+    assert (stored[0].said, stored[0].tags, stored[0].note) == (BAD, ("colour",), "x")
+    assert stored[0].box.width == pytest.approx(64 / SIZE, abs=1e-5), "it stays until it is changed"
+    assert stored[1].said == RIGHT
+
+
+def test_after_the_last_pair_one_can_go_back(rating):
+    for number in range(10):
+        rating.at(number)
+        rating.press("t")
+    done = rating.page.get_by_role("heading", name="Thank you")
+    done.wait_for()
+    rating.press("l", "r", "m", "n", "Shift+Digit1")
+    rating.press("u")
+    rating.at(9)
+    rating.press("r")
+    done.wait_for()
+    assert rating.stored()[9].said == RIGHT
+    rating.page.reload()
+    done.wait_for()
+
+
+def test_the_place_that_differs_most_is_marked(rating):
+    x, y = (start / SIZE for start in SPOT)
+    rating.press("m")
+    assert rating.page.locator(".r-box").count() == 2
+    rating.press("m")
+    assert rating.page.locator(".r-box").count() == 0
+    rating.press("m", "l")
+    rating.at(1)
+    box = rating.stored()[0].box
+    assert (box.x, box.y) == pytest.approx((x, y), abs=1e-5)
+    assert (box.width, box.height) == pytest.approx((64 / SIZE, 64 / SIZE), abs=1e-5)
+    rating.press("m", "d", "Escape", "l")
+    rating.at(2)
+    assert rating.stored()[1].box is None
+
+
+def drag(rating, pane, start, end):
+    """Drag on a pane's picture from one place to another, in shares of its view."""
+    view = rating.pair.locator(".pane").nth(pane).locator(".view")
+    edges = view.bounding_box()
+    for step, (x, y) in enumerate((start, end)):
+        at = edges["x"] + x * edges["width"], edges["y"] + y * edges["height"]
+        rating.page.mouse.move(*at, steps=1 + 3 * step)
+        if not step:
+            rating.page.mouse.down()
+    rating.page.mouse.up()
+
+
+def transform(rating):
+    return rating.pair.locator(".content").first.evaluate("one => one.style.transform")
+
+
+def test_a_box_is_drawn_by_mouse(rating):
+    before = transform(rating)
+    rating.press("d")
+    drag(rating, 1, (0.75, 0.5), (0.25, 0.25))
+    assert transform(rating) == before
+    assert rating.page.locator(".r-box").count() == 2, "in every pane"
+    rating.press("l")
+    rating.at(1)
+    box = rating.stored()[0].box
+    assert (box.x, box.y, box.width, box.height) == pytest.approx((0.25, 0.25, 0.5, 0.25), abs=0.01)
+    rating.press("d")
+    drag(rating, 0, (0.5, 0.5), (0.5, 0.5))
+    assert rating.page.locator(".r-box").count() == 0, "a click is no box"
+    drag(rating, 0, (0.5, 0.5), (1.5, 1.5))
+    rating.press("l")
+    rating.at(2)
+    box = rating.stored()[1].box
+    assert (box.x, box.y, box.width, box.height) == pytest.approx((0.5,) * 4, abs=0.01)
+    drag(rating, 0, (0.5, 0.5), (0.75, 0.75))
+    assert rating.page.locator(".r-box").count() == 0, "without D it is no box"
+
+
+def test_a_box_in_a_zoomed_picture_is_where_it_is_seen(rating):
+    rating.press("+", "+", "ArrowLeft")
+    assert "scale(2.25)" in transform(rating)
+    before = transform(rating)
+    rating.press("d")
+    drag(rating, 0, (0.5, 0.5), (0.75, 0.75))
+    assert transform(rating) == before, "the picture stays where it is"
+    middle = 0.5 - 0.1 / 2.25
+    rating.press("t")
+    rating.at(1)
+    box = rating.stored()[0].box
+    wide = 0.25 / 2.25
+    assert (box.x, box.y, box.width, box.height) == pytest.approx(
+        (middle, 0.5, wide, wide), abs=0.01
+    )
+    assert "scale(1)" in transform(rating), "another pair is shown whole"
+    rating.press("+")
+    before = transform(rating)
+    drag(rating, 0, (0.5, 0.5), (0.6, 0.6))
+    assert transform(rating) != before, "the check can fail: without D it is moved"
+
+
+def test_the_way_of_comparing_stays(rating):
+    rating.press("2")
+    assert rating.pair.locator(".stage").get_attribute("data-mode") == "wipe"
+    rating.press("l")
+    rating.at(1)
+    assert rating.pair.locator(".stage").get_attribute("data-mode") == "wipe"
+    labels = rating.pair.locator("select").evaluate_all(
+        "all => all.map(one => one.selectedOptions[0].textContent)"
+    )
+    assert labels == ["Left", "Right"]
+
+
+def test_no_text_and_no_address_tells_an_arm(page, served):
+    shows = ("prompt", "reference", "words")
+    server, folder = served(plan(mixed(10), question=Question("text", "Which one reads?", shows)))
+    rating, told = Rating(page, server, folder), []
+    page.on("request", lambda request: told.append(request.url.partition(server.token)[2]))
+    page.on("response", lambda response: told.extend(response.headers.values()))
+    rating.start()
+    for number in range(10):
+        rating.at(number)
+        assert rating.pair.locator(".pane figcaption").all_inner_texts() == [
+            "Left", "Right", "Reference",
+        ]  # fmt: skip
+        told.append(page.content().partition("</script>")[2])
+        rating.press("t")
+    page.get_by_text("All of your answers are saved.").wait_for()
+    assert any("a red bicycle" in one for one in told)
+    assert any("&lt;b&gt;DAILY" in one for one in told)
+    secrets = (*NAMES.values(), "sample_", "identical", "defect", "catch")
+    assert not [(word, one) for word in secrets for one in told if word in one.lower()]
+    told.append(f"<p>{NAMES['A']}</p>")
+    assert [word for word in secrets for one in told if word in one], "the check can fail"
+
+
+def test_enough_is_told_without_a_direction(page, served):
+    changes = {"rule": "fixed", "margin": 0.4}
+    server, folder = served(plan([pair(number) for number in range(24)], **changes))
+    rating = Rating(page, server, folder).start()
+    enough = page.get_by_text("Enough pairs were seen: the review can end here.")
+    for number in range(24):
+        rating.at(number)
+        assert enough.count() == 0
+        rating.press("l" if rating.seen()[0] == "A" else "r")
+    enough.wait_for()
+
+
+def test_the_next_pair_takes_the_focus_and_is_said(rating):
+    area = "document.activeElement.className"
+    assert rating.page.evaluate(area) == "panes"
+    rating.button("Left is better").click()
+    rating.at(1)
+    assert rating.page.evaluate(area) == "panes"
+    assert rating.page.locator(".r-told").inner_text() == "Pair 2 of 10"
+    bar = rating.page.get_by_role("progressbar")
+    assert (bar.get_attribute("value"), bar.get_attribute("max")) == ("1", "10")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_used_by_everybody(rating, serious, scheme):
+    rating.page.emulate_media(color_scheme=scheme)
+    assert serious() == []
+    rating.press("Shift+Digit1", "m", "l")
+    rating.at(1)
+    rating.press("u")
+    rating.at(0)
+    assert serious() == []
+    rating.page.evaluate("location.hash = ''")
+    rating.page.get_by_label("Your name").wait_for()
+    assert serious() == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 800), (1280, 800)])
+def test_nothing_is_cut_off(rating, width, height):
+    rating.page.set_viewport_size({"width": width, "height": height})
+    assert rating.page.evaluate("document.documentElement.scrollWidth") == width
+    rating.page.wait_for_timeout(50)
+    answers_end = rating.pair.locator(".r-say").evaluate(
+        "one => one.getBoundingClientRect().bottom"
+    )
+    assert answers_end <= height, "the answers are in view"
+    wide = rating.pair.locator(".view").first.evaluate("one => one.clientWidth")
+    assert wide > 0.43 * min(width, height), "pictures take most of it"

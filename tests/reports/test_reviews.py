@@ -1,0 +1,223 @@
+"""The section about reviews: the tally's numbers in every form; foreign text does nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from pages import Page
+from reviews import answered, finished, planned
+from verdicts import HOSTILE
+
+from qa import files
+from qa.gates.preference import Preference
+from qa.gates.regression import Regression
+from qa.gates.use_case import from_config
+from qa.judge import judge
+from qa.results import load
+from qa.review.answers import MODEL
+from qa.review.tally import tally
+from reports import html, junit, markdown
+from reports.limits import limits
+from reports.reviews import MAX_PAIRS, beside, people, told
+from reports.view import view
+
+NOBODY = "No person has compared these pictures for this verdict."
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A run that was judged against another, without a review."""
+    made = finished(tmp_path / "run", 12, shade=1), finished(tmp_path / "base", 12)
+    saved(*made)
+    return made
+
+
+def saved(run, base):
+    use = from_config({"margins": {"psnr": {"margin": 0.2}}})
+    verdict = judge(load(run.path), load(base.path), use, gates=[Regression(), Preference()])
+    files.write_json(run.verdict_file, verdict)
+    return verdict
+
+
+def mixed(pair, rater):
+    return ("first", "second", "tie", "bad", "first")[(pair.number + len(rater)) % 5]
+
+
+def page(run, base=None):
+    return html.render(run, base)
+
+
+def test_without_a_review_there_is_no_section(runs):
+    text = page(runs[0])
+    assert 'id="reviews"' not in text
+    assert 'href="#reviews"' not in text
+    planned(*runs)
+    assert 'id="reviews"' not in page(runs[0]), "nobody answered"
+    assert NOBODY in view(runs[0]).limits
+
+
+def test_every_form_says_the_numbers_of_the_tally(runs):
+    folder = answered(planned(*runs, catches=6, raters=2), mixed, raters=("Ann", "Benedict"))
+    answered(folder, mixed, raters=("judge",), kind=MODEL)
+    verdict = saved(*runs)
+    found, text = tally(folder), page(*runs)
+    rates = [voice["rates"][0] for voice in found["voices"]]
+    assert len({rate["rate"] for rate in rates}) == 2, "two voices that differ"
+    figure = text.partition('id="reviews"')[2].partition("</figure>")[0]
+    exact = [float(value) for value in re.findall(r'<data value="([^"]+)"', figure)]
+    assert exact == [rate["rate"] for rate in rates]
+    written = markdown.render(view(*runs))
+    for rate in rates:
+        mean, low, high = (f"{100 * rate[end]:.1f}" for end in ("rate", "low", "high"))
+        shown = f"{mean} % [{low}, {high}]"
+        assert shown in Page(figure).text
+        assert shown.replace("[", "&#91;").replace("]", "&#93;") in written
+    assert view(*runs).document()["report"]["reviews"] == [found]
+    rows = [row for row in verdict["gates"] if row["gate"] == "preference"]
+    assert [row["candidate"] for row in rows] == [rate["rate"] for rate in rates]
+    for row in rows:
+        suite = junit.render(view(*runs))
+        assert f'<property name="harm" value="{row["estimate"]}"' in suite
+        assert f"{row['count']} pairs, 0 missing" in suite
+    seen = Page(text).text
+    assert "Position bias of judge" in seen
+    position = found["voices"][1]["position"]
+    assert f"{position['contrary']} of {position['pairs']} pairs answered by position" in seen
+    assert f"p of equal preference {found['between'][0]['p']:.3g}" in seen
+
+
+def test_new_answers_reach_the_page_at_once_and_the_verdict_when_it_is_judged(runs):
+    folder = answered(planned(*runs), lambda *_: "first", pairs=range(11))
+    saved(*runs)
+    assert "11 of 12 pairs" in Page(page(runs[0])).text
+    answered(folder, lambda *_: "first", pairs=[11])
+    late = "Answers were given since this was judged: qa judge RUN --save takes them up."
+    seen = Page(page(runs[0])).text
+    assert "12 of 12 pairs" in seen
+    assert late in seen
+    before = runs[0].verdict()["gates"][-1]["state"]
+    assert (before, saved(*runs)["gates"][-1]["state"]) == ("INCONCLUSIVE", "IMPROVED")
+    assert late not in Page(page(runs[0])).text
+
+
+def test_what_a_verdict_does_not_rest_on_is_said(runs):
+    answered(planned(*runs), mixed)
+    verdict = saved(*runs)
+    (one,) = told(runs[0])
+    assert beside(one, verdict) == ""
+    other = verdict | {"baseline": verdict["baseline"] | {"plan": "9" * 64}}
+    assert beside(one, other) == "It compares the run with others than the verdict does."
+    assert beside(one, verdict | {"baseline": None}) == beside(one, other)
+    older = verdict | {"terms": {"gates": ["regression"]}}
+    assert beside(one, older) == "The gates of this verdict do not ask for reviews."
+    stranger = verdict | {"candidate": verdict["candidate"] | {"plan": "9" * 64}}
+    assert beside(one, stranger) == "It compares another run than this one."
+
+
+def test_foreign_text_is_text(runs):
+    folder = planned(*runs)
+    answered(folder, mixed, raters=(HOSTILE, "<script>alert(1)</script>"), note=HOSTILE)
+    answered(folder, mixed, raters=("<img src=x onerror=y>",), kind=MODEL, note="half")
+    (model,) = folder.answers.glob("model-*")
+    model.write_text(model.read_text().replace('"half"', '"\\ud83d"'))  # of a surrogate pair
+    saved(*runs)
+    text = page(*runs)
+    plain = Page(text)
+    assert not plain.all("b", onerror="y")
+    assert len(plain.all("script")) == len(Page(page_of_nobody(runs)).all("script"))
+    assert not [image for image in plain.all("img") if image.get("src") == "x"]
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert "<script>alert(1)</script>" in plain.text, "it is shown as it is spelled"
+    text.encode()
+    written = markdown.render(view(*runs))
+    assert "<img" not in written
+    assert "<script" not in written
+    planted = text.replace("&lt;img src=x", "<img src=x")  # the check above can fail
+    assert [image for image in Page(planted).all("img") if image.get("src") == "x"]
+
+
+def page_of_nobody(runs):
+    kept = runs[0].path / "reviews"
+    kept.rename(runs[0].path / "aside")
+    text = page(*runs)
+    (runs[0].path / "aside").rename(kept)
+    return text
+
+
+def test_a_damaged_review_is_said_and_the_others_stay(runs):
+    answered(planned(*runs), mixed)
+    broken = answered(planned(*runs, name="broken"), mixed)
+    broken.plan_file.write_text("{}")
+    seen = Page(page(runs[0])).text
+    assert "It cannot be read: Its schema is not decoder-qa/review/1." in seen
+    assert "12 of 12 pairs" in seen
+    assert "broken cannot be read" in markdown.render(view(runs[0])).replace("&#46;", ".")
+    document = view(runs[0]).document()["report"]["reviews"]
+    assert document[0] == {"name": "broken", "damaged": "Its schema is not decoder-qa/review/1."}
+    assert str(runs[0].path) not in json.dumps(document)
+
+
+def test_who_looked_is_a_known_limit_only_if_nobody_did(runs):
+    folder = planned(*runs, catches=10)
+    answered(folder, mixed, raters=("judge",), kind=MODEL)
+    answered(folder, mixed, raters=("Asleep",), attentive=False)
+    assert NOBODY in view(runs[0]).limits, (
+        "a model is nobody, and who does not look counts for none"
+    )
+    answered(folder, mixed, raters=("Ann", "Ben"))
+    answered(planned(*runs, name="text", question="text"), mixed, raters=("Ann",), pairs=range(3))
+    seen = view(runs[0]).limits
+    assert NOBODY not in seen
+    assert "2 people compared 15 pairs of these pictures, asked: overall, text." in seen
+    assert NOBODY in limits(runs[0].verdict(), {})
+
+
+def test_who_compared_other_runs_compared_nothing_of_this_verdict(runs, tmp_path):
+    other = finished(tmp_path / "other", 12, shade=2)
+    answered(planned(runs[0], other), mixed)
+    assert people(told(runs[0]), runs[0].verdict()) == ""
+    assert people(told(runs[0]), saved(runs[0], other)) != "", "control"
+
+
+def test_a_long_table_says_where_it_ends(tmp_path):
+    runs = finished(tmp_path / "run", MAX_PAIRS + 1, 1), finished(tmp_path / "base", MAX_PAIRS + 1)
+    folder = answered(planned(*runs), mixed, pairs=range(MAX_PAIRS))
+    (one,) = told(runs[0])
+    assert (len(one.lines), one.total) == (MAX_PAIRS, MAX_PAIRS)
+    answered(folder, mixed, pairs=[MAX_PAIRS])
+    (one,) = told(runs[0])
+    assert (len(one.lines), one.total) == (MAX_PAIRS, MAX_PAIRS + 1)
+    saved(*runs)
+    assert "201 pairs, answer by answer (the first 200; all are in reviews/ overall" in (
+        Page(page(runs[0])).text
+    )
+
+
+def test_a_pair_shows_each_answer_of_the_arms_it_is_about(runs):
+    """Sides are given back as arms, and a model that answers by place says both."""
+    folder = planned(*runs, catches=2)
+    answered(folder, lambda *_: "second", raters=("Ann",), tags=("blur",), note="soft")
+    answered(folder, lambda *_: None, raters=("judge",), kind=MODEL)
+    (one,) = told(runs[0])
+    judge_, ann = one.lines[0].answers
+    assert (ann.rater, ann.said, ann.tags, ann.note) == ("Ann", "B is better", ("blur",), "soft")
+    assert judge_.said == "no answer: it said nothing"
+    assert one.lines[12].chosen == "catch trial: the same picture twice"
+    assert one.lines[12].answers[1].said == "equally good"
+    assert one.lines[13].chosen == "catch trial: one with a planted defect"
+    assert one.lines[13].answers[1].said == "the first is better"
+    assert {line.sample for line in one.lines} == {f"p{n:03d}" for n in range(12)}
+
+
+def test_several_arms_have_strengths(runs, tmp_path):
+    third = finished(tmp_path / "third", 12, shade=2)
+    folder = answered(planned(runs[0], runs[1], third), mixed, raters=("Ann", "Benedict"))
+    saved(*runs)
+    seen = Page(page(runs[0])).text
+    strengths = tally(folder)["voices"][0]["strengths"]
+    assert len(strengths) == 3
+    for one in strengths:
+        assert f"{one['value']:.2f}".replace("-", "−") in seen

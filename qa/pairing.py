@@ -73,11 +73,12 @@ class Terms:
             "raters": ("a whole number above 0", 0 < self.raters <= 1000),
             "catch": ("at least 0 and below 1", 0 <= self.catch < 1),
             "lapses": ("between 0 and 1", 0 < self.lapses < 1),
-            "seed": ("0 or more", 0 <= self.seed < 2**63),
+            "seed": ("0 or more, and below 2^63", 0 <= self.seed < 2**63),
         }  # fmt: skip
         for name, (what, right) in told.items():
             if not right:
-                raise UsageError(f"{name} cannot be that.", f"It is {what}.", f"change {name}=")
+                why = f"It has to be {what}."
+                raise UsageError(f"{name} cannot be that.", why, f"change {name}=")
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,16 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qa.commands.registering import registered
 from qa.commands.report import compared
 from qa.commands.view import port
 from qa.errors import UsageError
-from qa.review.plan import ReviewFolder, named, reviews
+from qa.review.plan import ReviewFolder, reviews
 from qa.store import RunFolder
 from qa.terminal import progress_bar, shown, warnings_as_lines
 
 if TYPE_CHECKING:
     from qa.config import Config
-    from qa.gates.use_case import UseCase
-    from qa.pairing import Terms
-    from qa.review.plan import Plan
-
-MARGIN = 0.1
-"""Of a use case that has none of its own."""
-REGISTERED = ("question", "margin", "pairs", "rule", "confidence", "raters", "lapses", "seed")
-"""Keys that a review keeps from its first call on."""
 
 
 @dataclass
@@ -87,7 +80,7 @@ def _review(options: argparse.Namespace) -> int:
     bases = bases or _own(run)
     with warnings_as_lines():
         judge = _judge(config)
-        folders = _registered(config, run, bases, several=judge is not None)
+        folders = registered(config, run, bases, several=judge is not None)
         for folder in folders:
             if judge is None:
                 _serve(run, bases, folder, options)
@@ -120,121 +113,6 @@ def _judge(config: Config) -> Any:
 
     node = config.group("judge")
     return None if node is None else build(node, "judge")
-
-
-def _registered(
-    config: Config, run: RunFolder, bases: Sequence[RunFolder], several: bool
-) -> list[ReviewFolder]:
-    """The reviews that are to be continued, each registered with its plan before it begins.
-
-    People answer one question at a time; `several` asks all of the use case.
-    """
-    use = _use_case(run)
-    names = _names(config, use)
-    if config.tree.name and len(names) > 1:
-        names = names[:1]
-    found = []
-    for question in names if several else names[:1]:
-        name = config.tree.name or f"{question}-{'-'.join(base.name for base in bases)}"
-        folder = named(run, name)
-        terms = _terms(config, use, question)
-        if folder.plan_file.is_file():
-            _same(folder, config, terms, [run, *bases])
-        else:
-            folder.register(_planned(run, bases, terms, use))
-            _say(folder)
-        found.append(folder)
-    return found
-
-
-def _use_case(run: RunFolder) -> UseCase:
-    from qa.gates.use_case import from_config
-
-    return from_config(run.config().get("use_case"), run.record().get("use_case"))
-
-
-def _names(config: Config, use: UseCase) -> Sequence[str]:
-    """Questions to ask; UsageError for one that has no text."""
-    asked = [config.tree.question] if config.tree.question else []
-    names = asked or list(use.review.questions if use.review else ()) or ["overall"]
-    for name in names:
-        if name not in config.tree.questions:
-            known = ", ".join(config.tree.questions)
-            raise UsageError(
-                f"There is no question {name!r}.", f"Known: {known}.",
-                f"+questions.{name}.text='…' adds one",
-            )  # fmt: skip
-    return names
-
-
-def _terms(config: Config, use: UseCase, question: str) -> Terms:
-    from qa.pairing import Terms
-    from qa.review.plan import SHOWS, Question
-
-    tree, entry = config.tree, config.tree.questions[question]
-    shows = tuple(entry.get("shows") or ())
-    if not entry.get("text") or set(shows) - set(SHOWS):
-        raise UsageError(
-            f"The question {question} is not understood.",
-            f"It has a text, and may have shows: {', '.join(SHOWS)}.",
-        )
-    margin, why = tree.margin, "given with the review"
-    if margin is None:
-        own = use.review
-        margin = own.margin.value if own else MARGIN
-        why = own.margin.why if own else "the default of qa review"
-    return Terms(
-        Question(question, str(entry.text), shows), float(margin), why, tree.pairs,
-        {str(way): float(share) for way, share in tree.shares.items()}, tree.rule,
-        tree.confidence, tree.raters, tree.catch, tree.lapses, tree.seed,
-    )  # fmt: skip
-
-
-def _planned(run: RunFolder, bases: Sequence[RunFolder], terms: Terms, use: UseCase) -> Plan:
-    from qa import pairing
-    from qa.results import load
-
-    if len(bases) >= pairing.ARMS:
-        raise UsageError(f"{len(bases)} runs are too many.", f"At most {pairing.ARMS - 1}.")
-    return pairing.plan([load(folder.path) for folder in (run, *bases)], terms, use)
-
-
-def _same(folder: ReviewFolder, config: Config, terms: Terms, runs: Sequence[RunFolder]) -> None:
-    """UsageError where a review was registered otherwise than it is asked for now."""
-    from qa.config import key_of
-
-    plan = folder.plan()
-    given = {key_of(word).split(".")[0] for word in config.overrides}
-    now = {
-        "question": (terms.question, plan.question), "margin": (terms.margin, plan.margin),
-        "pairs": (terms.draws, len(plan.draws)), "rule": (terms.rule, plan.rule),
-        "confidence": (terms.confidence, plan.confidence), "raters": (terms.raters, plan.raters),
-        "lapses": (terms.lapses, plan.lapses), "seed": (terms.seed, plan.seed),
-    }  # fmt: skip
-    changed = [key for key in REGISTERED if key in given and now[key][0] != now[key][1]]
-    changed += [key for key in ("shares", "catch") if key in given]
-    plans = [str(one.record().get("plan")) for one in runs]
-    if [arm.plan for arm in plan.arms] != plans:
-        changed.append("the runs")
-    if changed:
-        raise UsageError(
-            f"{folder.path} was registered with other settings: {', '.join(changed)}.",
-            "What is registered before the first answer is not changed after it.",
-            "leave them out to continue it, or begin another review: name=NAME",
-        )
-
-
-def _say(folder: ReviewFolder) -> None:
-    plan = folder.plan()
-    left = "".join(f"; {count} left out: {why}" for why, count in plan.left_out.items())
-    asked = sum(1 for _ in plan.asked)
-    print(
-        f"registered  {folder.path}: {plan.question.text!r}, {len(plan.draws)} draws of "
-        f"{plan.pictures} pictures, {asked} pairs to look at, {len(plan.catches)} of them catch "
-        f"trials; margin {plan.margin:g}, rule {plan.rule}"
-        + (f"; left out {left}" if left else ""),
-        file=sys.stderr,
-    )
 
 
 def _serve(

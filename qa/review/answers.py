@@ -3,18 +3,20 @@
 Each rater has a file, so answers that were given on several machines are brought together by
 copying files. A line is on disk before it counts as given. Whoever answers a pair again is taken by
 the last word; the earlier ones stay in the file. Half a line, of a process that was killed while it
-wrote, is no answer.
+wrote, is no answer: who writes next ends it with `CUT`. Nothing is ever taken out of a file, so
+several processes may write into one.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from qa.errors import QaError
 from qa.files import cannot_write
@@ -22,12 +24,18 @@ from qa.review.plan import Pair, Plan, ReviewFolder
 from qa.store import file_name
 
 PERSON, MODEL = "person", "model"
+PEOPLE = "people"
+"""What all people together are called; no model is."""
 LEFT, RIGHT, TIE, BAD = "left", "right", "tie", "bad"
 SAID = (LEFT, RIGHT, TIE, BAD)
 """Left is better, right is better, they are equally good, both are bad."""
 TAGS = ("wrong text", "invented object", "artefact", "colour", "blur", "identity")
 """What is wrong with the worse picture, or with both."""
 LONGEST = {"rater": 100, "note": 2000}
+Key = tuple[str, str, int, bool | None]
+"""Whose answer to what: kind, rater, pair, and of a model which picture came first."""
+CUT = b"\x18"
+"""Ends half a line; JSON has no such byte."""
 _ONE = threading.Lock()
 
 
@@ -80,9 +88,8 @@ def add(folder: ReviewFolder, answer: Answer) -> None:
         with _ONE:
             folder.answers.mkdir(parents=True, exist_ok=True)
             with file.open("a+b") as out:
-                out.seek(0)
-                out.truncate(_whole(out.read()))  # half a line was never an answer
-                out.write(line.encode() + b"\n")
+                cut = b"" if _whole(out) else CUT + b"\n"
+                out.write(cut + line.encode() + b"\n")
                 out.flush()
                 os.fsync(out.fileno())
     except OSError as error:
@@ -92,27 +99,42 @@ def add(folder: ReviewFolder, answer: Answer) -> None:
 def read(folder: ReviewFolder, plan: Plan) -> list[Answer]:
     """The last answer of every rater to every pair, in order of their dates.
 
-    A model answers each pair twice, once in each order. QaError for a file with lines of answers
-    that cannot be of this plan.
+    A model answers each pair twice, once in each order; that it has no answer takes none back. In a
+    file the last line counts, of several files the last date. QaError for a file with lines of
+    answers that cannot be of this plan.
     """
-    found: dict[tuple[Any, ...], Answer] = {}
+    found: dict[Key, Answer] = {}
     for file in folder.files()[1:]:
-        for number, line in _lines(file):
-            try:
-                answer = _answer(json.loads(line))
-                if not 0 <= answer.pair < len(plan.pairs):
-                    raise ValueError(f"there is no pair {answer.pair}")
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise QaError(
-                    f"{file} holds something that is no answer.",
-                    f"Line {number}: {error}.",
-                    "remove that line, or bring the file back as it was",
-                ) from error
-            side = answer.first_is_left if answer.kind == MODEL else None
-            key = (answer.kind, answer.rater, answer.pair, side)
-            found.pop(key, None)  # the last word's place is that of its date
-            found[key] = answer
+        for key, answer in _last(file, plan).items():
+            known = found.get(key)
+            if known is None or _weight(known) <= _weight(answer):
+                found[key] = answer
     return sorted(found.values(), key=lambda answer: (answer.date, answer.pair, answer.rater))
+
+
+def _weight(answer: Answer) -> tuple[bool, str]:
+    return answer.said is not None, answer.date
+
+
+def _last(file: Path, plan: Plan) -> dict[Key, Answer]:
+    """The last answer of every rater to every pair that a file has."""
+    found: dict[Key, Answer] = {}
+    for number, line in _lines(file):
+        try:
+            answer = _answer(json.loads(line))
+            if not 0 <= answer.pair < len(plan.pairs):
+                raise ValueError(f"there is no pair {answer.pair}")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise QaError(
+                f"{file} holds something that is no answer.",
+                f"Line {number}: {error}.",
+                "remove that line, or bring the file back as it was",
+            ) from error
+        side = answer.first_is_left if answer.kind == MODEL else None
+        key = (answer.kind, answer.rater, answer.pair, side)
+        if answer.said is not None or key not in found or found[key].said is None:
+            found[key] = answer
+    return found
 
 
 def by_rater(answers: Sequence[Answer]) -> dict[str, dict[int, Answer]]:
@@ -130,22 +152,29 @@ def next_pair(plan: Plan, known: Mapping[int, Answer]) -> Pair | None:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """Whole lines with their numbers, from 1; a last one that has no end was never written."""
+    """Whole lines with their numbers, from 1; one that was cut short was never written."""
     try:
+        if not file.is_file():  # a pipe would be waited for
+            raise FileNotFoundError(errno.ENOENT, "It is no file")
         data = file.read_bytes()
     except OSError as error:
         raise QaError(f"Cannot read {file}.", f"{error.strerror or error}.") from error
-    for number, line in enumerate(data[: _whole(data)].split(b"\n"), 1):
-        if line.strip():
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        if line.strip() and not line.endswith(CUT):
             yield number, line
 
 
-def _whole(data: bytes) -> int:
-    """Bytes of the lines that have an end."""
-    return data.rfind(b"\n") + 1
+def _whole(opened: BinaryIO) -> bool:
+    """Whether the last line of a file has its end, or there is none."""
+    if not opened.seek(0, os.SEEK_END):
+        return True
+    opened.seek(-1, os.SEEK_END)
+    return opened.read(1) == b"\n"
 
 
-def _answer(content: Mapping[str, Any]) -> Answer:
+def _answer(content: Any) -> Answer:
+    if not isinstance(content, dict):
+        raise TypeError("it is no JSON object")
     box = content.get("box")
     tags = content.get("tags", ())
     if isinstance(tags, str):
@@ -171,6 +200,7 @@ def _checked(answer: Answer) -> Answer:
     }
     if not wrong["rater"]:
         wrong["rater"] = len(answer.rater) > LONGEST["rater"]
+        wrong["rater"] |= answer.kind == MODEL and answer.rater == PEOPLE
     try:
         for text in (answer.rater, answer.why, answer.note, answer.date):
             str(text).encode()

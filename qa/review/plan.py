@@ -16,10 +16,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from qa.documents import document, strange
+from qa.documents import document
+from qa.errors import QaError, UsageError
 from qa.files import digest, write_json
 from qa.store import RunFolder, file_name
 
@@ -28,6 +30,7 @@ IDENTICAL, DEFECT = "identical", "defect"
 """Catch trials: the same picture twice; a picture, and the same with a planted defect."""
 ANYTIME, FIXED = "anytime", "fixed"
 """Stopping rules: bounds that hold at every look; or one look, at all registered draws."""
+RESTORE = "bring the file back as it was, or begin another review: name=NAME"
 SHOWS = ("prompt", "reference", "words")
 """What a question may want to see beside the two pictures."""
 
@@ -167,14 +170,23 @@ class ReviewFolder:
         """What was registered; QaError for a file that is none."""
         from qa import kinds
 
-        content = document(self.plan_file, SCHEMA.rpartition("/")[0] + "/", kinds.Review)
         try:
-            return _plan(content)
+            return _plan(document(self.plan_file, SCHEMA.rpartition("/")[0] + "/", kinds.Review))
+        except QaError as error:  # nobody can write it again: answers count pairs by its order
+            raise QaError(error.what, error.why, RESTORE) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise strange(self.plan_file, f"{error}.") from error
+            raise QaError(
+                f"{self.plan_file} is no plan of a review.", f"{error}.", RESTORE
+            ) from error
 
     def register(self, plan: Plan) -> None:
-        """Write a new review's plan."""
+        """Write a new review's plan. UsageError where there are answers to another one."""
+        if len(self.files()) > 1:
+            raise UsageError(
+                f"{self.answers} has answers to a plan that is not there.",
+                "They say nothing about the pairs of a new one.",
+                RESTORE,
+            )
         write_json(self.plan_file, plan.document())
 
     def files(self) -> list[Path]:
@@ -204,14 +216,17 @@ def _plan(content: Mapping[str, Any]) -> Plan:
             "draws": tuple(content["draws"]),
         }
     )
-    letters = {arm.letter for arm in found.arms}
+    letters = [arm.letter for arm in found.arms]
+    two = set(zip(letters, letters, strict=True)), set(combinations(letters, 2))
     for place, pair in enumerate(found.pairs):
-        if pair.number != place or not {pair.first, pair.second} <= letters:
+        if pair.number != place or (pair.first, pair.second) not in two[not pair.catch]:
             raise ValueError(f"pair {place} is not one of this plan's arms and order")
         if not 0 < pair.weight <= found.largest * (1 + 1e-9):
             raise ValueError(f"pair {place} weighs {pair.weight:g}")
     real = [not pair.catch for pair in found.pairs]
-    if not all(0 <= number < len(real) and real[number] for number in found.draws):
+    if not found.draws or not all(
+        0 <= number < len(real) and real[number] for number in found.draws
+    ):
         raise ValueError("a draw names no pair")
     return found
 

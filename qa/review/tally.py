@@ -96,9 +96,10 @@ def decided(voice: Voice, found: Interval | None) -> Outcome:
     unfit = [rater for rater in voice.raters if not rater.counts]
     if voice.model and unfit:
         return Outcome("INVALID", f"{voice.name} does not see what it is asked: {unfit[0].why}")
+    aside = " by raters who passed their catch trials" if unfit else ""
     if found is None:
-        return Outcome("INCONCLUSIVE", f"none of {len(plan.draws)} draws is answered yet")
-    told = f"{drawn} of {len(plan.draws)} draws are answered"
+        return Outcome("INCONCLUSIVE", f"none of {len(plan.draws)} draws is answered yet{aside}")
+    told = f"{drawn} of {len(plan.draws)} draws are answered{aside}"
     if plan.rule != ANYTIME and drawn < len(plan.draws):
         return Outcome("INCONCLUSIVE", f"{told}, and all of them are to be")
     outcome = non_inferiority(harm(found), 0, plan.margin, plan.confidence)
@@ -221,9 +222,10 @@ def _strengths(voice: Voice) -> list[dict[str, Any]]:
         for row in _comparisons(voice, pair)
     ]
     try:
-        return [asdict(one) for one in bradley_terry(duels, voice.plan.confidence)]
+        found = bradley_terry(duels, voice.plan.confidence)
     except ValueError:  # nobody lost to, or won against, somebody yet
         return []
+    return [asdict(one) for one in found] if len(found) == len(voice.plan.arms) else []
 
 
 def _between(one: Voice, other: Voice) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from qa.review import answers
 from qa.review.answers import BAD, LEFT, MODEL, RIGHT, TIE, Answer
 from qa.review.plan import IDENTICAL, Pair, Plan
 from qa.stats.preference import EVEN
 from qa.stats.rates import clopper_pearson
 
-PEOPLE = "people"
+PEOPLE = answers.PEOPLE
 STRICT = 0.01
 """A rater whose misses an attentive one would have as rarely as this does not count."""
 

@@ -46,8 +46,11 @@ def bradley_terry(duels: Sequence[Duel], confidence: float = CONFIDENCE) -> list
     """Strengths, largest first.
 
     ValueError where they have no finite value: an arm, or a group of arms, that won or lost every
-    comparison with all others, or was never compared with them.
+    comparison with all others, or was never compared with them; and for fewer than two pictures,
+    which would give no interval.
     """
+    if len({duel.picture for duel in duels}) < 2:
+        raise ValueError("no interval: there are fewer than two pictures")
     arms = sorted({arm for duel in duels for arm in (duel.first, duel.second)})
     place = {arm: number for number, arm in enumerate(arms)}
     first = np.array([place[duel.first] for duel in duels])
@@ -71,9 +74,9 @@ def bradley_terry(duels: Sequence[Duel], confidence: float = CONFIDENCE) -> list
         sums[duel.picture] = sums.get(duel.picture, 0) + row
     scores, inverse = np.array(list(sums.values())), np.linalg.pinv(curvature)
     groups = len(scores)
-    spread = inverse @ (scores.T @ scores) @ inverse * groups / max(groups - 1, 1)
+    spread = inverse @ (scores.T @ scores) @ inverse * groups / (groups - 1)
     errors = np.sqrt(np.maximum(np.diag(spread), 0))  # equal answers leave a rounding below 0
-    half = t_quantile((1 + confidence) / 2, max(groups - 1, 1)) * errors
+    half = t_quantile((1 + confidence) / 2, groups - 1) * errors
     found = [
         Strength(arm, float(s), float(s - h), float(s + h))
         for arm, s, h in zip(arms, strengths, half, strict=True)

@@ -12,7 +12,9 @@ of sums over clusters of e = w (x - win rate), for both ways of clustering
     V = V_pictures + max(V_raters - V_answers, 0)      (Cameron, Gelbach and Miller, J. Bus. Econ.
                                                         Stat. 29, 2011; G / (G - 1) for each way)
 
-where an answer is what one rater says of one picture.
+where an answer is what one rater says of one picture. Where all pictures have the same score s,
+nothing varies, and still they are a sample: with k of them (Kish's number, of unequal weights)
+a share of at least a = α^(1/k) of all has it, and the win rate lies in [a s, a s + 1 - a].
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from qa.stats.interval import CONFIDENCE, Array, Interval, t_above, t_quantile
 
 EVEN = 0.5
 """The win rate of two arms that are alike."""
+NOTHING = 1e-12
+"""A standard error that is rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,25 @@ def win_rate(comparisons: Sequence[Comparison], confidence: float = CONFIDENCE) 
         return Interval(rate, None, None, None, 1)
     variance, df = _variance(weights * (scores - rate), pictures, raters)
     error = math.sqrt(variance) / math.fsum(weights)
-    if not error:
-        return Interval(rate, rate, rate, 0.0, count, "t", float(rate >= EVEN))
+    if error < NOTHING:
+        return _alike(rate, weights, pictures, confidence)
     half = t_quantile((1 + confidence) / 2, df) * error
     p_worse = float(t_above((EVEN - rate) / error, df))
     ends = max(0.0, rate - half), min(1.0, rate + half)
     return Interval(rate, *ends, error * math.sqrt(count), count, "t", p_worse)
+
+
+def _alike(
+    rate: float, weights: Array, pictures: Sequence[Hashable], confidence: float
+) -> Interval:
+    """The interval where every picture has the same score."""
+    sums = _sums(weights, pictures)
+    number = math.fsum(sums) ** 2 / math.fsum(sums**2)
+    share = ((1 - confidence) / 2) ** (1 / number)
+    # The error at which the upper end is one half.
+    p_worse = 1.0 if rate >= EVEN else (EVEN / (1 - rate)) ** number
+    ends = share * rate, share * rate + 1 - share
+    return Interval(rate, *ends, 0.0, len(sums), "alike", p_worse)
 
 
 def _variance(
@@ -79,21 +96,28 @@ def _variance(
 ) -> tuple[float, float]:
     """Variance of Σ e, and its degrees of freedom (Satterthwaite, Biometrics Bulletin 2, 1946)."""
     by_picture, groups = _clustered(residuals, pictures)
-    if len(set(raters)) == 1 or not by_picture:
+    if len(set(raters)) == 1:
         return by_picture, groups - 1
     by_rater, people = _clustered(residuals, raters)
     both, _ = _clustered(residuals, list(zip(pictures, raters, strict=True)))
     more = max(by_rater - both, 0.0)  # what raters add beyond the noise of single answers
     found = by_picture + more
-    return found, found**2 / (by_picture**2 / (groups - 1) + more**2 / (people - 1))
+    spread = by_picture**2 / (groups - 1) + more**2 / (people - 1)
+    return found, found**2 / spread if spread else groups - 1
 
 
 def _clustered(residuals: Array, clusters: Sequence[Hashable]) -> tuple[float, int]:
     """G / (G - 1) Σ_g (Σ_{i in g} e_i)², and G."""
+    sums = _sums(residuals, clusters)
+    return len(sums) / (len(sums) - 1) * math.fsum(sums**2), len(sums)
+
+
+def _sums(values: Array, clusters: Sequence[Hashable]) -> Array:
+    """Sum of the values of each cluster [G]."""
     place = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
     sums = np.zeros(len(place))
-    np.add.at(sums, [place[cluster] for cluster in clusters], residuals)
-    return len(sums) / (len(sums) - 1) * math.fsum(sums**2), len(sums)
+    np.add.at(sums, [place[cluster] for cluster in clusters], values)
+    return sums
 
 
 def mcnemar(ours: Sequence[bool], theirs: Sequence[bool]) -> float:

@@ -90,7 +90,7 @@ def test_a_second_call_goes_on_with_the_same_plan(call, candidate):
 
 @pytest.mark.parametrize(
     "word",
-    ["margin=0.2", "pairs=31", "rule=fixed", "shares={harm: 0, margin: 0, random: 1}", "catch=0.2"],
+    ["margin=0.2", "pairs=31", "rule=fixed", "shares={harm: 0, margin: 0, random: 1}", "catch=0"],
 )
 def test_what_was_registered_is_not_changed(call, candidate, word):
     call("pairs=30", "seed=4")
@@ -102,6 +102,46 @@ def test_what_was_registered_is_not_changed(call, candidate, word):
     assert folder.plan_file.read_bytes() == before
     assert call(word, "name=another")[0] == 0
     assert len(reviews(candidate)) == 2
+
+
+@pytest.mark.parametrize("word", ["catch=0", "shares={harm: 0.4, margin: 0.1, random: 0.5}"])
+def test_the_same_command_goes_on_whatever_it_sets(call, candidate, word):
+    for _ in range(2):
+        assert call("pairs=30", "seed=4", "margin=0.2", word)[0] == 0
+    assert len(reviews(candidate)) == 1
+
+
+def test_a_question_keeps_its_text(call, candidate):
+    assert call("name=mine")[0] == 0
+    code, _, err = call("name=mine", "questions.overall.text=Which is worse?")
+    assert code == 2
+    assert "other settings: question" in err
+
+
+def test_a_run_is_not_compared_with_itself(call, candidate, runs):
+    for words in ([str(candidate.path)], [str(runs / "base")] * 2):
+        assert cli.run(["review", str(candidate.path), *words]) == 2
+    assert reviews(candidate) == []
+
+
+def test_what_is_left_out_is_counted(call, candidate):
+    rows = candidate.samples_file.read_text().splitlines(keepends=True)
+    changed = json.loads(rows[0]) | {"prompt": "another one"}
+    candidate.samples_file.write_text(json.dumps(changed) + "\n" + "".join(rows[1:]))
+    _, _, err = call()
+    assert err.splitlines()[0].endswith("; left out: 1 another reference or prompt")
+
+
+def test_a_plan_that_is_lost_is_not_replaced_under_its_answers(call, candidate):
+    call("pairs=30")
+    [folder] = reviews(candidate)
+    plan = folder.plan()
+    answers.add(folder, said(plan, "Ada", {plan.draws[0]: "first"})[0])
+    folder.plan_file.unlink()
+    code, _, err = call("pairs=30", "seed=9")
+    assert code == 2
+    assert "name=NAME" in err
+    assert not folder.plan_file.exists()
 
 
 def test_a_review_of_another_run_is_not_continued(call, candidate, runs):
@@ -134,6 +174,9 @@ def test_pictures_are_drawn_by_their_harm(call, candidate, runs):
         (("pears=3",), "'pears'"),
         (("judge=robot",), "robot"),
         (("+questions.odd.text=Well?", "question=odd", "+questions.odd.shows=[seed]"), "odd"),
+        (("questions.overall=5",), "overall is not understood"),
+        (("questions.overall.text=[1]",), "overall is not understood"),
+        (("+questions.odd.text=Well?", "question=odd", "+questions.odd.shows=5"), "odd"),
     ],
 )
 def test_what_cannot_be_asked(call, candidate, words, why):

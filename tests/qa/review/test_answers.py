@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+from dataclasses import replace
 
 import pytest
 from raters import plan, said
@@ -52,6 +54,31 @@ def test_the_last_word_counts_and_the_first_one_stays_in_the_file(folder):
     assert len(file_of(folder).read_text().splitlines()) == 2
 
 
+def test_of_several_files_the_last_date_counts(folder):
+    """Answers of one rater, brought together from two machines."""
+    old, new = (answer(0, word, date=f"2026-01-0{day}") for day, word in ((1, "left"), (2, "bad")))
+    for names in (("a", "b"), ("b", "a")):
+        for name, given in zip(names, (old, new), strict=True):
+            answers.add(folder, given)
+            file_of(folder).rename(folder.path / f"{name}.jsonl")
+        for name in names:
+            (folder.path / f"{name}.jsonl").rename(folder.answers / f"{name}.jsonl")
+        assert answers.read(folder, MADE) == [new]
+        for file in folder.answers.iterdir():
+            file.unlink()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_no_answer_takes_none_back(folder, apart):
+    """Two processes asked a model the same; one of them was refused."""
+    said = answer(0, "left", "judge", kind=MODEL)
+    answers.add(folder, said)
+    if apart:
+        file_of(folder).rename(folder.answers / "a.jsonl")
+    answers.add(folder, replace(said, said=None, why="refused", date="2026-02-01"))
+    assert answers.read(folder, MADE) == [said]
+
+
 def test_a_model_has_an_answer_in_each_order(folder):
     for first in (True, False):
         answers.add(folder, answer(0, "left", "judge", kind=MODEL, first_is_left=first))
@@ -73,6 +100,38 @@ def test_half_a_line_is_no_answer_and_is_not_continued(folder):
         assert len(answers.read(folder, MADE)) == 1
     answers.add(folder, answer(1))
     assert [one.pair for one in answers.read(folder, MADE)] == [0, 1]
+
+
+def test_nothing_is_taken_out_of_a_file(folder):
+    """What looks like half a line may be one that another process is writing."""
+    answers.add(folder, answer(0))
+    begun = file_of(folder).read_bytes() + b'{"pair": 1'
+    file_of(folder).write_bytes(begun)
+    answers.add(folder, answer(2))
+    assert file_of(folder).read_bytes().startswith(begun)
+    assert [one.pair for one in answers.read(folder, MADE)] == [0, 2]
+
+
+@pytest.mark.parametrize("line", ["[]", "5", "null", '"Ada"', "NaN"])
+def test_what_is_no_object_is_no_answer(folder, line):
+    answers.add(folder, answer(0))
+    file_of(folder).write_text(line + "\n")
+    with pytest.raises(QaError, match="Line 1: it is no JSON object"):
+        answers.read(folder, MADE)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_nobody_waits_for_a_pipe(folder):
+    folder.answers.mkdir()
+    os.mkfifo(folder.answers / "person-Ada.jsonl")
+    with pytest.raises(QaError, match="no file"):
+        answers.read(folder, MADE)
+
+
+def test_no_model_speaks_for_people(folder):
+    with pytest.raises(ValueError, match="rater"):
+        answers.add(folder, answer(0, rater="people", kind=MODEL))
+    answers.add(folder, answer(0, rater="people"))
 
 
 def test_a_line_that_is_no_answer_is_refused_by_its_place(folder):
@@ -150,6 +209,7 @@ def test_the_next_pair_is_the_first_that_has_no_answer(folder):
         ("rule", "soon"),
         ("shares", {"harm": 0, "margin": 0, "random": 0}),
         ("draws", [10_000]),
+        ("draws", []),
         ("pairs", []),
         ("arms", [{"letter": "A", "name": "x", "plan": "y"}]),
         ("question", {"name": "x"}),
@@ -167,5 +227,25 @@ def test_a_weight_beyond_the_largest_is_refused(folder):
     content = json.loads(folder.plan_file.read_text())
     content["pairs"][0]["weight"] = 2 / content["shares"]["random"]
     folder.plan_file.write_text(json.dumps(content))
-    with pytest.raises(QaError, match="not what"):
+    with pytest.raises(QaError, match="weighs"):
         folder.plan()
+
+
+@pytest.mark.parametrize(
+    ("catch", "arms"), [(False, ("B", "A")), (False, ("A", "A")), (True, ("A", "B"))]
+)
+def test_a_pair_is_of_two_arms_in_order_and_a_trial_of_one(folder, catch, arms):
+    content = json.loads(folder.plan_file.read_text())
+    pair = next(pair for pair in content["pairs"] if bool(pair["catch"]) == catch)
+    pair["first"], pair["second"] = arms
+    folder.plan_file.write_text(json.dumps(content))
+    with pytest.raises(QaError, match="arms and order"):
+        folder.plan()
+
+
+def test_a_damaged_plan_is_to_be_brought_back(folder):
+    """Not written again: numbers in the answers are places in the plan that was lost."""
+    folder.plan_file.write_text("{")
+    with pytest.raises(QaError, match="bring the file back") as error:
+        folder.plan()
+    assert "again" not in error.value.fix

@@ -119,6 +119,16 @@ def test_the_fixed_rule_waits_for_all_draws():
     assert judged(made, people(made, without)).state == "INCONCLUSIVE"
 
 
+@pytest.mark.parametrize("rule", [ANYTIME, FIXED])
+@pytest.mark.parametrize("word", ["first", "second"])
+def test_few_answers_decide_nothing_however_often_they_were_drawn(rule, word):
+    """Coins fall twice to one side in one of two times."""
+    two = plan(draws=200, rule=rule, of=stock(2, seeds=1))
+    assert judged(two, people(two, everywhere(two, "Ada", word))).state == "INCONCLUSIVE"
+    many = plan(draws=200, rule=rule, of=stock(60, seeds=1))
+    assert judged(many, people(many, everywhere(many, "Ada", word))).state != "INCONCLUSIVE"
+
+
 # Catch trials
 
 
@@ -135,6 +145,7 @@ def test_who_always_answers_left_is_caught_and_does_not_count():
     voice = people(made, left)
     assert not voice.counted
     assert judged(made, voice).state == "INCONCLUSIVE"
+    assert "who passed their catch trials" in judged(made, voice).why
 
 
 @pytest.mark.parametrize("draws", [10, 40, 100])
@@ -264,6 +275,23 @@ def test_three_arms_have_strengths(tmp_path):
     for one in strengths:
         half = one["high"] - one["value"]
         assert abs(one["value"] - truth[one["arm"]]) < 2.5 * half
+
+
+def test_arms_that_did_not_meet_yet_have_no_strengths(tmp_path):
+    """A review of three arms can be read from its first answer on, be it to a catch trial."""
+    made = plan(60, arms=3, draws=60, rule=FIXED, seed=2)
+    folder = ReviewFolder(tmp_path / "three")
+    folder.register(made)
+    lots = np.random.default_rng(7)
+    given = rate(made, "Ada", lambda pair: 0.5, lots)
+    trials = [answer for answer in given if made.pairs[answer.pair].catch]
+    met = []
+    for answer in trials + [answer for answer in given if answer not in trials]:
+        answers.add(folder, answer)
+        (voice,) = tally(folder)["voices"]
+        met.append([one["arm"] for one in voice["strengths"]])
+    assert met[0] == []
+    assert {len(arms) for arms in met} == {0, 3}
 
 
 # Error rates by simulation

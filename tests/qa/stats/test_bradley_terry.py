@@ -79,6 +79,14 @@ def test_arms_without_a_finite_strength_are_named(duels, named):
         bradley_terry(duels)
 
 
+@pytest.mark.parametrize("pictures", [0, 1])
+def test_fewer_than_two_pictures_have_no_strengths(pictures):
+    duels = [Duel(number, "A", "B", 0.5) for number in range(pictures)]
+    with pytest.raises(ValueError, match="fewer than two pictures"):
+        bradley_terry(duels)
+    assert len(bradley_terry([*duels, Duel("p", "A", "B", 1.0), Duel("q", "B", "A", 1.0)])) == 2
+
+
 def test_intervals_cover_the_truth():
     """Pictures are alike here; 95 % but for 2.6 standard errors of 300 runs of 3 arms."""
     truth = np.array([0.5, 0.0, -0.5])

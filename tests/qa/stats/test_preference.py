@@ -102,3 +102,25 @@ def test_mcnemar_is_the_sign_test_of_the_pairs_that_differ(better, worse):
 def test_mcnemar_needs_pairs():
     with pytest.raises(ValueError, match="are no pairs"):
         mcnemar([True], [True, False])
+
+
+@pytest.mark.parametrize("score", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("count", [2, 5, 14])
+def test_equal_scores_are_a_sample_too(score, count):
+    """The end is the share of pictures with this score at which so many have it with 5 %."""
+    found = win_rate([Comparison(n, "me", score) for n in range(count) for _ in range(3)], 0.9)
+    share = 0.05 ** (1 / count)
+    assert (found.low, found.high) == pytest.approx((share * score, share * score + 1 - share))
+    assert found.p_worse == pytest.approx(0.5**count if score == 0 else 1.0)
+
+
+def test_unequal_weights_are_fewer_pictures():
+    few = win_rate([Comparison(n, "me", 1.0, 0.01 if n else 1.0) for n in range(20)])
+    many = win_rate([Comparison(n, "me", 1.0, 1.0) for n in range(20)])
+    assert few.low < 0.2 < 0.8 < many.low
+
+
+def test_raters_that_contradict_each_other_everywhere_say_nothing():
+    """Their pictures are all alike, one half; they are not."""
+    answers = [Comparison(n, r, s) for n in range(40) for r, s in (("Ada", 1.0), ("Grace", 0.0))]
+    assert (win_rate(answers).low, win_rate(answers).high) == (0.0, 1.0)

@@ -169,24 +169,27 @@ def _print(folders: Sequence[ReviewFolder], options: argparse.Namespace) -> int:
 
 
 def _table(found: Sequence[Mapping[str, Any]]) -> Any:
-    """A line for each voice and pair of arms."""
+    """A line for each voice, and pair of arms where there are several."""
     from rich.table import Table
     from rich.text import Text
 
-    heads = ("question", "by", "pairs", "", "win rate", "interval", "margin", "so far", "why")
+    heads = ("question", "by", "pairs", "win rate", "margin", "so far")
     table = Table(*heads, box=None, pad_edge=False)
     for review in found:
-        names = {arm["letter"]: arm["name"] for arm in review["arms"]}
+        several = len(review["arms"]) > 2
         for voice in review["voices"]:
             for rate in voice["rates"]:
-                ends = rate["low"], rate["high"]
+                arms = f", {rate['first']} over {rate['second']}" if several else ""
                 cells = (
-                    review["question"]["name"], voice["name"],
-                    f"{voice['answered']} of {review['pairs']}",
-                    f"{names[rate['first']]} over {names[rate['second']]}",
-                    "–" if rate["rate"] is None else f"{rate['rate']:.3f}",
-                    "–" if None in ends else f"[{ends[0]:.3f}, {ends[1]:.3f}]",
-                    f"{review['margin']:g}", rate["state"], rate["why"],
+                    review["question"]["name"] + arms, voice["name"],
+                    f"{voice['answered']} of {review['pairs']}", _rate(rate),
+                    f"{review['margin']:g}", rate["state"],
                 )  # fmt: skip
                 table.add_row(*(Text(shown(cell)) for cell in cells))
     return table
+
+
+def _rate(rate: Mapping[str, Any]) -> str:
+    if rate["rate"] is None or None in (rate["low"], rate["high"]):
+        return "–"
+    return f"{rate['rate']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]"

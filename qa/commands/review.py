@@ -90,8 +90,12 @@ def _review(options: argparse.Namespace) -> int:
 
 
 def _composed(words: Sequence[str], config_dir: str | None) -> Config:
-    from qa.config import Root, compose
+    from qa.config import Root, compose, key_of
 
+    keys = [key_of(word) for word in words]
+    of_model = next((key for key in keys if key.startswith("judge.")), None)
+    if of_model and "judge" not in keys:
+        raise UsageError(f"People have no {of_model}.", "It is a model's.", "add judge=mllm")
     return compose(words, config_dir, Root("review", ReviewSchema, "qa review RUN"))
 
 

@@ -173,6 +173,7 @@ def test_pictures_are_drawn_by_their_harm(call, candidate, runs):
         (("pairs=0",), "pairs cannot be that"),
         (("pears=3",), "'pears'"),
         (("judge=robot",), "robot"),
+        (("judge.model=m",), "add judge=mllm"),
         (("+questions.odd.text=Well?", "question=odd", "+questions.odd.shows=[seed]"), "odd"),
         (("questions.overall=5",), "overall is not understood"),
         (("questions.overall.text=[1]",), "overall is not understood"),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from qa.outcomes import counts
+from qa.outcomes import counts, label
 
 BLIND: tuple[tuple[str, str], ...] = (
     (r"psnr.*|lowres_psnr",
@@ -67,6 +67,13 @@ def _of_run(verdict: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[s
     missing = sorted(record.get("unavailable") or {})
     if missing:
         yield f"Not measured here, though asked for: {', '.join(missing)}."
+    for gate in verdict["gates"]:
+        cited = (gate.get("waiver") or {}).get("review")
+        if cited and arm.get("plan") not in (None, cited["run"]):
+            yield (
+                f"The review {cited['name']} that the waiver of {label(gate)} cites is of another "
+                "run: nobody has seen these pictures there."
+            )
     tail = [gate for gate in verdict["gates"] if gate.get("gate") == "tail"]
     if not tail:
         yield "No tail gate: rare breakage that means over pictures hide was not looked for."

@@ -13,6 +13,7 @@ decided here, by the plan, and never by what a browser sends.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -37,6 +38,7 @@ from qa.review.plan import Pair, Plan, ReviewFolder
 from qa.review.tally import decided, rates
 from qa.review.voices import PEOPLE, heard
 from qa.store import RunFolder
+from qa.terminal import shown as safe
 from reports import page
 from reports.serving import HTML, JSON, PNG, Answer
 from reports.sides import LEFT, REFERENCE, RIGHT, Look, seen
@@ -76,11 +78,14 @@ class Review:
         if found is None or int(found[1]) >= len(self.plan.pairs):
             return None
         pair = self.plan.pairs[int(found[1])]
-        for which in (FIRST, SECOND, REFERENCE):
-            if address == self._address(pair, which):
-                body = self._png(pair, which)
-                return None if body is None else Answer(body, PNG)
-        return None
+        which = next((one for one in self._shows if address == self._address(pair, one)), None)
+        if which is None:
+            return None
+        try:
+            return Answer(self._png(pair, which), PNG)
+        except QaError as failed:
+            print(safe(str(failed)), file=sys.stderr)
+            return None
 
     def accept(self, address: str, body: bytes) -> Answer | None:
         """What the page asks and sends; None for an address that takes nothing."""
@@ -98,7 +103,7 @@ class Review:
         except Wrong as wrong:
             return _json({"error": f"{wrong}."}, HTTPStatus.BAD_REQUEST)
         except QaError as failed:
-            print(failed, file=sys.stderr)  # the page must not: it names folders
+            print(safe(str(failed)), file=sys.stderr)  # the page must not: it names folders
             cause = failed.__cause__
             why = cause.strerror if isinstance(cause, OSError) else None
             told = {"error": f"{why or 'A file is damaged or missing'}: the terminal says more."}
@@ -147,6 +152,8 @@ class Review:
             raise Wrong("no pair is answered")
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise Wrong("tags are no list of texts")
+        if len(set(tags)) < len(tags):
+            raise Wrong("a tag is there twice")
         pair = self._asked(number)
         try:
             answer = answers.Answer(
@@ -193,19 +200,31 @@ class Review:
         """Side → address and PNG of the picture that this rater sees there."""
         two = (FIRST, SECOND) if self.plan.first_is_left(pair, rater) else (SECOND, FIRST)
         sides = zip((LEFT, RIGHT, REFERENCE), (*two, REFERENCE), strict=True)
-        found = (
-            (side, self._address(pair, which), self._png(pair, which)) for side, which in sides
-        )
-        return {side: (address, body) for side, address, body in found if body is not None}
+        return {
+            side: (self._address(pair, which), self._png(pair, which))
+            for side, which in sides
+            if which in self._shows
+        }
 
-    def _png(self, pair: Pair, which: str) -> bytes | None:
-        """Bytes of a picture; None for a reference that is not there, or that nobody may see."""
+    @property
+    def _shows(self) -> tuple[str, ...]:
+        """The pictures of a pair that raters get to see."""
+        known = "reference" in self.plan.question.shows
+        return (FIRST, SECOND, REFERENCE) if known else (FIRST, SECOND)
+
+    def _png(self, pair: Pair, which: str) -> bytes:
+        """Bytes of a picture. QaError for one that is not there."""
         if which != REFERENCE:
             return png(self.plan, self.arms, pair, which)
-        if "reference" not in self.plan.question.shows:
-            return None
-        found = inside(self.run.path, self.run.reference_file(pair.sample))
-        return None if found is None else found.read_bytes()
+        file = self.run.reference_file(pair.sample)
+        try:
+            found = inside(self.run.path, file)
+            if found is None:
+                raise FileNotFoundError(errno.ENOENT, "There is no such file")
+            return found.read_bytes()
+        except OSError as error:
+            why = f"{error.strerror or error}."
+            raise QaError(f"The reference {file} cannot be shown.", why) from error
 
     def _address(self, pair: Pair, which: str) -> str:
         text = f"{pair.number}|{which}".encode()

@@ -7,11 +7,14 @@ Numbers are the tally's own. A review is shown whether or not a gate asked for i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
+from qa.baseline.cited import changed, digest_of
 from qa.errors import QaError
+from qa.outcomes import label
 from qa.review import answers as given
 from qa.review.plan import DEFECT, IDENTICAL, Pair, Plan, ReviewFolder, reviews
 from qa.review.tally import tally
@@ -38,6 +41,8 @@ class Answered:
     said: str
     tags: tuple[str, ...]
     note: str
+    box: str
+    """Where a box was drawn, or ""."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ class Told:
     """The first pairs that somebody answered, in order of the plan."""
     total: int = 0
     """How many were answered."""
+    changed: str = ""
+    """Which picture of the run is no longer the one that was compared, or ""."""
+    answers: str = ""
+    """Digest of its answers (`qa.baseline.cited`)."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -81,7 +90,7 @@ class Told:
 
 def told(run: RunFolder) -> tuple[Told, ...]:
     """Every review of a run that somebody answered, and those that cannot be read, by name."""
-    found = (_told(folder) for folder in reviews(run))
+    found = (_told(run, folder) for folder in reviews(run))
     return tuple(one for one in found if one.damaged or one.said["voices"])
 
 
@@ -91,7 +100,7 @@ def people(found: Iterable[Told], verdict: Row) -> str:
     plans = {arm.get("plan") for arm in arms if arm.get("plan")}
     names, questions, pairs = set[str](), list[str](), 0
     for one in found:
-        if not one.said or not plans <= {arm["plan"] for arm in one.said["arms"]}:
+        if not one.said or one.changed or not plans <= {arm["plan"] for arm in one.said["arms"]}:
             continue
         for voice in one.said["voices"]:
             if not voice["model"] and voice["answered"]:
@@ -107,12 +116,14 @@ def people(found: Iterable[Told], verdict: Row) -> str:
 
 def lines(found: Iterable[Told]) -> list[str]:
     """Each voice of each review in a sentence, and how far the voices agree."""
-    texts = []
-    for one in found:
+    texts, told_of = [], list(found)
+    asked = Counter(one.said["question"]["name"] for one in told_of if one.said)
+    for one in told_of:
         if one.damaged:
             texts.append(f"{one.name} cannot be read: {one.damaged}")
             continue
         question = one.said["question"]["name"]
+        question += f"/{one.name}" if asked[question] > 1 else ""
         for voice in one.said["voices"]:
             texts += [
                 f"{question}, {voice['name']}: {_sentence(one, voice, rate)}"
@@ -131,6 +142,8 @@ def beside(one: Told, verdict: Row) -> str:
     """Why a verdict does not rest on what a review says now; "" where it does."""
     if one.said["arms"][0]["plan"] != verdict["candidate"].get("plan"):
         return "It compares another run than this one."
+    if one.changed:
+        return f"The run's picture of {one.changed} is no longer the one that was compared."
     plan = (verdict.get("baseline") or {}).get("plan")
     other = next((arm["letter"] for arm in one.said["arms"][1:] if arm["plan"] == plan), None)
     if other is None:
@@ -144,6 +157,17 @@ def beside(one: Told, verdict: Row) -> str:
     if all((rate["rate"], rate["count"]) in judged for rate in ours):
         return ""
     return "Answers were given since this was judged: qa judge RUN --save takes them up."
+
+
+def citing(one: Told, verdict: Row) -> list[str]:
+    """The waivers of a verdict that cite a review, and whether it has other answers since."""
+    found = []
+    for gate in verdict["gates"]:
+        cited = (gate.get("waiver") or {}).get("review")
+        if cited and one.said and cited["plan"] == one.said["plan"]:
+            then = "" if cited["answers"] == one.answers else f", as it was then: {cited['said']}"
+            found.append(f"The waiver of {label(gate)} cites it{then}.")
+    return found
 
 
 def percent(row: Row) -> str:
@@ -180,11 +204,12 @@ def at(rate: float) -> float:
     return round(PADDING + min(1.0, max(0.0, rate)) * (100 - 2 * PADDING), 2)
 
 
-def _told(folder: ReviewFolder) -> Told:
+def _told(run: RunFolder, folder: ReviewFolder) -> Told:
     try:
         plan = folder.plan()
         answers = given.read(folder, plan)
-        found = tally(folder)
+        found, known = tally(folder), run.decoded_file.is_file()
+        gone = changed(plan, plan.arms[0].letter, run) if known else ""
     except QaError as error:
         return Told(folder.name, {}, error.why)  # not `what`: it names a path
     by_pair: dict[int, list[given.Answer]] = {}
@@ -192,7 +217,7 @@ def _told(folder: ReviewFolder) -> Told:
         by_pair.setdefault(answer.pair, []).append(answer)
     shown = sorted(by_pair)[:MAX_PAIRS]
     rows = tuple(_line(plan, plan.pairs[number], by_pair[number]) for number in shown)
-    return Told(folder.name, found, "", rows, len(by_pair))
+    return Told(folder.name, found, "", rows, len(by_pair), gone, digest_of(folder))
 
 
 def _line(plan: Plan, pair: Pair, answers: Sequence[given.Answer]) -> Line:
@@ -200,7 +225,8 @@ def _line(plan: Plan, pair: Pair, answers: Sequence[given.Answer]) -> Line:
     for answer in answers:
         by_rater.setdefault((answer.kind, answer.rater), []).append(answer)
     chosen = f"catch trial: {CATCHES[pair.catch]}" if pair.catch else SHARES.get(pair.chosen, "")
-    found = tuple(_answered(pair, rater, rows) for (_, rater), rows in sorted(by_rater.items()))
+    ordered = sorted(by_rater.items(), key=lambda one: (one[0][0] == given.MODEL, one[0][1]))
+    found = tuple(_answered(pair, rater, rows) for (_, rater), rows in ordered)
     return Line(pair.number, pair.sample, pair.seed, chosen, found)
 
 
@@ -208,7 +234,14 @@ def _answered(pair: Pair, rater: str, rows: Sequence[given.Answer]) -> Answered:
     said = dict.fromkeys(_words(pair, row) for row in rows)
     tags = dict.fromkeys(tag for row in rows for tag in row.tags)
     notes = dict.fromkeys(row.note for row in rows if row.note)
-    return Answered(rater, "; ".join(said), tuple(tags), "\n".join(notes))
+    boxes = "; ".join(_place(row.box) for row in rows if row.box)
+    return Answered(rater, "; ".join(said), tuple(tags), "\n".join(notes), boxes)
+
+
+def _place(box: given.Box) -> str:
+    """In per cent of the picture."""
+    x, y, width, height = (f"{100 * part:.0f} %" for part in astuple(box))
+    return f"box {x} from the left, {y} from the top, {width} wide, {height} high"
 
 
 def _words(pair: Pair, row: given.Answer) -> str:

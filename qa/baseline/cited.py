@@ -35,6 +35,14 @@ def changed(plan: Plan, letter: str, run: RunFolder) -> str:
     return ""
 
 
+def digest_of(folder: ReviewFolder) -> str:
+    """SHA-256 over names and contents of a review's files of answers."""
+    found = hashlib.sha256()
+    for file in folder.files()[1:]:
+        found.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()
+
+
 def cited(asked: str, promoted: Collection[str]) -> dict[str, str]:
     """What a waiver keeps of a review, `RUN` or `RUN:NAME`; keys as in `KEYS`.
 
@@ -62,15 +70,10 @@ def cited(asked: str, promoted: Collection[str]) -> dict[str, str]:
                 "name": folder.name,
                 "run": str(own),
                 "plan": plan.digest,
-                "answers": _answers(folder),
+                "answers": digest_of(folder),
                 "said": _sentence(plan.question.name, voice, rate),
             }
     raise _refused(folder, "It has no answer that counts.", f"qa review {run.path}")
-
-
-def writable(text: str) -> str:
-    """Foreign text as UTF-8 can hold it: JSON may spell halves of a surrogate pair."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _found(asked: str) -> tuple[RunFolder, ReviewFolder]:
@@ -101,17 +104,9 @@ def _sentence(question: str, voice: Mapping[str, Any], rate: Mapping[str, Any]) 
     ends = f" [{percent[1]:.0f}, {percent[2]:.0f}]" if len(percent) == 3 else ""
     counted = sum(rater["counts"] for rater in voice["raters"])
     people = f"{counted} rater{'s' * (counted != 1)}"
-    who = f"by the model {writable(voice['name'])}" if voice["model"] else people
+    who = f"by the model {voice['name']}" if voice["model"] else people
     answers = sum(rate["said"].values())
     return f"{question}: preferred in {percent[0]:.0f} %{ends} of {answers} answers, {who}"
-
-
-def _answers(folder: ReviewFolder) -> str:
-    """SHA-256 over names and contents of the files of answers."""
-    found = hashlib.sha256()
-    for file in folder.files()[1:]:
-        found.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return found.hexdigest()
 
 
 def _refused(folder: ReviewFolder, why: str, fix: str) -> UsageError:

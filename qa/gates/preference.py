@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qa.baseline.cited import changed, writable
+from qa.baseline.cited import changed
 from qa.errors import QaError, UsageError
 from qa.gates.case import Case
 from qa.gates.rows import Row, row
@@ -47,6 +47,7 @@ class Heard:
 
     @property
     def question(self) -> str:
+        """Its name, or that of the review where nobody knows what it asks."""
         return self.name if self.plan is None else self.plan.question.name
 
 
@@ -81,13 +82,13 @@ class Preference:
 
     def _row(self, one: Heard, voice: Mapping[str, Any], rate: Mapping[str, Any], mark: str) -> Row:
         assert one.plan is not None
-        who = f":{writable(voice['name'])}" if voice["model"] else ""
+        who = f":{voice['name']}" if voice["model"] else ""
         state, why = ("INVALID", one.unfit) if one.unfit else (rate["state"], rate["why"])
         counts = self.by == ANY or voice["model"] == (self.by == MODELS)
         return row(
             self.name,
             f"{one.question}{who}{mark}",
-            Outcome(state, writable(why)),
+            Outcome(state, why),
             role="" if counts else "secondary",
             counts=counts,
             estimate=_harm(rate["rate"]),
@@ -161,8 +162,8 @@ def _unfit(case: Case, plan: Plan, other: str) -> str:
 
 
 def _short(error: QaError) -> str:
-    """Why, without the path: verdicts name none."""
-    return writable(error.why).removesuffix(".")
+    """Why, without the path: verdicts name none. JSON may spell halves of a surrogate pair."""
+    return error.why.encode("utf-8", "replace").decode().removesuffix(".")
 
 
 def _harm(rate: float | None) -> float | None:

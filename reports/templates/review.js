@@ -84,7 +84,7 @@ class Review {
       if (turn !== this.turn) return;
       this.put(article);
     } catch (error) {
-      if (turn === this.turn) this.warn(`The pair cannot be shown: ${error.message} Reload the page to try again.`);
+      if (turn === this.turn) this.warn(`The pair cannot be shown: ${error.message}${error.over ? "" : " Reload the page to try again."}`);
       return;
     }
     await drawn();
@@ -134,12 +134,14 @@ class Review {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.target.matches(FIELDS)) return this.leave(event);
+    // A keyboard of other letters has the same places.
+    const letter = event.key > "~" && event.code.startsWith("Key") ? event.code[3] : event.key;
     const tag = event.shiftKey && /^Digit([1-6])$/.exec(event.code);
     const deed = tag ? () => this.tag(this.pair?.querySelectorAll("[data-tag]")[tag[1] - 1]) : !event.shiftKey && {
       l: () => this.answer("left"), r: () => this.answer("right"), t: () => this.answer("tie"), b: () => this.answer("bad"),
       u: () => this.back(), backspace: () => this.back(), n: () => this.write(), m: () => this.toggle("mark"), d: () => this.toggle("draw"),
       ...this.drawing && { escape: () => this.toggle("draw") },
-    }[event.key.toLowerCase()];
+    }[letter.toLowerCase()];
     if (!deed) return;
     event.preventDefault();
     event.stopPropagation();
@@ -170,7 +172,7 @@ class Review {
       if (turn !== this.turn) return;
       this.mark(this.box, this.how);
       this.ready();
-      this.warn(`The answer was not saved: ${error.message} The same key tries again.`);
+      this.warn(`The answer was not saved: ${error.message}${error.over ? "" : " The same key tries again."}`);
     }
   }
 
@@ -272,6 +274,7 @@ class Review {
       body: JSON.stringify({ rater: this.rater, ...content }),
     }).catch(() => { throw new Error("the server has ended, or cannot be reached."); });
     if (answer.ok) return answer;
+    if (answer.status === 404) throw Object.assign(new Error("the review was started again. Go on at the address that it printed."), { over: true });
     const text = await answer.text();
     throw new Error(answer.headers.get("Content-Type") === "application/json" ? JSON.parse(text).error : `${text.trim()}.`);
   }

@@ -249,10 +249,21 @@ def test_a_server_that_ended_is_told(rating, seen):
     rating.press("l")
     rating.alert.get_by_text("the server has ended").wait_for()
     assert rating.stored() == {}
+    rating.page.set_viewport_size({"width": 400, "height": 400})
+    told, say = rating.alert.bounding_box(), rating.pair.locator(".r-say").bounding_box()
+    assert told["y"] + told["height"] <= say["y"], "it does not lie over the answers"
     rating.page.unroute("**/answer")
     rating.press("l")
     rating.at(1)
     seen[:] = [one for one in seen if "ERR_FAILED" not in one]
+
+
+def test_a_review_that_was_started_again_is_told(rating, seen):
+    rating.server.token = "another"
+    rating.press("l")
+    rating.alert.get_by_text("Go on at the address that it printed.", exact=False).wait_for()
+    assert "tries again" not in rating.alert.inner_text()
+    seen[:] = [one for one in seen if "404 (Not Found)" not in one]
 
 
 def test_keys_in_the_note_are_text(rating):
@@ -282,6 +293,10 @@ def test_keys_with_modifiers_or_held_answer_nothing(rating):
         new KeyboardEvent("keydown", { key: "L", bubbles: true }))""")  # caps lock
     rating.at(1)
     assert rating.stored()[0].said == LEFT
+    rating.page.evaluate("""() => document.activeElement.dispatchEvent(new KeyboardEvent(
+        "keydown", { key: "к", code: "KeyR", bubbles: true }))""")  # Russian letters
+    rating.at(2)
+    assert rating.stored()[1].said == RIGHT
 
 
 def test_nobody_answers_what_is_not_shown_yet(rating):
@@ -518,3 +533,34 @@ def test_nothing_is_cut_off(rating, width, height):
     assert answers_end <= height, "the answers are in view"
     wide = rating.pair.locator(".view").first.evaluate("one => one.clientWidth")
     assert wide > 0.43 * min(width, height), "pictures take most of it"
+
+
+def test_answers_stay_in_view_below_a_long_prompt(page, served):
+    question = Question("prompt", "Which one?", ("prompt",))
+    server, folder = served(plan(mixed(10), question=question))
+    for row in server.site.samples.values():
+        row["prompt"] = "a bicycle that leans on a wall, " * 60
+    rating = Rating(page, server, folder).start()
+    say = rating.pair.locator(".r-say")
+    end = "one => one.getBoundingClientRect().bottom"
+    assert say.evaluate(end) <= 800
+    say.evaluate("one => { one.style.position = 'static' }")
+    assert say.evaluate(end) > 800, "the check can fail"
+
+
+def test_left_is_on_the_left_of_a_telephone_too(rating):
+    rating.page.set_viewport_size({"width": 400, "height": 800})
+    edge = "all => all.map(one => [one.getBoundingClientRect().x, one.getBoundingClientRect().y])"
+    (left, top), (right, beside) = rating.pair.locator(".view").evaluate_all(edge)
+    assert left < right
+    assert top == beside
+
+
+def test_a_telephone_shows_no_keys(browser, rating):
+    width = "one => one.getBoundingClientRect().width"
+    assert rating.pair.locator("[data-said=left] kbd").evaluate(width) > 0
+    with browser.new_context(has_touch=True, is_mobile=True) as context:
+        page = context.new_page()
+        page.goto(rating.page.url)
+        page.locator("main:not([aria-busy]) .r-pair").wait_for()
+        assert page.locator("[data-said=left] kbd").evaluate(width) == 0

@@ -11,12 +11,15 @@ from dataclasses import replace
 import pytest
 from reviews import answered, finished, planned
 from signing import RECORD, TABLES, judged, make_run, tree
+from toyruns import toy_overrides
 from verdicts import gate
 
 from qa import signature
+from qa.cli import run as qa
 from qa.errors import QaError, UsageError
 from qa.files import write_bytes, write_json
 from qa.signature import Signature, digests, history, signed
+from qa.store import RunFolder
 
 COVERED = ("record.json", *TABLES)
 
@@ -131,6 +134,28 @@ def test_reviews_are_covered_answer_by_answer(tmp_path):
     signature.add(run, new(run))
     folder.plan_file.unlink()
     assert signed(run).broken == "reviews/overall/plan.json is gone"
+
+
+def test_answers_are_judged_before_they_are_signed(workdir, pictures, capsys):
+    """A run that is promoted, compared, judged, signed and answered again, from the terminal."""
+    qa(["run", *toy_overrides(pictures, "Sampler", "out=base")])
+    qa(["baseline", "promote", "base", "--by", "Ann"])
+    qa(["run", *toy_overrides(pictures, "Sampler", "+decoder.noise=0.0001", "out=new")])
+    run, base = RunFolder(workdir / "new"), RunFolder(workdir / "base")
+    folder = answered(planned(run, base), lambda *_: "first")
+    sign = ["signoff", "new", "--decision", "ship", "--by", "Ann"]
+    assert (qa(["judge", "new", "--save"]), qa(sign)) == (0, 0)
+    assert signed(run).holds
+    answered(folder, lambda *_: "second")
+    assert not signed(run).holds
+    capsys.readouterr()
+    assert qa(sign) == 2
+    assert "The scores give FAIL today" in capsys.readouterr().err
+    assert len(history(run)) == 1
+    shutil.rmtree(base.path)  # what was promoted is kept in the store
+    assert qa(["judge", "new", "--save"]) == 3
+    (row,) = [row for row in run.verdict()["gates"] if row["gate"] == "preference"]
+    assert (row["state"], row["candidate"]) == ("FAIL", 0.0)
 
 
 def test_another_verdict_leaves_the_signature_as_history(run):

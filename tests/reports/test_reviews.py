@@ -16,11 +16,11 @@ from qa.gates.regression import Regression
 from qa.gates.use_case import from_config
 from qa.judge import judge
 from qa.results import load
-from qa.review.answers import MODEL
+from qa.review.answers import MODEL, Box
 from qa.review.tally import tally
 from reports import html, junit, markdown
 from reports.limits import limits
-from reports.reviews import MAX_PAIRS, beside, people, told
+from reports.reviews import MAX_PAIRS, beside, citing, lines, people, told
 from reports.view import view
 
 NOBODY = "No person has compared these pictures for this verdict."
@@ -120,8 +120,6 @@ def test_foreign_text_is_text(runs):
     folder = planned(*runs)
     answered(folder, mixed, raters=(HOSTILE, "<script>alert(1)</script>"), note=HOSTILE)
     answered(folder, mixed, raters=("<img src=x onerror=y>",), kind=MODEL, note="half")
-    (model,) = folder.answers.glob("model-*")
-    model.write_text(model.read_text().replace('"half"', '"\\ud83d"'))  # of a surrogate pair
     saved(*runs)
     text = page(*runs)
     plain = Page(text)
@@ -199,16 +197,20 @@ def test_a_long_table_says_where_it_ends(tmp_path):
 def test_a_pair_shows_each_answer_of_the_arms_it_is_about(runs):
     """Sides are given back as arms, and a model that answers by place says both."""
     folder = planned(*runs, catches=2)
-    answered(folder, lambda *_: "second", raters=("Ann",), tags=("blur",), note="soft")
+    drawn = {"tags": ("blur",), "note": "soft", "box": Box(0.25, 0.1, 0.5, 0.9)}
+    answered(folder, lambda *_: "second", raters=("Zoe",), **drawn)
     answered(folder, lambda *_: None, raters=("judge",), kind=MODEL)
     (one,) = told(runs[0])
-    judge_, ann = one.lines[0].answers
-    assert (ann.rater, ann.said, ann.tags, ann.note) == ("Ann", "B is better", ("blur",), "soft")
+    ann, judge_ = one.lines[0].answers
+    assert ann.box == "box 25 % from the left, 10 % from the top, 50 % wide, 90 % high"
+    saved(*runs)
+    assert ann.box in Page(page(*runs)).text
+    assert (ann.rater, ann.said, ann.tags, ann.note) == ("Zoe", "B is better", ("blur",), "soft")
     assert judge_.said == "no answer: it said nothing"
     assert one.lines[12].chosen == "catch trial: the same picture twice"
-    assert one.lines[12].answers[1].said == "equally good"
+    assert one.lines[12].answers[0].said == "equally good"
     assert one.lines[13].chosen == "catch trial: one with a planted defect"
-    assert one.lines[13].answers[1].said == "the first is better"
+    assert one.lines[13].answers[0].said == "the first is better"
     assert {line.sample for line in one.lines} == {f"p{n:03d}" for n in range(12)}
 
 
@@ -221,3 +223,73 @@ def test_several_arms_have_strengths(runs, tmp_path):
     assert len(strengths) == 3
     for one in strengths:
         assert f"{one['value']:.2f}".replace("-", "−") in seen
+
+
+def test_pictures_that_changed_since_are_said_and_seen_by_nobody(runs):
+    folder = answered(planned(*runs), mixed)
+    verdict = saved(*runs)
+    assert people(told(runs[0]), verdict) != "", "control"
+    plan = files.read_json(folder.plan_file)
+    plan["pairs"][7]["digests"][0] = "0" * 64
+    files.write_json(folder.plan_file, plan)
+    (one,) = told(runs[0])
+    said = "The run's picture of seed 0 of 'p007' is no longer the one that was compared."
+    assert beside(one, verdict) == said
+    assert people([one], verdict) == ""
+    assert said in Page(page(runs[0])).text
+    runs[0].decoded_file.unlink()
+    assert told(runs[0])[0].changed == "", "nobody can tell"
+
+
+def conceded(verdict, review):
+    """The verdict with a waiver of its first row that cites a review."""
+    waiver = {"gate": "psnr", "by": "Ann", "why": "seen", "until": "2099-01-01", "review": review}
+    return verdict | {"gates": [verdict["gates"][0] | {"waiver": waiver}, *verdict["gates"][1:]]}
+
+
+def test_a_waiver_that_cites_a_review_stands_beside_it(runs):
+    folder = answered(planned(*runs), mixed)
+    (one,) = told(runs[0])
+    plan = runs[0].record()["plan"]
+    known = {"name": "overall", "run": plan, "plan": one.said["plan"], "answers": one.answers}
+    verdict = conceded(saved(*runs), known | {"said": "preferred in 50 %"})
+    assert citing(one, verdict) == ["The waiver of psnr cites it."]
+    assert not [limit for limit in limits(verdict, {}) if "another run" in limit]
+    files.write_json(runs[0].verdict_file, verdict)
+    assert "The waiver of psnr cites it." in Page(page(runs[0])).text
+    answered(folder, mixed, raters=("Benedict",), pairs=[0])
+    (later,) = told(runs[0])
+    assert citing(later, verdict) == [
+        "The waiver of psnr cites it, as it was then: preferred in 50 %."
+    ]
+    other = conceded(verdict, known | {"plan": "9" * 64})
+    assert citing(one, other) == []
+
+
+def test_a_waiver_that_cites_a_review_of_another_run_is_a_known_limit(runs):
+    known = {"name": "eyes", "run": "9" * 64, "plan": "", "answers": "", "said": ""}
+    verdict = conceded(saved(*runs), known)
+    said = (
+        "The review eyes that the waiver of psnr cites is of another run: nobody has seen these "
+        "pictures there."
+    )
+    assert said in limits(verdict, {})
+    table = verdict | {"candidate": verdict["candidate"] | {"plan": None}}
+    assert said not in limits(table, {}), "nobody can tell"
+
+
+def test_a_pair_leads_to_its_picture(runs):
+    answered(planned(*runs), mixed)
+    saved(*runs)
+    seen = Page(page(runs[0]).partition('id="reviews"')[2].partition('id="worst"')[0])
+    links = [one["href"] for one in seen.all("a")]
+    assert len(links) == 12
+    assert all((runs[0].path / link).is_file() for link in links)
+
+
+def test_several_reviews_of_one_question_are_told_apart(runs):
+    answered(planned(*runs, name="monday"), mixed)
+    assert lines(told(runs[0]))[0].startswith("overall, people: ")
+    answered(planned(*runs, name="tuesday"), mixed)
+    starts = [line.partition(":")[0] for line in lines(told(runs[0]))]
+    assert starts == ["overall/monday, people", "overall/tuesday, people"]

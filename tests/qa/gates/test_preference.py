@@ -64,10 +64,14 @@ def in_turn(pair, rater):
     ("say", "state", "rate"), [(first, "IMPROVED", 1.0), (second, "FAIL", 0.0)]
 )
 def test_a_run_that_wins_or_loses_every_pair(runs, say, state, rate):
+    """Of N pictures that all say the same, 0.05^(1/N) of all may be sure to."""
     answered(planned(*runs), say)
     (row,) = rows(runs)
     assert (row["gate"], row["metric"], row["state"]) == ("preference", "overall", state)
-    assert (row["estimate"], row["low"], row["high"]) == (0.5 - rate,) * 3
+    short = 1 - 0.05 ** (1 / PICTURES)
+    ends = (-0.5, short - 0.5) if rate else (0.5 - short, 0.5)
+    assert row["estimate"] == 0.5 - rate
+    assert (row["low"], row["high"]) == pytest.approx(ends)
     assert (row["candidate"], row["margin"], row["counts"]) == (rate, 0.1, True)
     assert row["margin_why"] == "a tenth of the pairs"
     assert (row["better"], row["unit"], row["count"]) == ("higher", "", PICTURES)
@@ -100,11 +104,11 @@ def test_the_interval_is_turned_round_with_the_rate(runs):
 
 
 def test_answers_that_are_not_all_there_decide_nothing_yet(runs):
-    answered(planned(*runs), second, pairs=range(PICTURES - 1))
+    folder = answered(planned(*runs), second, pairs=range(PICTURES - 1))
     (row,) = rows(runs)
     assert row["state"] == "INCONCLUSIVE"
     assert "99 of 100 draws are answered" in row["why"]
-    answered(planned(*runs), second, pairs=[PICTURES - 1])
+    answered(folder, second, pairs=[PICTURES - 1])
     assert rows(runs)[0]["state"] == "FAIL", "control"
 
 
@@ -256,15 +260,20 @@ class TestInvalid:
         assert "10 of 10 catch trials missed" in why
 
 
-def test_names_that_no_file_can_hold_reach_no_verdict(runs):
+def test_texts_that_no_file_can_hold_reach_no_verdict(runs):
     """JSON can spell half of a surrogate pair; UTF-8 cannot."""
     folder = answered(planned(*runs), first, raters=("judge",), kind=MODEL)
     (file,) = folder.answers.glob("*.jsonl")
-    file.write_text(file.read_text().replace('"judge"', '"ju\\ud800ge"'))
-    (row,) = rows(runs)
-    assert row["metric"] == "overall:ju?ge"
-    json.dumps(row, ensure_ascii=False).encode()
-    file.write_text(file.read_text().replace('"rater"', '"\\ud800"'))
+    whole = file.read_text()
+    for old, new in (('"judge"', '"ju\\ud800ge"'), ('"rater"', '"\\ud800"')):
+        file.write_text(whole.replace(old, new))
+        (row,) = rows(runs)
+        assert row["state"] == "INVALID"
+        json.dumps(row, ensure_ascii=False).encode()
+    file.write_text(whole)
+    plan = files.read_json(folder.plan_file)
+    plan["question"]["name"] = "over\ud800all"
+    folder.plan_file.write_text(json.dumps(plan))
     (row,) = rows(runs)
     assert row["state"] == "INVALID"
     json.dumps(row, ensure_ascii=False).encode()

@@ -18,8 +18,10 @@ from typing import Any
 
 from qa import signature
 from qa.baseline.approved import utc_today
+from qa.baseline.eligibility import row_name
 from qa.baseline.people import who
 from qa.errors import QaError, UsageError
+from qa.outcomes import counts
 from qa.proposal import Obstacle, Proposal, lapsed, obstacle, proposed, waived
 from qa.record import now
 from qa.signature import DECISIONS, HOLD, LONGEST, SHIP, WITH_WAIVERS, Signature, history, signed
@@ -150,4 +152,13 @@ def _still(run: RunFolder, verdict: Mapping[str, Any], proposal: Proposal, today
     now_proposed = proposed(again, run.record()).decision
     if now_proposed != proposal.decision:
         what = f"The scores propose {now_proposed} today, verdict.json {proposal.decision}."
+        raise Refused(what, "", f"judge again with `{fix}`")
+    written, found = (
+        {row_name(row): row["state"] for row in one["gates"] if counts(row)}
+        for one in (verdict, again)
+    )
+    changed = next((name for name, state in found.items() if written.get(name) != state), None)
+    if changed is not None:  # answers of people may have come since
+        before = written.get(changed, "nothing of it")
+        what = f"{changed} is {found[changed]} today, verdict.json says {before}."
         raise Refused(what, "", f"judge again with `{fix}`")

@@ -19,6 +19,7 @@ who is `attentive`, and wrong by others.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import combinations
@@ -27,7 +28,7 @@ from typing import Any
 
 import torch
 
-from qa.files import digest, write_bytes, write_json
+from qa.files import digest, read_json, write_bytes, write_json
 from qa.images import encode_png
 from qa.record import sample_row
 from qa.reduce import reduce
@@ -162,6 +163,17 @@ def answered(
                 known = {"date": DATE, "why": "" if said else "it said nothing", **more}
                 add(folder, Answer(pair.number, rater, kind, left, _side(said, left), **known))
     return folder
+
+
+def repictured(folder: ReviewFolder, pair: int, which: int) -> None:
+    """As if a pair had been compared with another picture of its first or second arm."""
+    plan = read_json(folder.plan_file)
+    plan["pairs"][pair]["digests"][which] = "0" * 64
+    write_json(folder.plan_file, plan)
+    for file in folder.files()[1:]:
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        given = [json.dumps(row | {"plan": folder.digest}) + "\n" for row in rows]
+        file.write_text("".join(given))
 
 
 def _expected(pair: Pair, attentive: bool) -> str:

@@ -80,10 +80,14 @@ class Answer:
 
 
 def add(folder: ReviewFolder, answer: Answer) -> None:
-    """Append an answer; it is on disk when this returns. ValueError for one that cannot be."""
+    """Append an answer; it is on disk when this returns. ValueError for one that cannot be.
+
+    With it stands the digest of the plan that it was given to: of another one it is no answer.
+    """
     _checked(answer)
     file = folder.answers / f"{answer.kind}-{file_name(answer.rater)}.jsonl"
-    line = json.dumps(asdict(answer), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    row = {**asdict(answer), "plan": folder.digest}
+    line = json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False)
     try:
         with _ONE:
             folder.answers.mkdir(parents=True, exist_ok=True)
@@ -121,7 +125,7 @@ def _last(file: Path, plan: Plan) -> dict[Key, Answer]:
     found: dict[Key, Answer] = {}
     for number, line in _lines(file):
         try:
-            answer = _answer(json.loads(line))
+            answer = _answer(json.loads(line), plan)
             if not 0 <= answer.pair < len(plan.pairs):
                 raise ValueError(f"there is no pair {answer.pair}")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -172,14 +176,17 @@ def _whole(opened: BinaryIO) -> bool:
     return opened.read(1) == b"\n"
 
 
-def _answer(content: Any) -> Answer:
+def _answer(content: Any, plan: Plan) -> Answer:
     if not isinstance(content, dict):
         raise TypeError("it is no JSON object")
-    box = content.get("box")
-    tags = content.get("tags", ())
+    if content.get("plan") != plan.digest:
+        raise ValueError("it was given to another plan, or the plan was changed since")
+    own = {key: value for key, value in content.items() if key != "plan"}
+    box = own.get("box")
+    tags = own.get("tags", ())
     if isinstance(tags, str):
         raise ValueError("tags are no list")
-    known = {**content, "box": None if box is None else Box(**box), "tags": tuple(tags)}
+    known = {**own, "box": None if box is None else Box(**box), "tags": tuple(tags)}
     return _checked(Answer(**known))
 
 
@@ -192,7 +199,7 @@ def _checked(answer: Answer) -> Answer:
         "first_is_left": type(answer.first_is_left) is not bool,
         "said": answer.said is not None and answer.said not in SAID,
         "why": not isinstance(answer.why, str),
-        "tags": not set(answer.tags) <= set(TAGS),
+        "tags": not set(answer.tags) <= set(TAGS) or len(set(answer.tags)) < len(answer.tags),
         "note": not isinstance(answer.note, str) or len(answer.note) > LONGEST["note"],
         "seconds": answer.seconds is not None and not _number(answer.seconds, 1e9),
         "date": not isinstance(answer.date, str),

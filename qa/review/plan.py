@@ -15,14 +15,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from qa.documents import document
 from qa.errors import QaError, UsageError
-from qa.files import digest, write_json
+from qa.files import digest, sha256, write_json
 from qa.store import RunFolder, file_name
 
 SCHEMA = "decoder-qa/review/1"
@@ -179,6 +179,13 @@ class ReviewFolder:
                 f"{self.plan_file} is no plan of a review.", f"{error}.", RESTORE
             ) from error
 
+    @property
+    def digest(self) -> str:
+        """Of the plan (`Plan.digest`); read anew where the file changed."""
+        if not self.plan_file.is_file():
+            raise QaError(f"{self.plan_file} is not there.", "", RESTORE)
+        return _digest(self.path, sha256(self.plan_file))
+
     def register(self, plan: Plan) -> None:
         """Write a new review's plan. UsageError where there are answers to another one."""
         if len(self.files()) > 1:
@@ -201,8 +208,14 @@ def named(run: RunFolder, name: str) -> ReviewFolder:
 
 
 def reviews(run: RunFolder) -> list[ReviewFolder]:
-    """All reviews of a run, by name."""
-    return [ReviewFolder(file.parent) for file in sorted(run.path.glob("reviews/*/plan.json"))]
+    """All reviews of a run, by name; one with answers whose plan is gone is one, too."""
+    files = [*run.path.glob("reviews/*/plan.json"), *run.path.glob("reviews/*/answers")]
+    return [ReviewFolder(folder) for folder in sorted({file.parent for file in files})]
+
+
+@lru_cache
+def _digest(path: Path, _content: str) -> str:
+    return ReviewFolder(path).plan().digest
 
 
 def _plan(content: Mapping[str, Any]) -> Plan:

@@ -144,6 +144,9 @@ def test_answers_are_judged_before_they_are_signed(workdir, pictures, capsys):
     run, base = RunFolder(workdir / "new"), RunFolder(workdir / "base")
     folder = answered(planned(run, base), lambda *_: "first")
     sign = ["signoff", "new", "--decision", "ship", "--by", "Ann"]
+    assert qa(sign) == 2  # the verdict passed, and says nothing of what people say
+    said = "preference/overall is IMPROVED today, verdict.json says nothing of it"
+    assert said in capsys.readouterr().err
     assert (qa(["judge", "new", "--save"]), qa(sign)) == (0, 0)
     assert signed(run).holds
     answered(folder, lambda *_: "second")

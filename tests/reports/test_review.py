@@ -462,7 +462,8 @@ def test_nobody_is_asked_about_a_reference_that_is_gone(made, capfd):
 def test_a_damaged_file_cannot_act_on_the_terminal(found, capfd):
     post(found, "answer", **GIVEN)
     (file,) = found.folder.answers.glob("*")
-    file.write_text(json.dumps({"\x1b]0;x\x07": 1}) + "\n")
+    row = json.loads(file.read_text())
+    file.write_text(json.dumps(row | {"\x1b]0;x\x07": 1}) + "\n")
     post(found, "state", rater="Ada")
     told = capfd.readouterr().err
     assert "]0;x" in told

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 from approvals import LATER, TODAY, make_verdict
-from reviews import answered, finished, planned
+from reviews import answered, finished, planned, repictured
 
 from qa import baseline, files
 from qa.baseline import pointers
@@ -155,9 +155,7 @@ class TestRefused:
 
     def test_pictures_that_are_others_now(self, runs):
         folder = answered(planned(*runs), wins)
-        plan = files.read_json(folder.plan_file)
-        plan["pairs"][3]["digests"][0] = "0" * 64
-        files.write_json(folder.plan_file, plan)
+        repictured(folder, 3, 0)
         assert "picture of seed 0 of 'p003' is another one now" in self.refusal()
 
     def test_a_damaged_one(self, runs):

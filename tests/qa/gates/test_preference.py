@@ -8,7 +8,7 @@ from math import sqrt
 
 import pytest
 from arms import case
-from reviews import answered, finished, planned
+from reviews import answered, finished, planned, repictured
 from scipy.stats import t
 
 from qa import files
@@ -226,14 +226,25 @@ class TestInvalid:
     def test_pictures_that_are_no_longer_those_that_were_compared(self, runs, which):
         folder = answered(planned(*runs), first)
         assert self.state(runs)[0][0] == "IMPROVED", "control"
-        plan = files.read_json(folder.plan_file)
-        plan["pairs"][7]["digests"][which] = "0" * 64
-        files.write_json(folder.plan_file, plan)
+        repictured(folder, 7, which)
         ((state, why),) = self.state(runs)
         arm = ("run", "baseline")[which]
         assert (state, why) == (
             "INVALID", f"the {arm}'s picture of seed 0 of 'p007' is not the one that was compared",
         )  # fmt: skip
+
+    @pytest.mark.parametrize(("key", "value"), [("margin", 0.05), ("lapses", 0.9), ("seed", 2)])
+    def test_a_plan_that_was_changed_after_the_first_answer(self, runs, key, value):
+        folder = answered(planned(*runs), first)
+        files.write_json(folder.plan_file, files.read_json(folder.plan_file) | {key: value})
+        ((state, why),) = self.state(runs)
+        assert state == "INVALID"
+        assert "the plan was changed" in why
+
+    def test_a_plan_that_is_gone(self, runs):
+        folder = answered(planned(*runs), second)
+        folder.plan_file.unlink()
+        assert self.state(runs)[0][0] == "INVALID"
 
     def test_a_margin_wider_than_the_use_case_has(self, runs):
         answered(planned(*runs, margin=0.2), first)

@@ -12,6 +12,7 @@ def overhead(script):
     return script("time_overhead")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["vae_mini", "pid_mini"])
 def test_both_sides_find_the_same_values(decoder, overhead, workdir, one_thread):
     rows = {

@@ -7,6 +7,7 @@ from argparse import Namespace
 import pytest
 
 
+@pytest.mark.slow
 def test_its_runs_are_judged_and_shown(script, tmp_path, monkeypatch):
     timing = script("time_report")
     monkeypatch.setattr(timing, "SIDE", 128)

@@ -222,7 +222,9 @@ def test_an_answer_that_was_not_saved_is_told_and_given_again(rating, seen, monk
         finally:
             monkeypatch.setattr("pathlib.Path.open", opened)
 
-    def refuse(*_, **__):
+    def refuse(file, mode="r", *more, **words):
+        if "r" in mode:
+            return opened(file, mode, *more, **words)
         raise OSError(28, "No space left on device")
 
     opened = Path.open

@@ -182,6 +182,7 @@ def psnr(files: list[Path], cache: Path, monkeypatch) -> dict[str, float]:
     return values
 
 
+@pytest.mark.slow
 def test_the_released_weights_at_their_best_and_worst(monkeypatch, tmp_path):
     values = psnr(kodak("kodim13", "kodim23"), tmp_path, monkeypatch)
     assert values["kodim13"] == pytest.approx(23.603, abs=1e-3)

@@ -114,6 +114,7 @@ def test_the_10k_head_needs_its_grid():
         built(config).velocity(torch.zeros(3, 320, 320), SIGMA, text)
 
 
+@pytest.mark.slow
 def test_full_width_with_one_layer_of_each_kind():
     """3840 channels, 30 heads, the released head: 64x128 pixels on the CPU in seconds."""
     config = replace(VARIANTS["1k"], layers=1, refiner_layers=1)

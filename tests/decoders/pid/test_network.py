@@ -67,6 +67,7 @@ def test_the_base_model_is_pid_without_its_adapter():
     assert all(base[key].shape == pid[key].shape for key in base)
 
 
+@pytest.mark.slow
 def test_full_width_at_depth_one_runs():
     config = replace(registry.find("pid_flux_v1pt5").config(), depth=1, pixel_depth=1)
     model = PiDNetwork(config)

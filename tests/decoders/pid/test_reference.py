@@ -204,6 +204,7 @@ FULL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FULL)
 def test_released_widths(name):
     """All widths are the released ones, with one block of either kind."""

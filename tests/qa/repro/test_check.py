@@ -31,6 +31,7 @@ def verdicts(found):
     return {level: row["verdict"] for level, row in rows if row["verdict"] != "SKIPPED"}
 
 
+@pytest.mark.slow
 def test_a_reproducible_decoder_reaches_r4(repro, tmp_path):
     found = repro("toys.Sampler")
     assert verdicts(found) == dict.fromkeys(["R0", "R1", "R2", "R3", "R4"], "PASS"), found.document
@@ -69,6 +70,7 @@ def test_what_changes_with_the_process_fails_r2_alone(repro):
     assert found.document["divergence"]["stage"] == "pixels"
 
 
+@pytest.mark.slow
 def test_other_inputs_in_a_fresh_process_fail_r0(repro):
     found = repro("planted.Named", "levels=[R0]")
     row = found.document["levels"]["R0"]

@@ -61,6 +61,7 @@ def test_without_two_categories_there_is_no_alpha(answers):
     assert (found.alpha, found.low, found.high) == (None, None, None)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_what_many_items_have():
     """95 % hold the alpha of 20,000 items, but for 2.6 standard errors of 400 runs."""
     truth = krippendorff(drawn(99, 20_000, 3, 1.0, 0.6)).alpha

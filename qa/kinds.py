@@ -2,11 +2,11 @@
 
     samples.jsonl   Sample       verdict.json   Verdict
     record.json     Record       config.yaml    Settings
-    plan.json       Review
 
-They say what docs/formats.md says. A key that is not named may be there and hold any JSON; one that
-is named may be absent, unless it is `Required`, and is of its kind where it is there. What passes
-holds no number that cannot be reckoned with and no text that cannot be written, wherever it stands.
+They say what docs/formats.md says; the plan of a review has kinds of its own (`qa.review.kinds`). A
+key that is not named may be there and hold any JSON; one that is named may be absent, unless it is
+`Required`, and is of its kind where it is there. What passes holds no number that cannot be
+reckoned with and no text that cannot be written, wherever it stands.
 
 Only what reads such a document imports this: pydantic takes longer to import than `qa.store`.
 """
@@ -366,65 +366,6 @@ class Settings(TypedDict, total=False):
     policy: str
     baselines: str
     tracking: Tracking | None
-
-
-class Compared(TypedDict):
-    """An arm of a review."""
-
-    letter: str
-    name: str
-    plan: str
-
-
-class Asks(TypedDict):
-    """What a review asks."""
-
-    name: str
-    text: str
-    shows: list[Literal["prompt", "reference", "words"]]
-
-
-class Pair(TypedDict):
-    """Two pictures of a review."""
-
-    number: Count
-    sample: str
-    seed: Count
-    first: str
-    second: str
-    digests: Annotated[list[str], Field(min_length=2, max_length=2)]
-    unit: str
-    weight: Annotated[Number, Field(gt=0)]
-    chosen: str
-    catch: Literal["", "identical", "defect"]
-
-
-class Shares(TypedDict):
-    """Of a review's draws."""
-
-    harm: Annotated[Number, Field(ge=0, le=1)]
-    margin: Annotated[Number, Field(ge=0, le=1)]
-    random: Annotated[Number, Field(gt=0, le=1)]
-
-
-class Review(TypedDict):
-    """plan.json of a review."""
-
-    schema: str
-    question: Asks
-    arms: Annotated[list[Compared], Field(min_length=2, max_length=26)]
-    margin: Annotated[Number, Field(gt=0, lt=0.5)]
-    margin_why: str
-    confidence: Annotated[Number, Field(gt=0, lt=1)]
-    rule: Literal["anytime", "fixed"]
-    raters: Annotated[int, Field(ge=1, le=1000)]
-    lapses: Annotated[Number, Field(gt=0, lt=1)]
-    shares: Shares
-    seed: Count
-    pictures: Count
-    left_out: dict[str, Count]
-    pairs: list[Pair]
-    draws: list[Count]
 
 
 def check(value: Any, kind: Any) -> str | None:

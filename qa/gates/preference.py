@@ -98,7 +98,7 @@ class Preference:
             margin_why=one.plan.margin_why,
             method=rate["method"],
             count=rate["count"],
-            p=rate.get("p"),
+            p=rate["p"],
             better="higher",
             candidate=rate["rate"],
         )

@@ -168,7 +168,7 @@ class ReviewFolder:
 
     def plan(self) -> Plan:
         """What was registered; QaError for a file that is none."""
-        from qa import kinds
+        from qa.review import kinds
 
         try:
             return _plan(document(self.plan_file, SCHEMA.rpartition("/")[0] + "/", kinds.Review))

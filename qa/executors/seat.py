@@ -25,8 +25,6 @@ from qa.types import Unit
 from qa.worker import Recipe, Worker
 
 AUTO, DRIVER = "auto", "driver"
-SCRATCH = "decoder-qa-"
-"""How the names of folders begin in which seats work that are not at home."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class Seat:
 
 def scratch(beacon: Path) -> str:
     """How the names of scratch folders of one run begin."""
-    return f"{SCRATCH}{beacon.name.rpartition('-')[2]}-"
+    return f"decoder-qa-{beacon.name.rpartition('-')[2]}-"
 
 
 def check_deliver(deliver: Any) -> None:

@@ -21,7 +21,7 @@ from qa.errors import QaError, UsageError
 from qa.executors import cluster, crew, parcels
 from qa.executors.cluster import Share
 from qa.executors.depot import Depot
-from qa.executors.seat import SCRATCH
+from qa.executors.seat import scratch
 from qa.files import PARTIAL
 from qa.job import prepare
 from qa.run import evaluate, measure
@@ -100,15 +100,41 @@ def test_the_verdict_is_that_of_one_process(ray, photos, alone, workers):
     assert not equal(other, alone), "the comparison notices other pictures"
 
 
+@pytest.fixture
+def workplaces(monkeypatch):
+    """Scratch folders of a run's workers: what is there now, and all that were when it ordered.
+
+    Of this run only: other processes share the folder for temporary files.
+    """
+    beacon, order = cluster._beacon, crew.Crew._order
+    seen = SimpleNamespace(beacons=[], used=set())
+    temporary = Path(tempfile.gettempdir())
+    seen.now = lambda: {f for b in seen.beacons for f in temporary.glob(f"{scratch(b)}*")}
+
+    @contextmanager
+    def noted(worker):
+        with beacon(worker) as file:
+            seen.beacons.append(file)
+            yield file
+
+    def ordered(*given):
+        seen.used |= seen.now()
+        return order(*given)
+
+    monkeypatch.setattr(cluster, "_beacon", noted)
+    monkeypatch.setattr(crew.Crew, "_order", ordered)
+    return seen
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("deliver", ["driver", "store"])
-def test_results_come_home_without_a_common_folder(ray, photos, alone, deliver):
+def test_results_come_home_without_a_common_folder(ray, photos, alone, workplaces, deliver):
     store = f"file://{photos.parent}/store"
     place = store if deliver == "store" else deliver
-    scratch = set(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"))
     run = evaluate(*asked(photos, "ray", *pooled(f"executor.deliver={place}", workers=1)))
     assert equal(run, alone)
-    assert set(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*")) <= scratch
+    assert len(workplaces.used) == 1, "the worker had a folder of its own"
+    assert not workplaces.now()
     assert len(list(Path(photos.parent, "store").rglob("*.zip"))) == (
         12 if deliver == "store" else 0
     )

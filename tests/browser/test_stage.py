@@ -81,7 +81,7 @@ def stage(page, report):
 
 def until(page, truth, about=None):
     """The page's policy lets no text become a script, so that Playwright's own wait cannot."""
-    for _ in range(500):
+    for _ in range(2000):
         if page.evaluate(truth, about):
             return
         page.wait_for_timeout(10)

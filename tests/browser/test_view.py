@@ -51,7 +51,7 @@ class View:
 
     def until(self, title=None):
         """The picture of this title is shown, with all its files."""
-        for _ in range(1000):
+        for _ in range(2000):
             busy = self.main.get_attribute("aria-busy")
             right = title is None or self.page.title().startswith(title)
             if not busy and right and self.page.evaluate(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from qa.stats import preference
 from qa.stats.preference import Comparison, mcnemar, win_rate
 
 
@@ -60,14 +61,39 @@ def test_intervals_that_leave_something_out_do_not_cover(broken):
     assert hits / 300 < 0.9
 
 
-def test_one_rater_and_equal_weights_are_students_interval():
+def test_one_rater_and_equal_weights_are_students_interval_with_two_pictures_more():
     scores = [1, 0, 0.5, 1, 1, 0, 0.5, 1]
     found = win_rate([Comparison(n, "me", s) for n, s in enumerate(scores)], 0.95)
-    expected = scipy.stats.ttest_1samp(scores, 0.5).confidence_interval(0.95)
+    more = [*scores, np.mean(scores) + 0.75, np.mean(scores) - 0.75]
+    expected = scipy.stats.ttest_1samp(more, 0.5).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((expected.low, min(1.0, expected.high)))
-    worse = scipy.stats.ttest_1samp(scores, 0.5, alternative="less").pvalue
+    worse = scipy.stats.ttest_1samp(more, 0.5, alternative="less").pvalue
     assert found.p_worse == pytest.approx(worse)
     assert (found.mean, found.count) == (pytest.approx(np.mean(scores)), 8)
+    # As many deviations from the mean as a sum over pictures, G / (G - 1), has.
+    assert found.sd == pytest.approx(np.std(scores, ddof=1))
+
+
+def passed(count, lost, events):
+    """P(the lower end is above 0.4) with a share of lost pictures, all others being ties."""
+    rows = [
+        [Comparison(n, "me", 0.0 if n < losses else 0.5) for n in range(count)]
+        for losses in range(count + 1)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preference, "EVENTS", events)
+        chance = scipy.stats.binom.pmf(range(count + 1), count, lost)
+        return sum(p for p, row in zip(chance, rows, strict=True) if win_rate(row).low > 0.4)
+
+
+@pytest.mark.parametrize("count", [10, 14, 24, 30, 50])
+def test_ties_with_a_few_losses_do_not_pass_by_their_small_spread(count):
+    """A fifth is lost, so that the win rate is 0.4: 5 % at most may lie above, exactly counted."""
+    assert passed(count, 0.2, preference.EVENTS) <= 0.05
+
+
+def test_negative_control_without_pseudo_pictures_they_do():
+    assert max(passed(count, 0.2, 0.0) for count in (14, 30)) > 0.1
 
 
 def test_exchanged_arms_mirror_the_interval():

@@ -166,7 +166,7 @@ class Review:
                 seconds=content["seconds"],
                 date=datetime.now(UTC).isoformat(timespec="microseconds"),
             )
-            answers.add(self.folder, answer)
+            answers.add(self.folder, self.plan, answer)
         except (ValueError, TypeError) as wrong:
             raise Wrong(str(wrong)) from wrong
 

@@ -66,7 +66,7 @@ def rate(
         first_is_left = plan.first_is_left(pair, name)
         said = _said(pair, first_is_left, prefers, lots, bias, lapses, ties)
         date = f"2026-01-01T{place // 3600:02}:{place // 60 % 60:02}:{place % 60:02}+00:00"
-        found.append(Answer(pair.number, name, PERSON, first_is_left, said, date=date))
+        found.append(Answer(pair.number, name, PERSON, first_is_left, said, date=date, begun=date))
     return found
 
 
@@ -93,5 +93,5 @@ def said(plan: Plan, name: str, words: Mapping[int, str], second: int = 0) -> li
         left = plan.first_is_left(pair, name)
         side = word if word in (TIE, BAD) else LEFT if (word == "first") == left else RIGHT
         date = f"2026-01-01T00:00:{second:02}+00:00"
-        found.append(Answer(number, name, PERSON, left, side, date=date))
+        found.append(Answer(number, name, PERSON, left, side, date=date, begun=date))
     return found

@@ -161,7 +161,8 @@ def answered(
             sides = (True, False) if kind == MODEL else (plan.first_is_left(pair, rater),)
             for left in sides:
                 known = {"date": DATE, "why": "" if said else "it said nothing", **more}
-                add(folder, Answer(pair.number, rater, kind, left, _side(said, left), **known))
+                answer = Answer(pair.number, rater, kind, left, _side(said, left), **known)
+                add(folder, plan, answer)
     return folder
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -70,6 +70,8 @@ class Answer:
     """How long it took."""
     date: str = ""
     """ISO 8601, UTC."""
+    begun: str = field(default="", compare=False)
+    """Date of the rater's first answer to this pair, which keeps the place; known when read."""
 
     @property
     def score(self) -> float | None:
@@ -79,14 +81,19 @@ class Answer:
         return float((self.said == LEFT) == self.first_is_left)
 
 
-def add(folder: ReviewFolder, answer: Answer) -> None:
-    """Append an answer; it is on disk when this returns. ValueError for one that cannot be.
+def add(folder: ReviewFolder, plan: Plan, answer: Answer) -> None:
+    """Append an answer to `plan`; it is on disk when this returns. ValueError for no answer.
 
-    With it stands the digest of the plan that it was given to: of another one it is no answer.
+    With it stands the digest of the plan: of another one it is no answer. QaError where the folder
+    has another plan by now.
     """
     _checked(answer)
+    if folder.digest != plan.digest:
+        why = "It was registered anew, or changed, since these pairs were shown."
+        raise QaError(f"{folder.plan_file} is another plan now.", why, "begin anew: qa review RUN")
     file = folder.answers / f"{answer.kind}-{file_name(answer.rater)}.jsonl"
-    row = {**asdict(answer), "plan": folder.digest}
+    row = {**asdict(answer), "plan": plan.digest}
+    del row["begun"]
     line = json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False)
     try:
         with _ONE:
@@ -108,21 +115,30 @@ def read(folder: ReviewFolder, plan: Plan) -> list[Answer]:
     answers that cannot be of this plan.
     """
     found: dict[Key, Answer] = {}
+    begun: dict[Key, str] = {}
     for file in folder.files()[1:]:
-        for key, answer in _last(file, plan).items():
-            known = found.get(key)
-            if known is None or _weight(known) <= _weight(answer):
+        last: dict[Key, Answer] = {}
+        for answer in _given(file, plan):
+            key = (
+                answer.kind, answer.rater, answer.pair,
+                answer.first_is_left if answer.kind == MODEL else None,
+            )  # fmt: skip
+            begun[key] = min(begun.get(key, answer.date), answer.date)
+            if answer.said is not None or key not in last or last[key].said is None:
+                last[key] = answer
+        for key, answer in last.items():
+            if key not in found or _weight(found[key]) <= _weight(answer):
                 found[key] = answer
-    return sorted(found.values(), key=lambda answer: (answer.date, answer.pair, answer.rater))
+    whole = (replace(answer, begun=begun[key]) for key, answer in found.items())
+    return sorted(whole, key=lambda answer: (answer.date, answer.pair, answer.rater))
 
 
 def _weight(answer: Answer) -> tuple[bool, str]:
     return answer.said is not None, answer.date
 
 
-def _last(file: Path, plan: Plan) -> dict[Key, Answer]:
-    """The last answer of every rater to every pair that a file has."""
-    found: dict[Key, Answer] = {}
+def _given(file: Path, plan: Plan) -> Iterator[Answer]:
+    """Every answer that a file has."""
     for number, line in _lines(file):
         try:
             answer = _answer(json.loads(line), plan)
@@ -134,11 +150,7 @@ def _last(file: Path, plan: Plan) -> dict[Key, Answer]:
                 f"Line {number}: {error}.",
                 "remove that line, or bring the file back as it was",
             ) from error
-        side = answer.first_is_left if answer.kind == MODEL else None
-        key = (answer.kind, answer.rater, answer.pair, side)
-        if answer.said is not None or key not in found or found[key].said is None:
-            found[key] = answer
-    return found
+        yield answer
 
 
 def by_rater(answers: Sequence[Answer]) -> dict[str, dict[int, Answer]]:
@@ -181,6 +193,8 @@ def _answer(content: Any, plan: Plan) -> Answer:
         raise TypeError("it is no JSON object")
     if content.get("plan") != plan.digest:
         raise ValueError("it was given to another plan, or the plan was changed since")
+    if "begun" in content:
+        raise ValueError("no file has when an answer was begun")
     own = {key: value for key, value in content.items() if key != "plan"}
     box = own.get("box")
     tags = own.get("tags", ())

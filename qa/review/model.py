@@ -197,7 +197,7 @@ def ask(
             answer = Answer(
                 pair.number, judge.rater, MODEL, first_is_left, said.said, said.why, date=date
             )
-            answers.add(folder, answer)
+            answers.add(folder, plan, answer)
             found.append((answer, said))
         return found
 

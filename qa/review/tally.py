@@ -93,14 +93,15 @@ def _between_ends(worst: Interval | None, best: Interval | None) -> Interval | N
 def decided(voice: Voice, found: Interval | None) -> Outcome:
     """What a win rate says against the plan's margin, so far."""
     plan, drawn = voice.plan, len(voice.drawn)
-    unfit = [rater for rater in voice.raters if not rater.counts]
-    if voice.model and unfit:
-        return Outcome("INVALID", f"{voice.name} does not see what it is asked: {unfit[0].why}")
-    aside = " by raters who passed their catch trials" if unfit else ""
+    caught = [rater for rater in voice.raters if rater.caught]
+    if voice.model and caught:
+        return Outcome("INVALID", f"{voice.name} does not see what it is asked: {caught[0].why}")
+    aside = " by raters who passed their catch trials" * any(not r.counts for r in voice.raters)
+    whole = len(plan.draws)
     if found is None:
-        return Outcome("INCONCLUSIVE", f"none of {len(plan.draws)} draws is answered yet{aside}")
-    told = f"{drawn} of {len(plan.draws)} draws are answered{aside}"
-    if plan.rule != ANYTIME and drawn < len(plan.draws):
+        return Outcome("INCONCLUSIVE", f"none of {whole} draws is answered yet{aside}")
+    told = f"{drawn if drawn < whole else 'all'} of {whole} draws are answered{aside}"
+    if plan.rule != ANYTIME and drawn < whole:
         return Outcome("INCONCLUSIVE", f"{told}, and all of them are to be")
     outcome = non_inferiority(harm(found), 0, plan.margin, plan.confidence)
     if outcome.state == "INCONCLUSIVE":
@@ -117,17 +118,19 @@ def harm(rate: Interval) -> Interval:
 def _voice(voice: Voice) -> dict[str, Any]:
     plan, pairs = voice.plan, [pair for pair in voice.plan.pairs if not pair.catch]
     letters = [arm.letter for arm in plan.arms]
+    used = [pair for pair in pairs if pair.number in voice.counted]
+    taken = Counter(name for pair in used for name, _ in voice.counted[pair.number])
     return {
         "name": voice.name,
         "model": voice.model,
-        "answered": sum(pair.number in voice.counted for pair in pairs),
+        "answered": len(used),
         "drawn": len(voice.drawn),
         "refused": len(voice.refused),
         "why": Counter(voice.refused.values()).most_common(1)[0][0] if voice.refused else "",
         "rates": [_rate(voice, *two) for two in combinations(letters, 2)],
         "strengths": _strengths(voice) if len(letters) > 2 else [],
         "agreement": asdict(krippendorff(_items(voice), plan.confidence)),
-        "raters": [asdict(rater) for rater in voice.raters],
+        "raters": [asdict(rater) | {"taken": taken[rater.name]} for rater in voice.raters],
         "position": _position(voice) if voice.model else None,
         "tags": _tags(voice),
     }
@@ -139,6 +142,7 @@ def _rate(voice: Voice, first: str, second: str) -> dict[str, Any]:
     outcome = decided(voice, found)
     pairs = [p for p in voice.plan.pairs if not p.catch and (p.first, p.second) == (first, second)]
     said = Counter(side for pair in pairs for side in _sides(voice, pair))
+    heard_of = {name for pair in pairs for name, _ in voice.counted.get(pair.number, ())}
     return {
         "first": first,
         "second": second,
@@ -149,6 +153,7 @@ def _rate(voice: Voice, first: str, second: str) -> dict[str, Any]:
         "p": found and found.p_worse,
         "clustered": [clustered and clustered.low, clustered and clustered.high],
         "count": found.count if found else 0,
+        "raters": len(heard_of),
         "said": {name: said[name] for name in ("first", "second", TIE, BAD)},
         "state": outcome.state,
         "why": outcome.why,
@@ -156,10 +161,17 @@ def _rate(voice: Voice, first: str, second: str) -> dict[str, Any]:
 
 
 def _comparisons(voice: Voice, pair: Pair, taken: float | None = None) -> Iterator[Comparison]:
+    """The answers to a pair, which share its weight.
+
+    What nobody has said, of a pair that is alike or stayed without an answer, is laid upon all
+    raters: it says nothing about how they differ.
+    """
     rows = voice.counted.get(pair.number) if not pair.alike else None
-    alone = voice.known(pair) if taken is None else taken
-    for name, score in rows or [(voice.name, alone)]:
-        yield Comparison(pair.unit, name, score, pair.weight)
+    if rows is None:
+        alone = voice.known(pair) if taken is None else taken
+        rows = [(rater.name, alone) for rater in voice.raters if rater.counts]
+    for name, score in rows:
+        yield Comparison(pair.unit, name, score, pair.weight / len(rows))
 
 
 def _sides(voice: Voice, pair: Pair) -> list[str]:

@@ -214,11 +214,11 @@ def test_without_the_token_nothing_is_read_or_stored(rating):
 def test_an_answer_that_was_not_saved_is_told_and_given_again(rating, seen, monkeypatch, capfd):
     add = answers.add
 
-    def full(folder, answer):
+    def full(folder, plan, answer):
         folder.answers.mkdir(exist_ok=True)
         monkeypatch.setattr("pathlib.Path.open", refuse)
         try:
-            add(folder, answer)
+            add(folder, plan, answer)
         finally:
             monkeypatch.setattr("pathlib.Path.open", opened)
 

@@ -417,7 +417,9 @@ def test_models_do_not_make_it_enough(made):
     found = made(plan([pair(number) for number in range(24)], rule=FIXED, margin=0.4), size=0)
     for one in found.plan.pairs:
         for left in (True, False):
-            answers.add(found.folder, answers.Answer(one.number, "m", "model", left, TIE))
+            answers.add(
+                found.folder, found.plan, answers.Answer(one.number, "m", "model", left, TIE)
+            )
     assert state(found) == {"next": 0, "answered": 0, "of": 24, "enough": False, "last": None}
 
 

@@ -136,7 +136,7 @@ def test_a_plan_that_is_lost_is_not_replaced_under_its_answers(call, candidate):
     call("pairs=30")
     [folder] = reviews(candidate)
     plan = folder.plan()
-    answers.add(folder, said(plan, "Ada", {plan.draws[0]: "first"})[0])
+    answers.add(folder, plan, said(plan, "Ada", {plan.draws[0]: "first"})[0])
     folder.plan_file.unlink()
     code, _, err = call("pairs=30", "seed=9")
     assert code == 2
@@ -204,7 +204,7 @@ def test_results_as_a_table_and_as_json(call, candidate, capsys):
     [folder] = reviews(candidate)
     plan = folder.plan()
     for row in said(plan, "Ada\u202e", {p.number: "first" for p in plan.pairs if not p.catch}):
-        answers.add(folder, row)
+        answers.add(folder, plan, row)
     code, out, _ = call("--results", base=False)
     assert code == 0
     assert "people" in out

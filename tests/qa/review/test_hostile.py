@@ -43,7 +43,7 @@ def review(tmp_path) -> ReviewFolder:
     folder.register(MADE)
     real = [pair.number for pair in MADE.pairs if not pair.catch]
     for row in said(MADE, "Ada", dict.fromkeys(real, "first")):
-        answers.add(folder, row)
+        answers.add(folder, MADE, row)
     return folder
 
 

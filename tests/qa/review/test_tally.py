@@ -238,7 +238,7 @@ def test_the_document_of_two_people_and_a_model(tmp_path):
         given[1], said=RIGHT if made.first_is_left(made.pairs[given[1].pair], "Ada") else LEFT
     )
     for answer in given:
-        answers.add(folder, answer)
+        answers.add(folder, made, answer)
     found = tally(folder)
     crowd, judge = found["voices"]
     assert (crowd["name"], judge["name"], judge["model"]) == (PEOPLE, "judge", True)
@@ -269,7 +269,7 @@ def test_three_arms_have_strengths(tmp_path):
     folder = ReviewFolder(tmp_path / "three")
     folder.register(made)
     for answer in rate(made, "Ada", prefers, lots):
-        answers.add(folder, answer)
+        answers.add(folder, made, answer)
     strengths = tally(folder)["voices"][0]["strengths"]
     assert [one["arm"] for one in strengths] == ["A", "B", "C"]
     for one in strengths:
@@ -287,7 +287,7 @@ def test_arms_that_did_not_meet_yet_have_no_strengths(tmp_path):
     trials = [answer for answer in given if made.pairs[answer.pair].catch]
     met = []
     for answer in trials + [answer for answer in given if answer not in trials]:
-        answers.add(folder, answer)
+        answers.add(folder, made, answer)
         (voice,) = tally(folder)["voices"]
         met.append([one["arm"] for one in voice["strengths"]])
     assert met[0] == []

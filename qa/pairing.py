@@ -28,11 +28,12 @@ from qa.gates.use_case import UseCase
 from qa.groups import units
 from qa.results import Results
 from qa.review.plan import ANYTIME, DEFECT, FIXED, IDENTICAL, Arm, Pair, Plan, Question
+from qa.review.voices import KINDS, needed
 
 TENTH = 10
 """One in so many pictures is among the worst, and as many are among those near the margin."""
-FEWEST = 6
-"""Catch trials, if there are any: three of each kind show who always takes one side."""
+SOON = 5
+"""One in so many of the first pairs is a catch trial, until there were enough to know a rater."""
 ARMS = len(ascii_uppercase)
 
 Digests = Mapping[tuple[str, int], str]
@@ -116,7 +117,7 @@ def registered(
     shares, chances = _chances(harm, terms.shares)
     lots = np.random.default_rng(terms.seed)
     real, draws = _drawn(stock, shares, chances, len(arms), terms.draws, lots)
-    shown, places = _interleaved(real, stock, len(arms), terms.catch, lots)
+    shown, places = _interleaved(real, stock, len(arms), terms.catch, terms.lapses, lots)
     return Plan(
         terms.question, arms, terms.margin, terms.margin_why, terms.confidence, terms.rule,
         terms.raters, terms.lapses, shares, terms.seed, len(stock.samples), stock.left_out, shown,
@@ -262,20 +263,22 @@ def _pair(
 
 
 def _interleaved(
-    real: Sequence[Pair], stock: Stock, arms: int, share: float, lots: np.random.Generator
+    real: Sequence[Pair],
+    stock: Stock,
+    arms: int,
+    share: float,
+    lapses: float,
+    lots: np.random.Generator,
 ) -> tuple[tuple[Pair, ...], dict[int, int]]:
-    """All pairs with catch trials between them, and the new place of each real pair.
-
-    One trial in every stretch of equal length, somewhere in it: nobody can wait for them.
-    """
-    trials = max(FEWEST, math.ceil(share * len(real))) if share else 0
-    trials += trials % 2  # as many of each kind
+    """All pairs with catch trials between them, and the new place of each real pair."""
+    early = KINDS * needed(lapses)
+    trials = max(early, math.ceil(share * len(real))) if share else 0
+    trials += trials % KINDS  # as many of each kind
     length = len(real) + trials
-    edges = [round(k * length / trials) for k in range(trials + 1)] if trials else []
-    spots = {int(lots.integers(low, high)) for low, high in pairwise(edges)}
+    spots = _spots(length, trials, min(early, trials), lots)
     shown: list[Pair] = []
     places: dict[int, int] = {}
-    waiting, kinds = iter(real), [DEFECT, IDENTICAL] * (trials // 2)
+    waiting, kinds = iter(real), [DEFECT, IDENTICAL] * (trials // KINDS)
     for place in range(length):
         if place in spots:
             at, seed = int(lots.integers(len(stock.samples))), int(lots.integers(len(stock.seeds)))
@@ -287,3 +290,14 @@ def _interleaved(
             places[pair.number] = place
             shown.append(replace(pair, number=place))
     return tuple(shown), places
+
+
+def _spots(length: int, trials: int, early: int, lots: np.random.Generator) -> set[int]:
+    """Places of catch trials: one in every stretch of equal length, so nobody can wait for them.
+
+    The `early` ones, without which no rater counts, come sooner where there are more of them.
+    """
+    more = trials - early
+    soon = min(SOON * early, early * length // trials) if more else length
+    edges = [*np.linspace(0, soon, early + 1), *np.linspace(soon, length, more + 1)[1:]]
+    return {int(lots.integers(low, high)) for low, high in pairwise(map(round, edges))}

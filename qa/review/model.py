@@ -236,15 +236,17 @@ def _samples(plan: Plan, runs: Mapping[str, RunFolder]) -> dict[str, dict[str, A
 
 
 def _enough(plan: Plan, given: Sequence[Answer]) -> str:
-    """Why no more pairs are needed; "" as long as they are."""
+    """Why no more pairs are needed; "" as long as they are.
+
+    A model is not given up at the first look at which it seems to be blind: of many looks one errs.
+    """
     voices = heard(plan, given) if plan.rule == ANYTIME else []
     for voice in voices:
         own, *others = (arm.letter for arm in plan.arms)
         found = [decided(voice, rates(voice, own, other)[0]) for other in others]
-        states = {outcome.state for outcome in found}
-        if "INVALID" in states:
-            return next(outcome.why for outcome in found if outcome.state == "INVALID")
-        if "INCONCLUSIVE" not in states:
+        if voice.hopeless:
+            return found[0].why
+        if not {outcome.state for outcome in found} & {"INCONCLUSIVE", "INVALID"}:
             return "enough pairs were seen"
     return ""
 

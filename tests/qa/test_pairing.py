@@ -92,6 +92,19 @@ def test_catch_trials_are_of_both_kinds_and_all_over_the_review():
     assert plan(200, draws=150, catch=0.0).catches == ()
 
 
+@pytest.mark.parametrize(("lapses", "each"), [(0.01, 2), (0.1, 3), (0.3, 5)])
+def test_the_first_trials_are_enough_to_know_a_rater_and_come_soon(lapses, each):
+    """So many of a kind that to miss them all is rarer than 1 %, there being two kinds."""
+    assert 2 * lapses**each < 0.01 <= 2 * lapses ** (each - 1)
+    made = plan(400, draws=400, lapses=lapses)
+    first = made.catches[: 2 * each]
+    assert Counter(pair.catch for pair in first) == {DEFECT: each, IDENTICAL: each}
+    assert first[-1].number < 5 * 2 * each
+    few = plan(400, draws=10, lapses=lapses)
+    assert Counter(pair.catch for pair in few.catches) == {DEFECT: each, IDENTICAL: each}
+    assert few.catches[-1].number >= len(few.pairs) * (1 - 1 / (2 * each)) - 1
+
+
 def test_a_catch_trial_is_one_picture_twice():
     for pair in plan(40).catches:
         assert pair.first == pair.second

@@ -259,10 +259,10 @@ def test_the_configuration_has_every_option_with_its_default():
 def test_the_command_asks_the_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name, shade in (("run", 1), ("base", 0)):
-        finished(tmp_path / name, 12, shade)
+        finished(tmp_path / name, 40, shade)
     with serving(answer=comparing()) as server:
         words = ("judge=mllm", f"judge.url={server.url}", f"judge.model={MODEL}", "judge.pause=0")
-        call = ["review", "run", "base", *words, "pairs=40", "question=overall", "--json"]
+        call = ["review", "run", "base", *words, "pairs=60", "catch=0.3", "--json"]
         assert cli.run(call) == 0
     told = capsys.readouterr()
     (only,) = json.loads(told.out)[0]["voices"]

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from raters import plan, rate, said, stock
+from scipy.stats import binom
 
 from qa.review import answers
-from qa.review.answers import LEFT, MODEL, RIGHT, Answer
+from qa.review.answers import LEFT, MODEL, RIGHT, TIE, Answer
 from qa.review.plan import ANYTIME, DEFECT, FIXED, IDENTICAL, ReviewFolder
 from qa.review.tally import decided, rates, tally
 from qa.review.voices import PEOPLE, heard
@@ -87,6 +88,15 @@ def test_a_pair_counts_when_enough_people_have_answered_it():
 def test_who_comes_later_than_the_number_that_is_needed_changes_no_score():
     voice = people(SMALL, everywhere(SMALL, "Zoe", "first") + everywhere(SMALL, "Ada", "second", 9))
     assert {voice.score(pair) for pair in voice.drawn} == {1.0}
+
+
+def test_who_says_it_again_keeps_the_pair():
+    first, then = everywhere(SMALL, "Zoe", "first"), everywhere(SMALL, "Ada", "second", 5)
+    again = [replace(answer, date="2026-01-01T00:00:09+00:00") for answer in first]
+    voice = people(SMALL, then + again)
+    assert {voice.score(pair) for pair in voice.drawn} == {1.0}
+    later = [replace(answer, begun=answer.date) for answer in again]  # as if it were her first
+    assert {people(SMALL, then + later).score(p) for p in SMALL.pairs} == {0.0}
 
 
 def test_equal_pictures_are_ties_that_nobody_is_asked():
@@ -177,7 +187,96 @@ def test_a_model_that_takes_the_first_picture_is_caught():
     assert judged(made, heard(made, model(made, eyes))[0]).state == "IMPROVED"
 
 
+def never_looks(made, word):
+    """Answers of somebody who says one word to everything."""
+    return said(made, "Nobody", {pair.number: word for pair in made.asked})
+
+
+@pytest.mark.parametrize("word", [TIE, "first"])
+def test_nothing_is_decided_before_a_rater_is_known(word):
+    """Three trials of each kind show who never looks; a review that is clear sooner goes on."""
+    shares = {"harm": 0.0, "margin": 0.0, "random": 1.0}
+    for seed in range(10):
+        made = plan(400, draws=400, seed=seed, shares=shares)
+        given = never_looks(made, word)
+        sixth = made.catches[5].number
+        for count in range(1, len(given), 3):
+            voice = people(made, given[:count])
+            assert judged(made, voice).state == "INCONCLUSIVE"
+            assert not voice.raters[0].counts
+            assert voice.raters[0].caught == (made.catches[5 - (word == TIE)].number < count)
+            assert voice.raters[0].caught or count <= sixth
+
+
+def test_negative_control_without_trials_who_never_looks_decides():
+    made = plan(400, draws=400, catch=0, shares={"harm": 0.0, "margin": 0.0, "random": 1.0})
+    assert judged(made, people(made, never_looks(made, TIE))).state == "PASS"
+
+
+def test_an_attentive_rater_counts_from_the_sixth_trial_on():
+    made = plan(400, draws=400)
+    given = everywhere(made, "Ada", "first")
+    given.sort(key=lambda answer: answer.pair)
+    sixth = given.index(next(a for a in given if a.pair == made.catches[5].number))
+    [before], [after] = (people(made, given[:count]).raters for count in (sixth, sixth + 1))
+    assert (before.counts, before.caught) == (False, False)
+    assert before.why == "5 of at least 6 catch trials met"
+    assert (after.counts, after.why) == (True, "")
+
+
+# Weights
+
+
+@pytest.mark.parametrize("raters", [1, 3])
+def test_a_pair_weighs_the_same_however_many_answer_it(raters):
+    """Half of the pictures are alike, ties; the others are lost."""
+    same = stock(40, seeds=1)
+    for name in same.samples[::2]:
+        same.digests[1][name, 0] = same.digests[0][name, 0]
+    made = plan(of=same, draws=200, catch=0, raters=raters, rule=FIXED)
+    names = ["Ada", "Grace", "Zoe"][:raters]
+    numbers = [pair.number for pair in made.asked]
+    given = [row for name in names for row in said(made, name, dict.fromkeys(numbers, "second"))]
+    voice = people(made, given)
+    drawn = [made.pairs[number] for number in made.draws]
+    alike = math.fsum(pair.weight for pair in drawn if pair.alike)
+    found, _ = rates(voice, "A", "B")
+    assert found.mean == pytest.approx(0.5 * alike / math.fsum(pair.weight for pair in drawn))
+    # Raters who agree everywhere add nothing to the spread between pictures.
+    one = plan(of=same, draws=200, catch=0, rule=FIXED)
+    alone, _ = rates(people(one, said(one, "Ada", dict.fromkeys(numbers, "second"))), "A", "B")
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
+    assert found.high < 0.4
+
+
 # Models
+
+
+def test_a_model_that_leaves_out_catch_trials_is_caught():
+    made = plan(40, draws=40)
+    words = dict.fromkeys(real(made), (LEFT, RIGHT))
+    blind = words | {pair.number: (None, None) for pair in made.catches}
+    voice = heard(made, model(made, blind))[0]
+    assert (voice.raters[0].missed, voice.raters[0].caught) == (len(made.catches), True)
+    assert judged(made, voice).state == "INVALID"
+    eyes = {p.number: (LEFT, RIGHT) if p.catch == DEFECT else (TIE, TIE) for p in made.catches}
+    once = words | eyes | {made.catches[0].number: (None, RIGHT)}
+    voice = heard(made, model(made, once))[0]
+    assert (voice.raters[0].missed, voice.raters[0].counts) == (1, True)
+
+
+def test_a_model_is_given_up_only_when_no_answer_could_save_it():
+    made = plan(400, draws=400)
+    trials = len(made.catches) // 2
+    needed = next(m for m in range(trials) if 2 * binom.sf(m - 1, trials, made.lapses) < 0.01)
+    missed = [pair.number for pair in made.catches if pair.catch == DEFECT]
+    seen = [
+        heard(made, model(made, dict.fromkeys(missed[:count], (LEFT, LEFT))))[0]
+        for count in range(1, trials + 1)
+    ]
+    assert [voice.hopeless for voice in seen] == [n >= needed for n in range(1, trials + 1)]
+    assert seen[2].raters[0].caught
+    assert not seen[2].hopeless
 
 
 def test_contradictory_answers_are_a_tie_and_the_position_is_measured():

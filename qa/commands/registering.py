@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qa.errors import UsageError
+from qa.gates.preference import CLOSE, allowed
 from qa.review.plan import ReviewFolder, named
 from qa.store import RunFolder
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from qa.gates.use_case import UseCase
     from qa.pairing import Terms
     from qa.review.plan import Plan
-
-MARGIN = 0.1
-"""Of a use case that has none of its own."""
 
 
 def registered(
@@ -37,11 +35,11 @@ def registered(
         name = config.tree.name or f"{question}-{'-'.join(base.name for base in bases)}"
         folder = named(run, name)
         terms = _terms(config, use, question)
-        if folder.plan_file.is_file():
+        known = folder.plan_file.is_file()
+        if not known and folder.register(_planned(run, bases, terms, use)):
+            _say(folder, use)
+        else:  # or another command was faster
             _same(folder, config, terms, [run, *bases], use)
-        else:
-            folder.register(_planned(run, bases, terms, use))
-            _say(folder)
         found.append(folder)
     return found
 
@@ -98,9 +96,7 @@ def _terms(config: Config, use: UseCase, question: str) -> Terms:
         )
     margin, why = tree.margin, "given with the review"
     if margin is None:
-        own = use.review
-        margin = own.margin.value if own else MARGIN
-        why = own.margin.why if own else "the default of qa review"
+        margin, why = allowed(use)
     return Terms(
         Question(question, str(text), tuple(shows)), float(margin), why, tree.pairs,
         {str(way): float(share) for way, share in tree.shares.items()}, tree.rule,
@@ -148,8 +144,8 @@ def _same(
         )
 
 
-def _say(folder: ReviewFolder) -> None:
-    plan = folder.plan()
+def _say(folder: ReviewFolder, use: UseCase) -> None:
+    plan, (widest, _) = folder.plan(), allowed(use)
     left = ", ".join(f"{count} {why}" for why, count in plan.left_out.items())
     asked = sum(1 for _ in plan.asked)
     print(
@@ -159,3 +155,8 @@ def _say(folder: ReviewFolder) -> None:
         + (f"; left out: {left}" if left else ""),
         file=sys.stderr,
     )
+    if plan.margin > widest + CLOSE:
+        print(
+            f"note  no verdict will count it: its margin is wider than the {widest:g} of the use case",
+            file=sys.stderr,
+        )

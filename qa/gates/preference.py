@@ -21,6 +21,7 @@ from qa.baseline.cited import changed
 from qa.errors import QaError, UsageError
 from qa.gates.case import Case
 from qa.gates.rows import Row, row
+from qa.gates.use_case import UseCase
 from qa.review.plan import Plan, reviews
 from qa.review.tally import tally
 from qa.stats import CONFIDENCE
@@ -28,6 +29,8 @@ from qa.stats.decide import Outcome
 from qa.stats.preference import EVEN
 
 ANY, PEOPLE, MODELS = "any", "people", "models"
+MARGIN = 0.1
+"""Of a use case that has none of its own."""
 CLOSE = 1e-9
 """By which a margin may be wider for rounding alone."""
 
@@ -147,9 +150,9 @@ def _of(voice: Mapping[str, Any], other: str) -> Mapping[str, Any]:
 
 def _unfit(case: Case, plan: Plan, other: str) -> str:
     """Why a review may not judge these pictures, or ""."""
-    own, level = case.use.review, min(case.confidence, CONFIDENCE)
-    if own is not None and plan.margin > own.margin.value + CLOSE:
-        return f"its margin of {plan.margin:g} is wider than the use case's {own.margin.value:g}"
+    (widest, _), level = allowed(case.use), min(case.confidence, CONFIDENCE)
+    if plan.margin > widest + CLOSE:
+        return f"its margin of {plan.margin:g} is wider than the {widest:g} of the use case"
     if plan.confidence < level - CLOSE:
         return f"its intervals have {plan.confidence:.0%}, and these are to have {level:.0%}"
     arms = {plan.arms[0].letter: case.candidate.folder, other: case.baseline.stored}
@@ -159,6 +162,12 @@ def _unfit(case: Case, plan: Plan, other: str) -> str:
             arm = "baseline" if letter == other else "run"
             return f"the {arm}'s picture of {gone} is not the one that was compared"
     return ""
+
+
+def allowed(use: UseCase) -> tuple[float, str]:
+    """The widest margin of a review that counts, and why it is so."""
+    own = use.review
+    return (own.margin.value, own.margin.why) if own else (MARGIN, "the default of qa review")
 
 
 def _short(error: QaError) -> str:

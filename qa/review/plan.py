@@ -186,8 +186,13 @@ class ReviewFolder:
             raise QaError(f"{self.plan_file} is not there.", "", RESTORE)
         return _digest(self.path, sha256(self.plan_file))
 
-    def register(self, plan: Plan) -> None:
-        """Write a new review's plan. UsageError where there are answers to another one."""
+    def register(self, plan: Plan) -> bool:
+        """Write a new review's plan; False where one stands there already, which stays.
+
+        UsageError where there are answers to one that is gone.
+        """
+        if self.plan_file.is_file():
+            return False
         if len(self.files()) > 1:
             raise UsageError(
                 f"{self.answers} has answers to a plan that is not there.",
@@ -195,6 +200,7 @@ class ReviewFolder:
                 RESTORE,
             )
         write_json(self.plan_file, plan.document())
+        return True
 
     def files(self) -> list[Path]:
         """All that a tally rests on, sorted."""

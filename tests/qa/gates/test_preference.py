@@ -77,11 +77,20 @@ def test_a_run_that_wins_or_loses_every_pair(runs, say, state, rate):
     assert (row["better"], row["unit"], row["count"]) == ("higher", "", PICTURES)
 
 
+def half_of_coins():
+    """Half an interval of n scores 0 and 1 in turn, beside pseudo-pictures at 1/2 ± 3/4.
+
+    Their squares sum to n/4 + 9/8, and there are n + 2 of them.
+    """
+    error = sqrt((PICTURES / 4 + 9 / 8) / (PICTURES + 1) / (PICTURES + 2))
+    return t.ppf(0.95, PICTURES + 1) * error
+
+
 def test_harm_is_one_half_less_the_win_rate_with_its_interval(runs):
-    """Half of n pairs are won: e = ±1/2, so V = n/(n-1) · n/4 and the error is 1/2 / √(n-1)."""
+    """Half of the pairs are won."""
     answered(planned(*runs), in_turn)
     (row,) = rows(runs)
-    half = t.ppf(0.95, PICTURES - 1) * 0.5 / sqrt(PICTURES - 1)
+    half = half_of_coins()
     assert row["estimate"] == pytest.approx(0, abs=1e-12)
     assert (row["low"], row["high"]) == (pytest.approx(-half), pytest.approx(half))
     assert half < 0.1
@@ -89,7 +98,7 @@ def test_harm_is_one_half_less_the_win_rate_with_its_interval(runs):
 
 
 def test_the_same_answers_do_not_pass_a_margin_that_they_cannot_resolve(runs):
-    half = t.ppf(0.95, PICTURES - 1) * 0.5 / sqrt(PICTURES - 1)
+    half = half_of_coins()
     answered(planned(*runs, margin=half * 0.99), in_turn)
     (row,) = rows(runs)
     assert row["state"] == "INCONCLUSIVE"
@@ -249,9 +258,17 @@ class TestInvalid:
     def test_a_margin_wider_than_the_use_case_has(self, runs):
         answered(planned(*runs, margin=0.2), first)
         ((state, why),) = self.state(runs, review=Review(("overall",), Level(0.1)))
-        assert (state, why) == ("INVALID", "its margin of 0.2 is wider than the use case's 0.1")
-        for wide in (None, Review(("overall",), Level(0.2)), Review(("text",), Level(0.3))):
+        assert (state, why) == ("INVALID", "its margin of 0.2 is wider than the 0.1 of the use case")
+        for wide in (Review(("overall",), Level(0.2)), Review(("text",), Level(0.3))):
             assert self.state(runs, review=wide)[0][0] == "IMPROVED"
+
+    def test_a_use_case_without_a_margin_allows_that_of_qa_review(self, runs):
+        answered(planned(*runs, name="tenth"), first)
+        answered(planned(*runs, name="half", margin=0.49), first)
+        assert self.state(runs) == [
+            ("INVALID", "its margin of 0.49 is wider than the 0.1 of the use case"),
+            ("IMPROVED", "better than the baseline"),
+        ]
 
     def test_an_interval_that_errs_more_often(self, runs):
         answered(planned(*runs, confidence=0.5), first)

@@ -153,7 +153,7 @@ def _by_state(verdict: Document, record: Document, run: Path) -> Obstacle | None
         return Obstacle(why, _accept(verdict, record, rows, f"then {_judged(run)}"), details, code)
     if state == "INCONCLUSIVE":
         why = f"These pictures cannot tell: {names}." if rows else str(verdict["summary"])
-        return Obstacle(why, _more(verdict, rows), details, code)
+        return Obstacle(why, _more(verdict, record, rows), details, code)
     if state == "MEASURED":
         fix = f"promote a run of the suite (qa baseline promote BASE), then {_judged(run)}"
         return Obstacle("Nothing was judged: it was only measured.", fix, (), code)
@@ -233,12 +233,15 @@ def _waive(verdict: Document, record: Document, rows: list[Document]) -> str:
     )
 
 
-def _more(verdict: Document, rows: list[Document]) -> str:
+def _more(verdict: Document, record: Document, rows: list[Document]) -> str:
     """What settles an inconclusive verdict."""
     needs, look = [row["needs"] for row in rows if row.get("needs")], verdict.get("look") or {}
     enough = f"{max(needs)} pictures would settle it: " if needs else ""
     if rows and all(row["gate"] == "preference" for row in rows):
-        return "more answers settle it: qa review RUN, then qa judge RUN --save"
+        return (
+            "more answers settle it: qa review RUN, then qa judge RUN --save; where all draws are "
+            f"answered, accept it by name: {_waive(verdict, record, rows)} (--review RUN cites it)"
+        )
     if look.get("next"):
         return f"{enough}the run's command with extend={look['next']} takes the next look"
     return f"{enough}run it over more pictures"

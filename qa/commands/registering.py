@@ -157,6 +157,7 @@ def _say(folder: ReviewFolder, use: UseCase) -> None:
     )
     if plan.margin > widest + CLOSE:
         print(
-            f"note  no verdict will count it: its margin is wider than the {widest:g} of the use case",
+            "note  no verdict will count it: "
+            f"its margin is wider than the {widest:g} of the use case",
             file=sys.stderr,
         )

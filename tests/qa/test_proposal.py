@@ -162,5 +162,6 @@ def test_what_answers_would_settle_is_not_settled_by_pictures(tmp_path):
 
     answers = gate("overall", "INCONCLUSIVE", gate="preference")
     assert "qa review RUN" in fix(answers)
+    assert "--gate preference/overall" in fix(answers), "all of them may be given"
     assert "more pictures" in fix(gate(state="INCONCLUSIVE"))
     assert "more pictures" in fix(answers, gate(state="INCONCLUSIVE"))

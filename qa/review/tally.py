@@ -7,8 +7,9 @@ decides only when all registered draws are answered.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
@@ -69,7 +70,7 @@ def _rates(
 ) -> tuple[Interval | None, Interval | None]:
     """As `rates`, with the scores that pairs without an answer are `taken` to have."""
     plan = voice.plan
-    rows = [row for pair in drawn for row in _comparisons(voice, pair, taken.get(pair.number))]
+    rows = [row for _, row in _comparisons(voice, drawn, taken)]
     clustered = win_rate(rows, plan.confidence)
     if plan.rule == ANYTIME:
         times = Counter(drawn)
@@ -160,18 +161,32 @@ def _rate(voice: Voice, first: str, second: str) -> dict[str, Any]:
     }
 
 
-def _comparisons(voice: Voice, pair: Pair, taken: float | None = None) -> Iterator[Comparison]:
-    """The answers to a pair, which share its weight.
+def _comparisons(
+    voice: Voice, drawn: Sequence[Pair], taken: Mapping[int, float]
+) -> list[tuple[Pair, Comparison]]:
+    """The answers to draws; those to one pair share its weight.
 
-    What nobody has said, of a pair that is alike or stayed without an answer, is laid upon all
-    raters: it says nothing about how they differ.
+    What nobody has said, of pairs that are alike or stayed without an answer, is laid upon the
+    raters in the shares of what they said: it tells nothing about how they differ.
     """
-    rows = voice.counted.get(pair.number) if not pair.alike else None
-    if rows is None:
-        alone = voice.known(pair) if taken is None else taken
-        rows = [(rater.name, alone) for rater in voice.raters if rater.counts]
-    for name, score in rows:
-        yield Comparison(pair.unit, name, score, pair.weight / len(rows))
+    found, silent = [], []
+    by_rater: dict[str, float] = {}
+    for pair in drawn:
+        rows = () if pair.alike else voice.counted.get(pair.number, ())
+        if not rows:
+            silent.append(pair)
+        for name, score in rows:
+            weight = pair.weight / len(rows)
+            by_rater[name] = by_rater.get(name, 0.0) + weight
+            found.append((pair, Comparison(pair.unit, name, score, weight)))
+    shares = by_rater or {voice.name: 1.0}
+    whole = math.fsum(shares.values())
+    for pair in silent:
+        score = taken.get(pair.number, voice.known(pair))
+        for name, share in shares.items():
+            weight = pair.weight * share / whole
+            found.append((pair, Comparison(pair.unit, name, score, weight)))
+    return found
 
 
 def _sides(voice: Voice, pair: Pair) -> list[str]:
@@ -230,8 +245,7 @@ def _strengths(voice: Voice) -> list[dict[str, Any]]:
     """Bradley–Terry strengths of all arms, the strongest first; [] where they have no value."""
     duels = [
         Duel(row.picture, pair.first, pair.second, row.score, row.weight)
-        for pair in voice.drawn
-        for row in _comparisons(voice, pair)
+        for pair, row in _comparisons(voice, voice.drawn, {})
     ]
     try:
         found = bradley_terry(duels, voice.plan.confidence)

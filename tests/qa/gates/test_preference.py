@@ -258,7 +258,8 @@ class TestInvalid:
     def test_a_margin_wider_than_the_use_case_has(self, runs):
         answered(planned(*runs, margin=0.2), first)
         ((state, why),) = self.state(runs, review=Review(("overall",), Level(0.1)))
-        assert (state, why) == ("INVALID", "its margin of 0.2 is wider than the 0.1 of the use case")
+        assert state == "INVALID"
+        assert why == "its margin of 0.2 is wider than the 0.1 of the use case"
         for wide in (Review(("overall",), Level(0.2)), Review(("text",), Level(0.3))):
             assert self.state(runs, review=wide)[0][0] == "IMPROVED"
 

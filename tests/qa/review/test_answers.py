@@ -39,6 +39,11 @@ def test_a_plan_comes_back_as_it_was_registered(folder):
     assert folder.plan().digest == MADE.digest
 
 
+def test_a_plan_that_is_registered_stays(folder):
+    assert folder.register(replace(MADE, margin=0.3)) is False
+    assert folder.plan() == MADE
+
+
 def test_an_answer_comes_back_whole(folder):
     given = answer(
         3, "bad", tags=TAGS[:2], box=Box(0.25, 0.5, 0.5, 0.5), note="<b>wie?</b>\n", seconds=2.5

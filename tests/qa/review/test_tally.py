@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from qa.review import answers
 from qa.review.answers import LEFT, MODEL, RIGHT, TIE, Answer
+from qa.review.model import _enough
 from qa.review.plan import ANYTIME, DEFECT, FIXED, IDENTICAL, ReviewFolder
 from qa.review.tally import decided, rates, tally
 from qa.review.voices import PEOPLE, heard
@@ -227,14 +228,14 @@ def test_an_attentive_rater_counts_from_the_sixth_trial_on():
 # Weights
 
 
-@pytest.mark.parametrize("raters", [1, 3])
+@pytest.mark.parametrize("raters", [1, 2, 3])
 def test_a_pair_weighs_the_same_however_many_answer_it(raters):
     """Half of the pictures are alike, ties; the others are lost."""
     same = stock(40, seeds=1)
     for name in same.samples[::2]:
         same.digests[1][name, 0] = same.digests[0][name, 0]
     made = plan(of=same, draws=200, catch=0, raters=raters, rule=FIXED)
-    names = ["Ada", "Grace", "Zoe"][:raters]
+    names = ["Ada", "Grace", "Zoe"]
     numbers = [pair.number for pair in made.asked]
     given = [row for name in names for row in said(made, name, dict.fromkeys(numbers, "second"))]
     voice = people(made, given)
@@ -276,7 +277,9 @@ def test_a_model_is_given_up_only_when_no_answer_could_save_it():
     ]
     assert [voice.hopeless for voice in seen] == [n >= needed for n in range(1, trials + 1)]
     assert seen[2].raters[0].caught
-    assert not seen[2].hopeless
+    asked = [_enough(made, [row for rows in voice.given["judge"].values() for row in rows])
+             for voice in (seen[2], seen[-1])]  # fmt: skip
+    assert asked == ["", f"judge does not see what it is asked: {seen[-1].raters[0].why}"]
 
 
 def test_contradictory_answers_are_a_tie_and_the_position_is_measured():

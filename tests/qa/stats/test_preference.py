@@ -74,6 +74,18 @@ def test_one_rater_and_equal_weights_are_students_interval_with_two_pictures_mor
     assert found.sd == pytest.approx(np.std(scores, ddof=1))
 
 
+def test_pseudo_pictures_weigh_as_much_as_one_of_kishs_number():
+    """Rare pictures of large weight are few: as few are the pictures that two are added to."""
+    weights, scores = np.array([2.0] * 4 + [0.2] * 12), np.array([0.5, 0.0] + [0.5] * 14)
+    found = win_rate([Comparison(n, "me", scores[n], weights[n]) for n in range(16)])
+    total, number = weights.sum(), weights.sum() ** 2 / (weights**2).sum()
+    rate = weights @ scores / total
+    sums = [*(weights * (scores - rate)), 0.75 * total / number, -0.75 * total / number]
+    variance = len(sums) / (len(sums) - 1) * np.square(sums).sum()
+    half = scipy.stats.t.ppf(0.95, len(sums) - 1) * variance**0.5 / (total * (1 + 2 / number))
+    assert (found.low, found.high) == pytest.approx((rate - half, rate + half))
+
+
 def passed(count, lost, events):
     """P(the lower end is above 0.4) with a share of lost pictures, all others being ties."""
     rows = [

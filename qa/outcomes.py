@@ -76,11 +76,11 @@ def waived(waiver: Mapping[str, Any]) -> str:
 
 
 def citing(review: Mapping[str, Any] | None) -> str:
-    """`, citing the review overall: preferred in …`; "" where a waiver cites none."""
+    """`, citing the review overall PASS: preferred in …`; "" where a waiver cites none."""
     if not review:
         return ""
     name, said = str(review.get("name")), str(review.get("said"))
-    alike = said.startswith(f"{name}:")
+    alike = said.startswith(f"{name} ")
     return f", citing the review {said if alike else f'{name}, {said}'}"
 
 

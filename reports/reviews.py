@@ -18,6 +18,7 @@ from qa.outcomes import label
 from qa.review import answers as given
 from qa.review.plan import DEFECT, IDENTICAL, Pair, Plan, ReviewFolder, reviews
 from qa.review.tally import tally
+from qa.review.voices import side
 from qa.store import RunFolder
 from reports.forest import PADDING
 from reports.wording import interval, number
@@ -30,6 +31,7 @@ RULES = {
     "anytime": "the bounds hold at every moment, so it may stop at any",
     "fixed": "one look, when every draw is answered",
 }
+RIGHT, MISSED = "right", "missed"
 SHARES = {"harm": "by largest harm", "margin": "nearest the margin", "random": "at random"}
 
 
@@ -43,6 +45,8 @@ class Answered:
     note: str
     box: str
     """Where a box was drawn, or ""."""
+    trial: str = ""
+    """How a catch trial was met: RIGHT or MISSED; "" for other pairs."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,9 @@ def beside(one: Told, verdict: Row) -> str:
     ours = [rate for rate in rates if (rate["first"], rate["second"]) == (one.own, other)]
     if all((rate["rate"], rate["count"]) in judged for rate in ours):
         return ""
-    return "Answers were given since this was judged: qa judge RUN --save takes them up."
+    by_itself = (verdict["baseline"] or {}).get("content")  # only what was promoted has one
+    again = "qa judge RUN --save" + ("" if by_itself else " --baseline BASE")
+    return f"Answers were given since this was judged: {again} takes them up."
 
 
 def citing(one: Told, verdict: Row) -> list[str]:
@@ -187,6 +193,16 @@ def alpha(agreement: Row) -> str:
     """Krippendorff's alpha with its interval; a dash where nothing varies or nobody overlaps."""
     ends = interval(agreement["low"], agreement["high"], 2)
     return f"{number(agreement['alpha'], 2)} {ends}".strip()
+
+
+def asked(said: Row) -> int:
+    """Pairs of a tally that somebody is asked, without catch trials."""
+    return int(said["pairs"] - said["alike"])
+
+
+def counts(rater: Row) -> str:
+    """Whether a rater counts: `yes`, `no` for one who was caught, or `not yet`."""
+    return "yes" if rater["counts"] else "no" if rater["caught"] else "not yet"
 
 
 def ends(rate: Row) -> str:
@@ -235,7 +251,16 @@ def _answered(pair: Pair, rater: str, rows: Sequence[given.Answer]) -> Answered:
     tags = dict.fromkeys(tag for row in rows for tag in row.tags)
     notes = dict.fromkeys(row.note for row in rows if row.note)
     boxes = "; ".join(_place(row.box) for row in rows if row.box)
-    return Answered(rater, "; ".join(said), tuple(tags), "\n".join(notes), boxes)
+    met = _met(pair, rows) if pair.catch else ""
+    return Answered(rater, "; ".join(said), tuple(tags), "\n".join(notes), boxes, met)
+
+
+def _met(trial: Pair, rows: Sequence[given.Answer]) -> str:
+    """RIGHT or MISSED; a model that has not answered in both orders has missed it."""
+    orders = 2 if rows[0].kind == given.MODEL else 1
+    whole = len(rows) == orders and all(row.said for row in rows)
+    right = ("first",) if trial.catch == DEFECT else (given.TIE, given.BAD)
+    return RIGHT if whole and side(rows) in right else MISSED
 
 
 def _place(box: given.Box) -> str:
@@ -256,10 +281,10 @@ def _words(pair: Pair, row: given.Answer) -> str:
 
 
 def _sentence(one: Told, voice: Row, rate: Row) -> str:
-    raters, answers = voice["raters"], sum(rate["said"].values())
-    aside = sum(not rater["counts"] for rater in raters)
-    who = "" if voice["model"] else f" of {len(raters)} rater{'s' * (len(raters) != 1)}"
-    not_counted = f", {aside} of them not counted" if aside else ""
+    answers, heard = sum(rate["said"].values()), rate["raters"]
+    aside = sum(not rater["counts"] for rater in voice["raters"])
+    who = "" if voice["model"] else f" of {heard} rater{'s' * (heard != 1)}"
+    not_counted = f", those of {aside} more not counted" if aside else ""
     return (
         f"{one.names[rate['first']]} preferred over {one.names[rate['second']]} in "
         f"{percent(rate)} (least: {number(50 - 100 * one.said['margin'], 1)} %), "

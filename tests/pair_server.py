@@ -21,6 +21,7 @@ from judge_server import MODEL, Act, Reply, Served, pictures
 from judge_server import Plan as Faults
 from PIL import Image
 
+from qa.images import digest, read
 from qa.review import answers
 from qa.review.message import grey
 from qa.review.model import Asked, Judge, ask
@@ -62,9 +63,14 @@ def review(
     catches = [("A", (IDENTICAL, DEFECT)[number % 2]) for number in range(trials)]
     made = [(samples[number % len(samples)], *known) for number, known in enumerate(catches)]
     made += [(sample, "B", "") for sample in samples]
+    marks = {
+        (letter, sample): digest(read(run.picture_file(sample, 0)))
+        for letter, run in runs.items()
+        for sample in samples
+    }
     pairs = tuple(
-        Pair(number, sample, 0, "A", second, ("a", "a" if catch else "b"), sample, 1.0,
-             "catch" if catch else "random", catch)
+        Pair(number, sample, 0, "A", second, (marks["A", sample], marks[second, sample]), sample,
+             1.0, "catch" if catch else "random", catch)
         for number, (sample, second, catch) in enumerate(made)
     )  # fmt: skip
     plan = Plan(

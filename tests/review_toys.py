@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from qa.record import sample_row
+from qa.review import pictures
 from qa.review.plan import (
     ANYTIME,
     DEFECT,
@@ -32,6 +35,8 @@ GREY = (128, 128, 128)
 SPOT = (24, 40)
 """Where arms differ most: across and down, the start of 64x64 pixels."""
 SAMPLES = 8
+SIZE = 160
+"""Of a picture, where nothing else is said."""
 
 
 def picture(colour: Sequence[int], number: int, size: int, spot: int = 0) -> bytes:
@@ -45,15 +50,30 @@ def picture(colour: Sequence[int], number: int, size: int, spot: int = 0) -> byt
     return buffer.getvalue()
 
 
-def arm(folder: Path, letter: str, size: int = 160) -> RunFolder:
+def made(letter: str, sample: int, size: int) -> bytes:
+    """The picture of an arm."""
+    return picture(COLOURS[letter], sample, size, spot=10 * (letter == "A"))
+
+
+def digest(data: bytes) -> str:
+    """Of a PNG's values."""
+    return pictures.digest(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+@cache
+def mark(letter: str, sample: int) -> str:
+    """Digest of an arm's picture."""
+    return digest(made(letter, sample, SIZE))
+
+
+def arm(folder: Path, letter: str, size: int = SIZE) -> RunFolder:
     """A run folder with one picture of each sample, and its reference; of size 0 without them."""
     run = RunFolder(folder / NAMES[letter])
     rows = []
     for number in range(SAMPLES):
         name = f"sample_{number}"
         if size:
-            made = picture(COLOURS[letter], number, size, spot=10 * (letter == "A"))
-            run.write_picture(run.picture_file(name, 0), made)
+            run.write_picture(run.picture_file(name, 0), made(letter, number, size))
             run.write_picture(run.reference_file(name), picture(GREY, number, size))
         words = (TextRegion("OPEN", (0, 0, 9, 9)), TextRegion("<b>DAILY", (0, 9, 9, 9)))
         rows.append(
@@ -65,19 +85,32 @@ def arm(folder: Path, letter: str, size: int = 160) -> RunFolder:
 
 def pair(number: int, first: str = "A", second: str = "B", catch: str = "") -> Pair:
     """A pair of one of the samples, of weight 1; of a catch trial the arm is `first`."""
-    same = catch != ""
+    sample = number % SAMPLES
+    second = first if catch else second
     return Pair(
         number=number,
-        sample=f"sample_{number % SAMPLES}",
+        sample=f"sample_{sample}",
         seed=0,
         first=first,
-        second=first if same else second,
-        digests=("1" * 64, ("1" if same else "2") * 64),
-        unit=f"sample_{number % SAMPLES}",
+        second=second,
+        digests=(mark(first, sample), mark(second, sample)),
+        unit=f"sample_{sample}",
         weight=1.0,
-        chosen="catch" if same else "random",
+        chosen="catch" if catch else "random",
         catch=catch,
     )
+
+
+def repainted(registered: Plan, runs: Mapping[str, RunFolder], number: int, **data: bytes) -> Plan:
+    """The plan as it were if a pair's arms had other pictures, which are written: letter=PNG."""
+    one = registered.pairs[number]
+    for letter, png in data.items():
+        runs[letter].write_picture(runs[letter].picture_file(one.sample, one.seed), png)
+    both = zip((one.first, one.second), one.digests, strict=True)
+    marks = [digest(data[letter]) if letter in data else known for letter, known in both]
+    pairs = list(registered.pairs)
+    pairs[number] = replace(one, digests=(marks[0], marks[1]))
+    return replace(registered, pairs=tuple(pairs))
 
 
 def plan(pairs: Sequence[Pair], letters: str = "AB", **changes: object) -> Plan:
@@ -100,7 +133,7 @@ def mixed(count: int) -> list[Pair]:
 
 
 def review(
-    folder: Path, registered: Plan, size: int = 160
+    folder: Path, registered: Plan, size: int = SIZE
 ) -> tuple[RunFolder, Mapping[str, RunFolder], ReviewFolder]:
     """Run, arms by letter, and the folder of the registered review."""
     arms = {one.letter: arm(folder, one.letter, size) for one in registered.arms}

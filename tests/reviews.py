@@ -28,6 +28,7 @@ from typing import Any
 
 import torch
 
+from qa import images
 from qa.files import digest, read_json, write_bytes, write_json
 from qa.images import encode_png
 from qa.record import sample_row
@@ -70,7 +71,7 @@ def finished(path: Path, pictures: int = 40, shade: int = 0) -> RunFolder:
         levels = torch.full((3, 16, 16), 40 + number + shade, dtype=torch.uint8)
         file = run.write_picture(run.picture_file(sample, 0), encode_png(levels))
         run.write_picture(run.reference_file(sample), encode_png(levels - shade))
-        made = Decoded(sample, 0, file, digest([plan, sample]), 0, 0.1, None)
+        made = Decoded(sample, 0, file, images.digest(levels), 0, 0.1, None)
         score = Score(sample, 0, "psnr", 30.0 + shade)
         run.store(UnitResult(sample, (made,), (score,), {"psnr": "f00d"}))
     reduce(run, names, ["psnr"])
@@ -166,15 +167,20 @@ def answered(
     return folder
 
 
-def repictured(folder: ReviewFolder, pair: int, which: int) -> None:
+def repictured(folder: ReviewFolder, pair: int, which: int, mark: str = "0" * 64) -> None:
     """As if a pair had been compared with another picture of its first or second arm."""
     plan = read_json(folder.plan_file)
-    plan["pairs"][pair]["digests"][which] = "0" * 64
+    plan["pairs"][pair]["digests"][which] = mark
     write_json(folder.plan_file, plan)
     for file in folder.files()[1:]:
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         given = [json.dumps(row | {"plan": folder.digest}) + "\n" for row in rows]
         file.write_text("".join(given))
+
+
+def level(folder: ReviewFolder, pair: int) -> None:
+    """As if both arms of a pair had the same picture: a tie that nobody is asked."""
+    repictured(folder, pair, 1, folder.plan().pairs[pair].digests[0])
 
 
 def _expected(pair: Pair, attentive: bool) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qa.errors import UsageError
-from qa.review.plan import Plan, ReviewFolder, named, reviews
+from qa.review.plan import FIXED, Plan, ReviewFolder, named, reviews
 from qa.review.tally import tally
 from qa.store import RunFolder
 
@@ -26,13 +26,28 @@ def changed(plan: Plan, letter: str, run: RunFolder) -> str:
 
     QaError where decoded.parquet cannot be read.
     """
+    return next(iter(others(plan, letter, run)), "")
+
+
+def others(plan: Plan, letter: str, run: RunFolder) -> list[str]:
+    """All pictures of an arm that are no longer those that a review shows. QaError as above."""
     rows = run.decoded(["sample", "seed", "digest"])
     found = dict(zip(zip(rows["sample"], rows["seed"], strict=True), rows["digest"], strict=True))
-    for pair in plan.pairs:
-        for arm, mark in zip((pair.first, pair.second), pair.digests, strict=True):
-            if arm == letter and found.get((pair.sample, pair.seed)) != mark:
-                return f"seed {pair.seed} of {pair.sample!r}"
-    return ""
+    differ = dict.fromkeys(
+        (pair.seed, pair.sample)
+        for pair in plan.pairs
+        for arm, mark in zip((pair.first, pair.second), pair.digests, strict=True)
+        if arm == letter and found.get((pair.sample, pair.seed)) != mark
+    )
+    return [f"seed {seed} of {sample!r}" for seed, sample in differ]
+
+
+def awaited(said: Mapping[str, Any], voice: Mapping[str, Any]) -> bool:
+    """Whether a voice's intervals may not be looked at yet: one look at all draws was registered.
+
+    Both as `qa.review.tally` gives them.
+    """
+    return bool(said["rule"] == FIXED and voice["drawn"] < said["draws"])
 
 
 def digest_of(folder: ReviewFolder) -> str:
@@ -71,7 +86,7 @@ def cited(asked: str, promoted: Collection[str]) -> dict[str, str]:
                 "run": str(own),
                 "plan": plan.digest,
                 "answers": digest_of(folder),
-                "said": _sentence(plan.question.name, voice, rate),
+                "said": _sentence(said, voice, rate),
             }
     raise _refused(folder, "It has no answer that counts.", f"qa review {run.path}")
 
@@ -98,15 +113,18 @@ def _found(asked: str) -> tuple[RunFolder, ReviewFolder]:
     return run, there[0]
 
 
-def _sentence(question: str, voice: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
-    """`overall: preferred in 54 % [48, 60] of 120 answers, 3 raters`."""
+def _sentence(said: Mapping[str, Any], voice: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
+    """`overall PASS: preferred in 54 % [48, 60] of 120 answers, 3 raters`."""
     percent = [100 * rate[end] for end in ("rate", "low", "high") if rate[end] is not None]
-    ends = f" [{percent[1]:.0f}, {percent[2]:.0f}]" if len(percent) == 3 else ""
-    counted = sum(rater["counts"] for rater in voice["raters"])
-    people = f"{counted} rater{'s' * (counted != 1)}"
+    known = len(percent) == 3 and not awaited(said, voice)
+    ends = f" [{percent[1]:.0f}, {percent[2]:.0f}]" if known else ""
+    people = f"{rate['raters']} rater{'s' * (rate['raters'] != 1)}"
     who = f"by the model {voice['name']}" if voice["model"] else people
     answers = sum(rate["said"].values())
-    return f"{question}: preferred in {percent[0]:.0f} %{ends} of {answers} answers, {who}"
+    return (
+        f"{said['question']['name']} {rate['state']}: preferred in {percent[0]:.0f} %{ends} of "
+        f"{answers} answers, {who}"
+    )
 
 
 def _refused(folder: ReviewFolder, why: str, fix: str) -> UsageError:

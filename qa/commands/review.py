@@ -7,15 +7,19 @@ import json
 import sys
 import threading
 import webbrowser
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from qa.commands.registering import registered
 from qa.commands.report import compared
 from qa.commands.view import port
-from qa.errors import UsageError
+from qa.errors import QaError, UsageError
 from qa.review.plan import ReviewFolder, reviews
 from qa.store import RunFolder
 from qa.terminal import progress_bar, shown, warnings_as_lines
@@ -31,7 +35,7 @@ class ReviewSchema:
     judge: dict[str, Any] | None = None
     question: str | None = None
     questions: dict[str, Any] = field(default_factory=dict)
-    pairs: int = 200
+    pairs: int = 400
     shares: dict[str, float] = field(default_factory=dict)
     margin: float | None = None
     rule: str = "anytime"
@@ -59,7 +63,9 @@ def arguments(commands: Any) -> None:
         help="runs to compare with (default: its baseline), and settings",
     )  # fmt: skip
     command.add_argument("--results", action="store_true", help="only print what was answered")
-    command.add_argument("--json", action="store_true", help="print results as JSON")
+    command.add_argument(
+        "--json", action="store_true", help="print results, or what a model said, as JSON"
+    )
     command.add_argument("--port", type=port, default=0, help="default: any free one")
     command.add_argument("--no-open", action="store_true", help="only print the address")
     command.add_argument("--cfg", action="store_true", help="print the resolved configuration")
@@ -69,24 +75,27 @@ def arguments(commands: Any) -> None:
 
 def _review(options: argparse.Namespace) -> int:
     run = RunFolder.open(options.run)
-    if options.results:
-        return _print(reviews(run), options)
     words = [word for word in options.overrides if "=" in word]
+    bases = [RunFolder.open(word) for word in options.overrides if "=" not in word]
+    if options.results:
+        return _print(run, bases, reviews(run), options.json)
     config = _composed(words, options.config_dir)
     if options.cfg:
         print(config.resolved(), end="")
         return 0
-    bases = [RunFolder.open(word) for word in options.overrides if "=" not in word]
     bases = bases or _own(run)
+    arms = dict(zip(ascii_uppercase, [run, *bases], strict=False))
     with warnings_as_lines():
         judge = _judge(config)
         folders = registered(config, run, bases, several=judge is not None)
         for folder in folders:
+            _check(folder, arms)
+        for folder in folders:
             if judge is None:
-                _serve(run, bases, folder, options)
+                _serve(arms, folder, options)
             else:
-                _ask(run, bases, folder, judge, bool(config.tree.all_pairs))
-    return _print(folders, options)
+                _ask(arms, folder, judge, bool(config.tree.all_pairs))
+    return _tell(run, folders) if judge is None else _print(run, bases, folders, options.json)
 
 
 def _composed(words: Sequence[str], config_dir: str | None) -> Config:
@@ -119,11 +128,33 @@ def _judge(config: Config) -> Any:
     return None if node is None else build(node, "judge")
 
 
+def _check(folder: ReviewFolder, arms: Mapping[str, RunFolder]) -> None:
+    """UsageError where a picture that is to be shown is gone, or not the one of the plan."""
+    from qa.baseline.cited import others
+    from qa.review.pictures import missing
+
+    plan = folder.plan()
+    for letter, run in arms.items():
+        if differ := others(plan, letter, run):
+            raise UsageError(
+                f"{len(differ)} of the pictures of {run.path} are not those that {folder.path} "
+                "was registered with.",
+                f"The first one is {differ[0]}.",
+                "bring the run back as it was, or begin another review: name=NAME",
+            )
+    if gone := missing(plan, arms):
+        raise UsageError(
+            f"{len(gone)} of the pictures that {folder.path} shows are not there.",
+            f"The first one is {gone[0]}.",
+            "bring them back, or decode them again with the command of that run",
+        )
+
+
 def _serve(
-    run: RunFolder, bases: Sequence[RunFolder], folder: ReviewFolder, options: argparse.Namespace
+    arms: Mapping[str, RunFolder], folder: ReviewFolder, options: argparse.Namespace
 ) -> None:
     # By name: reports stand on qa, qa does not know them.
-    site = import_module("reports.review").site(run, _letters(run, bases), folder)
+    site = import_module("reports.review").site(arms["A"], arms, folder)
     with import_module("reports.serving").Server(site, options.port, site.accept) as server:
         print(server.url, flush=True)
         print(f"asks this machine alone; answers go to {folder.answers}; Ctrl-C ends it",
@@ -137,38 +168,53 @@ def _serve(
             print("\nended: every answer is kept", file=sys.stderr)
 
 
-def _ask(
-    run: RunFolder, bases: Sequence[RunFolder], folder: ReviewFolder, judge: Any, all_pairs: bool
-) -> None:
+def _ask(arms: Mapping[str, RunFolder], folder: ReviewFolder, judge: Any, all_pairs: bool) -> None:
     from qa.review.model import ask
 
     plan = folder.plan()
     with progress_bar(plan.question.name) as progress:
-        told = ask(folder, plan, _letters(run, bases), judge, progress, all_pairs=all_pairs)
+        told = ask(folder, plan, arms, judge, progress, all_pairs=all_pairs)
     for line in str(told).splitlines():  # it quotes what a server said
         print(shown(line), file=sys.stderr)
 
 
-def _letters(run: RunFolder, bases: Sequence[RunFolder]) -> Mapping[str, RunFolder]:
-    from string import ascii_uppercase
+def _tell(run: RunFolder, folders: Sequence[ReviewFolder]) -> int:
+    """How many pairs people have answered, and nothing of what they said: they may go on."""
+    from qa.review.tally import tally
 
-    return dict(zip(ascii_uppercase, [run, *bases], strict=False))
+    for review in map(tally, folders):
+        voice = next((one for one in review["voices"] if not one["model"]), None)
+        if voice is None:
+            print("nobody has answered yet")
+            continue
+        for rater in voice["raters"]:
+            print(shown(f"{rater['name']}  {rater['answers']} of {_asked(review)} pairs answered"))
+        own = [rate for rate in voice["rates"] if rate["first"] == review["arms"][0]["letter"]]
+        enough = all(rate["state"] != "INCONCLUSIVE" for rate in own)
+        print("enough pairs were seen" if enough else "not enough yet")
+        print(f"results  qa review {run.path} --results")
+    return 0
 
 
-def _print(folders: Sequence[ReviewFolder], options: argparse.Namespace) -> int:
+def _print(
+    run: RunFolder, bases: Sequence[RunFolder], folders: Sequence[ReviewFolder], as_json: bool
+) -> int:
     from qa.review.tally import tally
 
     found = [tally(folder) for folder in folders]
-    if options.json:
+    if as_json:
         print(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False))
         return 0
-    if not any(one["voices"] for one in found):
+    found = [review for review in found if review["voices"]]
+    if not found:
         print("nobody has answered yet")
         return 0
     from rich.console import Console
 
     Console().print(_table(found))
-    print(f"judge  qa judge {options.run} --save")
+    promoted = _promoted(run)
+    for step in dict.fromkeys(_step(run, bases, review, promoted) for review in found):
+        print(shown(step))
     return 0
 
 
@@ -179,21 +225,57 @@ def _table(found: Sequence[Mapping[str, Any]]) -> Any:
 
     heads = ("question", "by", "pairs", "win rate", "margin", "so far")
     table = Table(*heads, box=None, pad_edge=False)
+    times = Counter(review["question"]["name"] for review in found)
     for review in found:
         several = len(review["arms"]) > 2
+        question = review["question"]["name"]
+        question += f"/{review['name']}" if times[question] > 1 else ""
         for voice in review["voices"]:
             for rate in voice["rates"]:
                 arms = f", {rate['first']} over {rate['second']}" if several else ""
                 cells = (
-                    review["question"]["name"] + arms, voice["name"],
-                    f"{voice['answered']} of {review['pairs']}", _rate(rate),
+                    question + arms, voice["name"],
+                    f"{voice['answered']} of {_asked(review)}", _rate(review, voice, rate),
                     f"{review['margin']:g}", rate["state"],
                 )  # fmt: skip
                 table.add_row(*(Text(shown(cell)) for cell in cells))
     return table
 
 
-def _rate(rate: Mapping[str, Any]) -> str:
-    if rate["rate"] is None or None in (rate["low"], rate["high"]):
+def _asked(review: Mapping[str, Any]) -> int:
+    """Pairs that somebody is asked, without catch trials."""
+    return int(review["pairs"] - review["alike"])
+
+
+def _rate(review: Mapping[str, Any], voice: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
+    from qa.baseline.cited import awaited
+
+    if awaited(review, voice) or None in (rate["rate"], rate["low"], rate["high"]):
         return "–"
     return f"{rate['rate']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]"
+
+
+def _promoted(run: RunFolder) -> str:
+    """Plan of the run that `qa judge RUN` compares with by itself; "" where there is none here."""
+    from qa import baseline
+
+    try:
+        found = baseline.at_hand(run, str(run.config()["baselines"]))
+    except (QaError, KeyError):  # `qa judge` says what is wrong
+        return ""
+    return str(found[0]["plan"]) if found else ""
+
+
+def _step(
+    run: RunFolder, bases: Sequence[RunFolder], review: Mapping[str, Any], promoted: str
+) -> str:
+    """The command by which a verdict takes a review up: it compares with the review's base."""
+    arms = review["arms"][1:]
+    if promoted in [arm["plan"] for arm in arms]:
+        return f"judge  qa judge {run.path} --save"
+    near = RunFolder(run.path.parent / Path(arms[0]["name"]).name)
+    for base in (*bases, near):
+        with suppress(QaError):  # there is no such run beside this one, or it is damaged
+            if base.record().get("plan") == arms[0]["plan"]:
+                return f"judge  qa judge {run.path} --save --baseline {base.path}"
+    return f"judge  qa judge {run.path} --save --baseline BASE, where BASE is {arms[0]['name']}"

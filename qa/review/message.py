@@ -9,22 +9,19 @@ that has it as "answer". Anything else is no answer.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from qa import images
 from qa.chat import sight
 from qa.chat.endpoint import Part, picture, text
-from qa.errors import QaError
 from qa.files import digest
+from qa.review import pictures
 from qa.review.answers import BAD, LEFT, RIGHT, TIE
-from qa.review.pictures import FIRST, LARGEST, SECOND, png
+from qa.review.pictures import FIRST, SECOND, Levels
 from qa.review.plan import Pair, Plan
 from qa.store import RunFolder
 
@@ -49,7 +46,7 @@ class Seen:
     """A picture as a model gets it."""
 
     digest: str
-    """Of the values that are stored, before anything was reduced."""
+    """Of the values of the whole picture, before anything was reduced."""
     url: str
 
 
@@ -91,7 +88,7 @@ def message(
 ) -> Message:
     """What is asked about a pair; `sample` is its row of samples.jsonl.
 
-    QaError for a picture that is missing or damaged.
+    QaError for a picture that is missing or damaged, or not the one that was registered.
     """
     shows, notes = plan.question.shows, []
     if "prompt" in shows and sample.get("prompt"):
@@ -101,9 +98,9 @@ def message(
         notes.append(_data("What should be written in the pictures", words))
     reference = None
     if "reference" in shows:
-        reference = _seen(pair, _reference(plan, runs, pair), max_pixels)
+        reference = _seen(pictures.reference(plan, runs, pair), max_pixels)
     first, second = (
-        _seen(pair, png(plan, runs, pair, which), max_pixels) for which in (FIRST, SECOND)
+        _seen(pictures.levels(plan, runs, pair, which), max_pixels) for which in (FIRST, SECOND)
     )
     return Message(plan.question.text, tuple(notes), reference, first, second)
 
@@ -143,35 +140,8 @@ def _data(name: str, words: str) -> str:
     )
 
 
-def _reference(plan: Plan, runs: Mapping[str, RunFolder], pair: Pair) -> bytes:
-    run = runs[plan.arms[0].letter]
-    found = images.inside(run.path, run.reference_file(pair.sample))
-    try:
-        if found is None:
-            raise FileNotFoundError("there is no such file")
-        return found.read_bytes()
-    except OSError as error:
-        raise _lost(pair, "reference", error) from error
-
-
-def _seen(pair: Pair, data: bytes, max_pixels: int) -> Seen:
-    import numpy as np
+def _seen(levels: Levels, max_pixels: int) -> Seen:
     import torch
 
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
-            if opened.width * opened.height > LARGEST:
-                raise ValueError(f"it claims {opened.width} x {opened.height} pixels")
-            values = np.array(opened.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _lost(pair, "picture", error) from error
-    whole = torch.from_numpy(values.transpose(2, 0, 1).copy())
+    whole = torch.from_numpy(levels.transpose(2, 0, 1).copy())
     return Seen(images.digest(whole), sight.data_url(sight.shrunk(whole, max_pixels)))
-
-
-def _lost(pair: Pair, what: str, error: Exception) -> QaError:
-    return QaError(
-        f"A {what} of {pair.sample!r} cannot be shown.",
-        f"{error}.",
-        "bring the pictures of the run back, or decode them again",
-    )

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from pages import Page
-from reviews import answered, finished, planned, repictured
+from reviews import DATE, answered, finished, level, planned, repictured
 from verdicts import HOSTILE
 
 from qa import files
@@ -16,7 +16,7 @@ from qa.gates.regression import Regression
 from qa.gates.use_case import from_config
 from qa.judge import judge
 from qa.results import load
-from qa.review.answers import MODEL, Box
+from qa.review.answers import BAD, LEFT, MODEL, PERSON, TIE, Answer, Box, add
 from qa.review.tally import tally
 from reports import html, junit, markdown
 from reports.limits import limits
@@ -93,13 +93,66 @@ def test_new_answers_reach_the_page_at_once_and_the_verdict_when_it_is_judged(ru
     saved(*runs)
     assert "11 of 12 pairs" in Page(page(runs[0])).text
     answered(folder, lambda *_: "first", pairs=[11])
-    late = "Answers were given since this was judged: qa judge RUN --save takes them up."
+    late = (
+        "Answers were given since this was judged: qa judge RUN --save --baseline BASE takes them "
+        "up."
+    )
     seen = Page(page(runs[0])).text
     assert "12 of 12 pairs" in seen
     assert late in seen
     before = runs[0].verdict()["gates"][-1]["state"]
     assert (before, saved(*runs)["gates"][-1]["state"]) == ("INCONCLUSIVE", "IMPROVED")
     assert late not in Page(page(runs[0])).text
+
+
+def test_the_step_that_is_offered_judges_against_the_same_run(runs):
+    """What was promoted is found without a name, and has a content that the verdict tells."""
+    folder = answered(planned(*runs), mixed, pairs=range(11))
+    verdict = saved(*runs)
+    answered(folder, mixed, pairs=[11])
+    (one,) = told(runs[0])
+    assert "qa judge RUN --save --baseline BASE takes" in beside(one, verdict)
+    promoted = verdict | {"baseline": verdict["baseline"] | {"content": "9" * 64}}
+    assert "qa judge RUN --save takes" in beside(one, promoted)
+
+
+def test_pairs_that_nobody_is_asked_are_not_waited_for(runs):
+    folder = planned(*runs)
+    level(folder, 3)
+    answered(folder, mixed)
+    seen = Page(page(runs[0])).text
+    assert "11 of 11 pairs" in seen
+    assert "1 with equal pictures, ties that nobody was asked" in seen
+
+
+def cells(text, name):
+    """The table of raters: cells of a rater's row by head."""
+    table = text.partition('aria-label="Table of raters"')[2].partition("</table>")[0]
+    heads = re.findall('<th(?: class="num")?>(.*?)</th>', table)
+    (row,) = (row for row in re.findall("<tr>(.*?)</tr>", table) if f"<bdi>{name}</bdi>" in row)
+    own = re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row)
+    return dict(zip(heads, [Page(cell).text.replace(" :", ":") for cell in own], strict=True))
+
+
+def test_raters_that_count_do_not_count_yet_or_never_will(runs):
+    """And how many of their answers are in the rate: of a pair, that of who came first."""
+    folder = planned(*runs, catches=10)
+    answered(folder, mixed, raters=("Ann",), pairs=(*range(8), *range(12, 22)))
+    answered(folder, mixed, raters=("Ben",), date="2026-11-22T11:00:00+00:00")
+    answered(folder, mixed, raters=("Cy",), pairs=range(3))
+    answered(folder, mixed, raters=("Zoe",), attentive=False)
+    text = page(runs[0])
+    rows = {name: cells(text, name) for name in ("Ann", "Ben", "Cy", "Zoe")}
+    assert {name: row["Counts"].split(":")[0] for name, row in rows.items()} == {
+        "Ann": "yes", "Ben": "yes", "Cy": "not yet", "Zoe": "no",
+    }  # fmt: skip
+    told_of = {one["name"]: one for one in tally(folder)["voices"][0]["raters"]}
+    assert rows["Cy"]["Counts"] == f"not yet: {told_of['Cy']['why']}"
+    assert rows["Zoe"]["Counts"] == "no: 10 of 10 catch trials missed"
+    given = {name: (row["Pairs"], row["In the rate"]) for name, row in rows.items()}
+    assert given == {"Ann": ("8", "8"), "Ben": ("12", "4"), "Cy": ("3", "0"), "Zoe": ("12", "0")}
+    (line,) = lines(told(runs[0]))
+    assert "12 answers of 2 raters, those of 2 more not counted" in line
 
 
 def test_what_a_verdict_does_not_rest_on_is_said(runs):
@@ -212,6 +265,46 @@ def test_a_pair_shows_each_answer_of_the_arms_it_is_about(runs):
     assert one.lines[13].chosen == "catch trial: one with a planted defect"
     assert one.lines[13].answers[0].said == "the first is better"
     assert {line.sample for line in one.lines} == {f"p{n:03d}" for n in range(12)}
+
+
+def test_catch_trials_show_whether_they_were_met(runs):
+    """As the tally counts them: a tie or two bad ones of one picture, both orders of a model."""
+    folder = planned(*runs, catches=4)
+    identical, defect = 12, 13
+    answered(folder, mixed, raters=("Ann",))
+    answered(folder, mixed, raters=("Zoe",), attentive=False)
+    answered(folder, mixed, raters=("judge",), kind=MODEL)
+    plan = folder.plan()
+    for number, name, side in ((identical, "Bad", BAD), (defect, "Bad", BAD), (defect, "Tie", TIE)):
+        add(folder, plan, Answer(number, name, PERSON, True, side, date=DATE))
+    for number, name, said in (
+        (identical, "by place", (LEFT, LEFT)), (defect, "by place", (LEFT, LEFT)),
+        (identical, "silent", (None, TIE)), (defect, "silent", (None, None)),
+        (identical, "half", (TIE,)), (defect, "half", (LEFT,)),
+    ):  # fmt: skip
+        for left, side in zip((True, False), said, strict=False):
+            add(folder, plan, Answer(number, name, MODEL, left, side, date=DATE))
+    (one,) = told(runs[0])
+    met = {
+        (line.number, answer.rater): answer.trial for line in one.lines for answer in line.answers
+    }
+    assert {trial for (number, _), trial in met.items() if number < identical} == {""}
+    assert [met[identical, name] for name in ("Ann", "Zoe", "judge", "Bad")] == [
+        "right", "missed", "right", "right",
+    ]  # fmt: skip
+    assert [met[defect, name] for name in ("Ann", "Zoe", "judge", "Bad", "Tie")] == [
+        "right", "missed", "right", "missed", "missed",
+    ]  # fmt: skip
+    assert [met[identical, name] for name in ("by place", "silent", "half")] == [
+        "right", "missed", "missed",
+    ]  # fmt: skip
+    for voice in one.said["voices"]:
+        for rater in voice["raters"]:
+            own = [trial for (_, name), trial in met.items() if name == rater["name"] and trial]
+            assert (own.count("missed"), len(own)) == (rater["missed"], rater["trials"])
+    seen = Page(page(runs[0])).text.replace(" :", ":")
+    assert "Zoe the second is better: missed" in seen
+    assert "Ann equally good: right" in seen
 
 
 def test_several_arms_have_strengths(runs, tmp_path):

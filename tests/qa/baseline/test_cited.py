@@ -12,15 +12,18 @@ from reviews import answered, finished, planned, repictured
 
 from qa import baseline, files
 from qa.baseline import pointers
+from qa.baseline.cited import changed, others
 from qa.cli import run as command
 from qa.errors import QaError, UsageError
 from qa.gates.preference import Preference
 from qa.gates.regression import Regression
 from qa.gates.use_case import from_config
 from qa.judge import judge
-from qa.outcomes import waived
+from qa.outcomes import citing, waived
 from qa.results import load
 from qa.review.answers import MODEL
+from qa.review.plan import ANYTIME
+from qa.review.tally import tally
 from qa.tracking import verdicts
 from qa.tracking.note import note
 from reports import markdown, wording
@@ -28,7 +31,7 @@ from reports.view import of
 
 LEAST = 100 * 0.05 ** (1 / 40)
 """Per cent: of 40 pictures that all say the same."""
-SAID = f"overall: preferred in 100 % [{LEAST:.0f}, 100] of 120 answers, 3 raters"
+SAID = f"overall IMPROVED: preferred in 100 % [{LEAST:.0f}, 100] of 120 answers, 3 raters"
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +101,51 @@ def test_people_speak_before_models_and_models_by_name(runs):
     folder = answered(planned(*runs), loses, raters=("judge",), kind=MODEL)
     approve()
     ends = f"[0, {100 - LEAST:.0f}]"
-    assert cited()["said"] == f"overall: preferred in 0 % {ends} of 40 answers, by the model judge"
+    assert (
+        cited()["said"]
+        == f"overall FAIL: preferred in 0 % {ends} of 40 answers, by the model judge"
+    )
     answered(folder, wins)
     approve()
     assert cited()["said"].endswith(f"[{LEAST:.0f}, 100] of 40 answers, 1 rater")
+
+
+def test_raters_are_those_whose_answers_are_in_the_rate(runs):
+    """With one person to a pair, who comes later and says the same is in no rate."""
+    folder = answered(planned(*runs), wins)
+    later = "2026-11-22T11:00:00+00:00"
+    answered(folder, wins, raters=("Ben", "Cy"), date=later)
+    raters = tally(folder)["voices"][0]["raters"]
+    assert [rater["counts"] for rater in raters] == [True] * 3, "control: all of them may"
+    approve()
+    assert cited()["said"].endswith("of 40 answers, 1 rater")
+
+
+def test_what_is_not_decided_yet_is_said_so_and_has_no_interval_that_may_not_be_looked_at(runs):
+    answered(planned(*runs), wins, pairs=range(39))
+    approve()
+    told = "INCONCLUSIVE: preferred in 100 %"
+    assert cited()["said"] == f"overall {told} of 39 answers, 1 rater"
+    folder = answered(planned(*runs, name="looks", rule=ANYTIME), wins, pairs=range(3))
+    rate = tally(folder)["voices"][0]["rates"][0]
+    ends = f"[{100 * rate['low']:.0f}, {100 * rate['high']:.0f}]"
+    approve("run:looks")
+    assert cited()["said"] == f"overall {told} {ends} of 3 answers, 1 rater"
+
+
+def test_which_pictures_are_others_now(runs):
+    folder = planned(*runs, catches=4)
+    plan = folder.plan()
+    assert others(plan, "A", runs[0]) == []
+    assert changed(plan, "A", runs[0]) == ""
+    for number in (3, 0):
+        repictured(folder, number, 0)
+    repictured(folder, 5, 1)
+    repictured(folder, 40, 0)  # a catch trial of the first picture
+    plan = folder.plan()
+    assert others(plan, "A", runs[0]) == ["seed 0 of 'p000'", "seed 0 of 'p003'"]
+    assert changed(plan, "A", runs[0]) == "seed 0 of 'p000'"
+    assert others(plan, "B", runs[1]) == ["seed 0 of 'p005'"]
 
 
 def test_a_waiver_without_a_review_is_stored_as_ever(runs):
@@ -173,13 +217,20 @@ class TestRefused:
         assert cited()["name"] == "tuesday"
 
 
+def test_a_review_called_as_its_question_is_named_once():
+    said = {"name": "overall", "said": "overall PASS: preferred in 50 %"}
+    assert citing(said) == ", citing the review overall PASS: preferred in 50 %"
+    said["name"] = "eyes"
+    assert citing(said) == ", citing the review eyes, overall PASS: preferred in 50 %"
+
+
 def test_wherever_a_waiver_is_told_the_review_is(runs, capsys):
     review = answered(planned(*runs, name="eyes", raters=3), loses, raters=("Ann", "Ben", "Cy"))
     words = ["baseline", "approve", "toy", "--gate", "preference/overall", "--reason", "seen",
              "--until", "2099-01-01", "--review", f"run:{review.name}"]  # fmt: skip
     assert command(words) == 0
     lost = f"preferred in 0 % [0, {100 - LEAST:.0f}] of 120 answers, 3 raters"
-    said = f"citing the review eyes, overall: {lost}"
+    said = f"citing the review eyes, overall FAIL: {lost}"
     use = from_config({"margins": {"psnr": {"margin": 0.2}}})
     judged = judge(load("run"), baseline.find("toy"), use, gates=[Regression(), Preference()])
     (waiver,) = [row["waiver"] for row in judged["gates"] if row["waiver"]]

@@ -6,15 +6,25 @@ import json
 import shutil
 
 import pytest
+from approvals import TODAY, make_verdict
 from raters import said
+from reviews import answered, finished, level, planned
 from toyruns import make_pictures, toy_overrides
 
-from qa import cli
+from qa import baseline, cli
+from qa.commands import registering
+from qa.files import write_json
 from qa.review import answers
+from qa.review.pictures import FIRST, SECOND, png
 from qa.review.plan import reviews
+from qa.review.tally import tally
 from qa.run import evaluate
 from qa.store import RunFolder
+from qa.tables import DECODED, arrow, write
 from reports.serving import Server
+
+NOBODY_THERE = ("judge=mllm", "judge.url=http://127.0.0.1:9/v1", "judge.model=m")
+"""A model that does not answer."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +80,7 @@ def test_it_registers_a_plan_and_serves_it(call, candidate, served):
     [folder] = reviews(candidate)
     plan = folder.plan()
     assert folder.name == "overall-base"
-    assert (plan.pictures, len(plan.draws), plan.rule) == (12, 200, "anytime")
+    assert (plan.pictures, len(plan.draws), plan.rule) == (12, 400, "anytime")
     assert plan.arms[0].name != plan.arms[1].name
     assert "registered" in err
     assert str(sum(1 for _ in plan.asked)) in err
@@ -199,12 +209,35 @@ def test_without_a_base_it_takes_the_one_judged_against(call, candidate):
     assert "nothing to compare with" in err.lower()
 
 
-def test_results_as_a_table_and_as_json(call, candidate, capsys):
+def test_a_plan_that_another_command_registered_meanwhile_stays(call, candidate, monkeypatch):
+    plan = registering._planned
+
+    def slow(*given):
+        monkeypatch.setattr(registering, "_planned", plan)
+        assert call("margin=0.2")[0] == 0, "the other command is faster"
+        return plan(*given)
+
+    monkeypatch.setattr(registering, "_planned", slow)
+    code, _, err = call("margin=0.1")
+    assert code == 2
+    assert "registered with other settings: margin" in err
+    assert reviews(candidate)[0].plan().margin == 0.2
+
+
+@pytest.mark.parametrize(("margin", "told"), [(0.1, False), (0.2, True)])
+def test_a_margin_that_no_verdict_counts_is_told_at_once(call, margin, told):
+    _, _, err = call(f"margin={margin}")
+    assert ("no verdict will count it: its margin is wider than the 0.1 of" in err) == told
+
+
+def first(pair, rater):
+    return "first"
+
+
+def test_results_as_a_table_and_as_json(call, candidate):
     call("pairs=40")
     [folder] = reviews(candidate)
-    plan = folder.plan()
-    for row in said(plan, "Ada\u202e", {p.number: "first" for p in plan.pairs if not p.catch}):
-        answers.add(folder, plan, row)
+    answered(folder, first, raters=("Ada\u202e",))
     code, out, _ = call("--results", base=False)
     assert code == 0
     assert "people" in out
@@ -212,6 +245,163 @@ def test_results_as_a_table_and_as_json(call, candidate, capsys):
     assert "\u202e" not in out
     code, out, _ = call("--results", "--json", base=False)
     assert json.loads(out)[0]["voices"][0]["rates"][0]["rate"] == 1.0
+
+
+@pytest.mark.parametrize("word", [(), ("--json",)])
+def test_who_rates_is_told_nothing_of_what_was_said(call, candidate, word):
+    call("pairs=40")
+    [folder] = reviews(candidate)
+    plan = folder.plan()
+    real = [pair.number for pair in plan.asked if not pair.catch]
+    answered(folder, first, raters=("Ben\u202e",), pairs=real[:2])
+    _, out, _ = call("pairs=40", *word)
+    told = out.splitlines()[1:]
+    name = "Ben<U+202E>"
+    results = f"results  qa review {candidate.path} --results"
+    assert told == [f"{name}  2 of {len(real)} pairs answered", "not enough yet", results]
+    answered(folder, first, raters=("Ada",))
+    _, out, _ = call("pairs=40", *word)
+    assert out.splitlines()[1:] == [
+        f"Ada  {len(real)} of {len(real)} pairs answered", *told[:1], "enough pairs were seen",
+        results,
+    ]  # fmt: skip
+    assert "IMPROVED" in call("--results", base=False)[1], "control: there is something to tell"
+
+
+def gone(run, base):
+    shutil.rmtree(run.path / "images")
+
+
+def one_gone(run, base):
+    base.picture_file(sorted(base.decoded()["sample"])[0], 0).unlink()
+
+
+def no_reference(run, base):
+    run.reference_file(sorted(base.decoded()["sample"])[0]).unlink()
+
+
+def another(run, base):
+    """As if the base had been decoded anew, differently, twice."""
+    rows = arrow(base.decoded_file, DECODED).to_pylist()
+    for row in rows[:2]:
+        row["digest"] = "9" * 64
+    write(base.decoded_file, rows, DECODED)
+
+
+@pytest.mark.parametrize("model", [(), NOBODY_THERE])
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (gone, "{seen} of the pictures"),
+        (one_gone, "1 of the pictures"),
+        (no_reference, "1 of the pictures"),
+        (another, "2 of the pictures of {base} are not those"),
+    ],
+)
+def test_pictures_are_looked_for_before_anybody_is_asked(
+    candidate, runs, tmp_path, capsys, served, fault, told, model
+):
+    base = RunFolder(shutil.copytree(runs / "base", tmp_path / "base"))
+    words = ["review", str(candidate.path), str(base.path), "question=invented", "name=mine",
+             "--no-open"]  # fmt: skip
+    assert cli.run(words) == 0
+    assert len(served) == 1, "control"
+    asked = list(reviews(candidate)[0].plan().asked)
+    seen = {(pair.sample, pair.seed) for pair in asked} | {(pair.sample, "") for pair in asked}
+    fault(candidate, base)
+    capsys.readouterr()
+    assert cli.run([*words, *model]) == 2
+    assert len(served) == 1
+    err = capsys.readouterr().err
+    assert told.format(seen=len(seen), base=base.path) in err
+    assert "The first one is " in err
+    assert "fix: bring" in err
+
+
+def test_every_stored_picture_is_the_one_that_was_registered(call, candidate, runs):
+    """Of a real run: digests in the plan are those of the values in its files."""
+    call("pairs=100")
+    plan = reviews(candidate)[0].plan()
+    arms = {"A": candidate, "B": RunFolder(runs / "base")}
+    shown = {
+        (pair.sample, which): png(plan, arms, pair, which)
+        for pair in plan.asked
+        for which in (FIRST, SECOND)
+    }
+    assert {sample for sample, _ in shown} == set(candidate.decoded()["sample"])
+
+
+def test_under_fixed_a_rate_is_not_looked_at_before_all_draws_are_answered(workdir, capsys):
+    run, base = finished(workdir / "run", 12, shade=1), finished(workdir / "base", 12)
+    folder = answered(planned(run, base), first, pairs=range(11))
+
+    def row():
+        assert cli.run(["review", "run", "--results"]) == 0
+        return capsys.readouterr().out.splitlines()[1].split()
+
+    assert row() == ["overall", "people", "11", "of", "12", "–", "0.1", "INCONCLUSIVE"]
+    assert tally(folder)["voices"][0]["rates"][0]["rate"] == 1.0, "control: there is one"
+    answered(folder, first, pairs=[11])
+    assert row()[5] == "1.00"
+
+
+def test_pairs_that_nobody_is_asked_are_not_waited_for(workdir, capsys):
+    run, base = finished(workdir / "run", 12, shade=1), finished(workdir / "base", 12)
+    folder = planned(run, base)
+    level(folder, 3)
+    answered(folder, first)
+    assert cli.run(["review", "run", "--results"]) == 0
+    assert " 11 of 11 " in capsys.readouterr().out
+
+
+def test_two_reviews_of_a_question_are_told_apart(workdir, capsys):
+    run, base = finished(workdir / "run", 12, shade=1), finished(workdir / "base", 12)
+    answered(planned(run, base, name="monday"), first)
+    cli.run(["review", "run", "--results"])
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == "overall"
+    answered(planned(run, base, name="tuesday"), first)
+    answered(planned(run, base, name="text", question="text"), first)
+    cli.run(["review", "run", "--results"])
+    rows = capsys.readouterr().out.splitlines()[1:4]
+    assert [row.split()[0] for row in rows] == ["overall/monday", "text", "overall/tuesday"]
+
+
+def steps(capsys, *words):
+    """Commands that `--results` offers."""
+    assert cli.run(["review", *words, "--results"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    return [line.removeprefix("judge  ") for line in out if line.startswith("judge  ")]
+
+
+def test_the_step_that_is_offered_judges_with_the_review(workdir, capsys, monkeypatch):
+    """Against the base that was compared, whichever run is promoted."""
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Ann")
+    monkeypatch.setenv("GIT_AUTHOR_EMAIL", "ann@example.org")
+    run, base = finished(workdir / "run", shade=1), finished(workdir / "base")
+    other = finished(workdir / "other", shade=2)
+    answered(planned(run, base), first)
+    unknown = "qa judge run --save --baseline BASE, where BASE is toy-base"
+    given = "qa judge run --save --baseline base"
+    assert steps(capsys, "run") == [unknown], "it lies beside the run, under another name"
+    assert steps(capsys, "run", "base") == [given]
+    assert steps(capsys, "run", "other") == [unknown]
+    base.path.rename(workdir / "toy-base")
+    assert steps(capsys, "run") == [f"{given.removesuffix('base')}toy-base"]
+    for promoted, step in (
+        (other, "qa judge run --save --baseline toy-base"),
+        (RunFolder(workdir / "toy-base"), "qa judge run --save"),
+    ):
+        shutil.rmtree("baselines", ignore_errors=True)
+        write_json(promoted.verdict_file, make_verdict())
+        baseline.promote(promoted, today=TODAY)
+        assert steps(capsys, "run") == [step]
+        cli.run(step.split()[1:])
+        capsys.readouterr()
+        names = [row["gate"] for row in run.verdict()["gates"]]
+        assert "preference" in names
+    answered(planned(run, other, name="other"), first)
+    steps_now = steps(capsys, "run", "other")
+    assert steps_now == ["qa judge run --save --baseline other", "qa judge run --save"]
 
 
 def test_a_model_is_built_from_its_choice(call):
@@ -225,4 +415,4 @@ def test_every_setting_can_be_printed(call):
     code, out, _ = call("--cfg")
     assert code == 0
     assert "draws" not in out
-    assert "pairs: 200" in out
+    assert "pairs: 400" in out

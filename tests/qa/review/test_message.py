@@ -138,13 +138,17 @@ def test_pictures_that_cannot_be_shown(tmp_path, arm):
     made = review(tmp_path, [1])
     (pair,) = made.plan.asked
     file = made.runs[arm].picture_file("p000", 0)
-    file.write_bytes(file.read_bytes()[:40])
+    stored = file.read_bytes()
+    file.write_bytes(stored[:40])
     with pytest.raises(QaError, match="cannot be shown"):
         message(made.plan, made.runs, pair, {}, 10**6)
     file.unlink()
     with pytest.raises(QaError, match="cannot be shown"):
         message(made.plan, made.runs, pair, {}, 10**6)
     write(file, np.full((SIDE, SIDE), 9))
+    with pytest.raises(QaError, match="is not the picture that was registered"):
+        message(made.plan, made.runs, pair, {}, 10**6)
+    file.write_bytes(stored)
     message(made.plan, made.runs, pair, {}, 10**6)
     made.runs["A"].reference_file("p000").unlink()
     asked = replace(made.plan, question=replace(QUESTION, shows=("reference",)))

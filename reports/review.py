@@ -4,7 +4,8 @@
     POST state                  what a rater has answered, and which pair comes next
     POST pair/NUMBER            one pair as this rater gets to see it (reports/sides.py)
     GET  pair/NUMBER/KEY.png    its pictures
-    POST answer                 an answer, on disk before it is confirmed; then as `state`
+    POST answer                 an answer, on disk before it is confirmed; then as `state`; 409 for
+                                one that was given without knowledge of the one that is stored
 
 No text and no address names an arm, a run or a sample, or tells a catch trial from other pairs: a
 picture's KEY is drawn by lot from a secret of this process. Which picture is on the left is
@@ -19,15 +20,16 @@ import json
 import re
 import secrets
 import sys
-import unicodedata
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from http import HTTPStatus
 from typing import Any
 
 from jinja2 import Environment
+from PIL import Image
 
 from qa.errors import QaError
 from qa.images import inside
@@ -39,22 +41,20 @@ from qa.review.tally import decided, rates
 from qa.review.voices import PEOPLE, heard
 from qa.store import RunFolder
 from qa.terminal import shown as safe
-from reports import page
+from reports import page, raters
+from reports.pictures import UNREADABLE
+from reports.raters import Outdated, Wrong
 from reports.serving import HTML, JSON, PNG, Answer
 from reports.sides import LEFT, REFERENCE, RIGHT, Look, seen
 
-SCRIPTS = ("report.js", "panzoom.min.js", "stage.js", "review.js")
+SCRIPTS = ("report.js", "panzoom.min.js", "stage.js", "place.js", "drafts.js", "review.js")
 STYLES = ("report.css", "stage.css", "review.css")
 PAIR = re.compile("pair/([0-9]{1,9})")
 PICTURE = re.compile("pair/([0-9]{1,9})/([0-9a-f]{32})\\.png")
 UNDECIDED = ("INCONCLUSIVE", "INVALID")
-FIELDS = {"rater", "pair", "said", "tags", "box", "note", "seconds"}
-UNSEEN = ("Cc", "Cs", "Zl", "Zp")
-"""Characters that no name has: controls, halves of surrogate pairs, ends of lines."""
-
-
-class Wrong(ValueError):
-    """What was sent is nothing that the page sends; the text says why."""
+FIELDS = {"rater", "pair", "known", "said", "tags", "box", "note", "seconds"}
+_ONE = threading.Lock()
+"""What a page knows is compared, and its answer added, at once."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Review:
             return None
         try:
             content = _content(body)
-            rater = _name(content.get("rater"))
+            rater = raters.named(content.get("rater"))
             if looked is not None:
                 return self._shown(self._asked(int(looked[1])), rater)
             if address == "answer":
@@ -102,11 +102,16 @@ class Review:
             return _json(self._state(rater))
         except Wrong as wrong:
             return _json({"error": f"{wrong}."}, HTTPStatus.BAD_REQUEST)
+        except Outdated as outdated:
+            return _json({"error": f"{outdated}."}, HTTPStatus.CONFLICT)
         except QaError as failed:
             print(safe(str(failed)), file=sys.stderr)  # the page must not: it names folders
             cause = failed.__cause__
             why = cause.strerror if isinstance(cause, OSError) else None
-            told = {"error": f"{why or 'A file is damaged or missing'}: the terminal says more."}
+            error = f"{why or 'A file is damaged or missing'}: the terminal says more."
+            told: dict[str, str | int | None] = {"error": error}
+            if looked is not None:
+                told["back"] = self._before(int(looked[1]))
             return _json(told, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _page(self) -> Answer:
@@ -115,6 +120,7 @@ class Review:
         template = _environment().get_template("review.html.j2")
         text = template.render(
             question=self.plan.question.text,
+            review=self.plan.digest[:16],
             pairs=len(self._all),
             longest=answers.LONGEST,
             **framed,
@@ -123,10 +129,12 @@ class Review:
 
     def _state(self, rater: str) -> dict[str, Any]:
         given, asked = answers.read(self.folder, self.plan), self._all
+        rater = raters.spelled(rater, given)
         known = answers.by_rater(given).get(rater, {})
         coming = answers.next_pair(self.plan, known)
         place = len(asked) if coming is None else asked.index(coming.number)
         return {
+            "rater": rater,
             "next": None if coming is None else coming.number,
             "answered": sum(number in known for number in asked),
             "of": len(asked),
@@ -144,7 +152,7 @@ class Review:
         return all(outcome.state not in UNDECIDED for outcome in found)
 
     def _add(self, content: Mapping[str, Any], rater: str) -> None:
-        """Store an answer; Wrong for one that cannot be."""
+        """Store an answer; Wrong for one that cannot be, Outdated for one that knows too little."""
         if set(content) != FIELDS:
             raise Wrong("an answer has other fields")
         number, tags = content["pair"], content["tags"]
@@ -166,7 +174,10 @@ class Review:
                 seconds=content["seconds"],
                 date=datetime.now(UTC).isoformat(timespec="microseconds"),
             )
-            answers.add(self.folder, self.plan, answer)
+            with _ONE:
+                given = answers.read(self.folder, self.plan)
+                if raters.is_new(answer, content["known"], given):
+                    answers.add(self.folder, self.plan, answer)
         except (ValueError, TypeError) as wrong:
             raise Wrong(str(wrong)) from wrong
 
@@ -183,10 +194,10 @@ class Review:
             place=place + 1,
             of=len(asked),
             figures=figures,
-            window=window,
+            window=window if self._windowed else None,
             prompt=(sample.get("prompt") or "") if "prompt" in shows else "",
             words=tuple(words) if "words" in shows else (),
-            back=asked[place - 1] if place else None,
+            back=self._before(pair.number),
             ahead=next((number for number in asked[place + 1 :] if number not in known), None),
             known=known.get(pair.number),
         )
@@ -224,6 +235,30 @@ class Review:
             why = f"{error.strerror or error}."
             raise QaError(f"The reference {file} cannot be shown.", why) from error
 
+    @cached_property
+    def _windowed(self) -> bool:
+        """Whether pairs show where they differ most: all of them, or none.
+
+        Two pictures of different sizes have no such place, those of a catch trial always have one.
+        """
+        asked = [pair for pair in self.plan.asked if not pair.catch]
+        return all(
+            len({self._size(letter, pair) for letter in (pair.first, pair.second)} - {None}) < 2
+            for pair in asked
+        )
+
+    def _size(self, letter: str, pair: Pair) -> tuple[int, int] | None:
+        """Of an arm's picture, by the head of its file; None for one that cannot be shown."""
+        run = self.arms[letter]
+        file = inside(run.path, run.picture_file(pair.sample, pair.seed))
+        if file is None:
+            return None
+        try:
+            with Image.open(file, formats=["PNG"]) as image:
+                return image.size
+        except UNREADABLE:
+            return None
+
     def _address(self, pair: Pair, which: str) -> str:
         text = f"{pair.number}|{which}".encode()
         key = hashlib.blake2b(text, key=self.secret, digest_size=16).hexdigest()
@@ -233,6 +268,11 @@ class Review:
     def _all(self) -> list[int]:
         """Numbers of the pairs that are asked, in order."""
         return [pair.number for pair in self.plan.asked]
+
+    def _before(self, number: int) -> int | None:
+        """The pair that is asked before one that is."""
+        place = self._all.index(number)
+        return self._all[place - 1] if place else None
 
     def _asked(self, number: int) -> Pair:
         """A pair that somebody is asked."""
@@ -259,15 +299,6 @@ def _content(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Wrong("this is no JSON object")
     return found
-
-
-def _name(value: Any) -> str:
-    """A rater's name, one and the same however it was typed."""
-    name = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
-    longest = answers.LONGEST["rater"]
-    if not 0 < len(name) <= longest or any(unicodedata.category(c) in UNSEEN for c in name):
-        raise Wrong(f"a name has 1 to {longest} letters, and no control characters")
-    return name
 
 
 def _json(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Answer:

@@ -1,14 +1,14 @@
 // The review: the address says who rates, the server says which pair comes next. An answer counts
 // once the server has confirmed it; only then the next pair is shown.
-const LEAST = 4; // screen pixels of a side of a box: less is no drag
 const FIELDS = "input:not([type=range]), select, textarea"; // a slider takes no letters
-const SVG = "http://www.w3.org/2000/svg";
+const KEEPS = "input, select, label, summary, .pre, .r-alert"; // a click there leaves the focus where it is
 
 class Review {
   constructor() {
-    [this.main, this.form, this.done, this.enough, this.alert, this.told] =
-      ["main", ".r-enter", ".r-done", ".r-enough", ".r-alert", ".r-told"].map((name) => document.querySelector(name));
+    [this.main, this.form, this.done, this.lost, this.enough, this.who, this.keys, this.alert, this.told] =
+      ["main", ".r-enter", ".r-done", ".r-lost", ".r-enough", ".r-who", ".r-keys", ".r-alert", ".r-told"].map((name) => document.querySelector(name));
     this.name = this.form.querySelector("input");
+    this.drafts = new Drafts(this.main.dataset.review);
     this.turn = 0; // counts what was asked for: what comes too late is not shown
     this.form.addEventListener("submit", (event) => {
       event.preventDefault(); // nothing is sent but by `post`
@@ -27,8 +27,10 @@ class Review {
   async enter() {
     const turn = this.begin();
     this.coming = null;
+    this.warn("");
     this.rater = new URLSearchParams(location.hash.slice(1)).get("rater")?.trim() ?? "";
     if (!this.rater) return this.ask("");
+    this.name.value = this.rater;
     try {
       const state = await this.json("state", {});
       if (turn === this.turn) this.follow(state);
@@ -41,22 +43,21 @@ class Review {
     this.main.replaceChildren();
     this.pair = null;
     this.see(this.form);
-    this.enough.textContent = "";
-    this.name.value = this.rater;
     this.name.focus();
+    this.name.select(); // another name takes its place
     this.warn(why);
   }
 
   // From now on nothing can be answered until a pair is shown.
   begin() {
     this.open = false;
-    this.drawing = false;
+    this.place?.leave();
     this.main.setAttribute("aria-busy", "true");
     return ++this.turn;
   }
 
   see(part) {
-    for (const one of [this.form, this.main, this.done]) one.hidden = one !== part;
+    for (const one of [this.form, this.main, this.done, this.lost]) one.hidden = one !== part;
   }
 
   // What is shown can be answered.
@@ -65,15 +66,25 @@ class Review {
     this.main.removeAttribute("aria-busy");
   }
 
+  // Names that differ only in their case are one: the server knows how it was written first.
   follow(state) {
-    this.enough.textContent = state.enough ? "Enough pairs were seen: the review can end here. Going on is welcome." : "";
+    this.rater = this.name.value = state.rater;
+    this.enough.textContent = state.enough ? "Enough pairs were seen" : "";
+    this.who.querySelector("bdi").textContent = this.who.title = state.rater;
     this.last = state.last;
     if (state.next !== null) return this.show(state.next);
+    this.leave(this.done);
+    this.done.querySelector(".r-count").textContent = `${state.answered} of ${state.of} answered. ${state.enough
+      ? "Enough pairs were seen: the review can end here." : "Not enough pairs were seen yet: another rater helps."}`;
+  }
+
+  // To a part without a pair, from which one can go back to the last one.
+  leave(part) {
     this.pair = null;
     this.main.replaceChildren();
-    this.see(this.done);
-    this.done.querySelector("button").hidden = state.last === null;
-    this.done.focus();
+    this.see(part);
+    part.querySelector("[data-deed=back]").hidden = this.last === null;
+    part.focus();
   }
 
   // A pair can be answered once its pictures are decoded and on the screen.
@@ -84,8 +95,11 @@ class Review {
       if (turn !== this.turn) return;
       this.put(article);
     } catch (error) {
-      if (turn === this.turn) this.warn(`The pair cannot be shown: ${error.message}${error.over ? "" : " Reload the page to try again."}`);
-      return;
+      if (turn !== this.turn) return;
+      this.warn(`The pair cannot be shown: ${error.message}${error.over ? "" : " Reload the page to try again."}`);
+      if (error.back === undefined) return;
+      this.last = error.back;
+      return this.leave(this.lost);
     }
     await drawn();
     if (turn !== this.turn) return;
@@ -102,13 +116,15 @@ class Review {
     const answer = await this.post(`pair/${number}`, {});
     const part = document.createElement("div");
     part.innerHTML = await answer.text();
+    const article = part.firstElementChild;
     try {
       await Promise.all(Array.from(part.querySelectorAll("img"), (one) => one.decode()));
     } catch {
       this.coming = null;
-      throw new Error("a picture did not come, or is damaged.");
+      const back = article.dataset.back === undefined ? null : Number(article.dataset.back);
+      throw Object.assign(new Error("a picture did not come, or is damaged."), { back });
     }
-    return part.firstElementChild;
+    return article;
   }
 
   // The stage starts with the whole pictures, and compares them as before.
@@ -122,25 +138,57 @@ class Review {
     reach(article);
     this.stage = new Stage(article.querySelector(".stage"));
     if (stage && stage.root.dataset.mode !== "side") this.stage.show(stage.root.dataset.mode);
-    this.watch(this.stage.area);
     const [x, y, width, height] = article.dataset.box?.split(" ").map(Number) ?? [];
-    this.mark(article.dataset.box ? { x, y, width, height } : null, "draw");
+    this.place = new Place(article, this.stage, article.dataset.box ? { x, y, width, height } : null, () => this.keep());
+    article.querySelector("progress").after(this.enough);
+    article.querySelector(".tools").before(this.who);
+    this.note.addEventListener("input", () => this.keep());
+    this.restore();
     this.stage.area.focus({ preventScroll: true });
     const before = article.querySelector(".r-say [aria-current]");
     this.told.textContent = article.querySelector("h2").textContent + (before ? `, answered before: ${label(before)}` : "");
   }
 
+  // What is not answered yet, and belongs to the answer that the page knows.
+  get draft() {
+    const tags = Array.from(this.pair.querySelectorAll("[data-tag][aria-pressed=true]"), (one) => one.dataset.tag);
+    return { known: this.pair.dataset.known ?? null, tags, box: this.place.box, note: this.note.value };
+  }
+
+  get number() {
+    return Number(this.pair.dataset.number);
+  }
+
+  keep() {
+    this.drafts.keep(this.rater, this.number, this.draft);
+  }
+
+  restore() {
+    const draft = this.drafts.of(this.rater, this.number);
+    if (!draft) return;
+    if (draft.known !== this.draft.known) {
+      this.drafts.drop(this.rater, this.number);
+      const note = draft.note && ` Your note here was: ${draft.note}`;
+      return this.warn(`This pair was answered in another tab, and what you chose here was not saved. That answer is shown: answer again to change it.${note}`);
+    }
+    for (const button of this.pair.querySelectorAll("[data-tag]")) button.setAttribute("aria-pressed", draft.tags.includes(button.dataset.tag));
+    this.note.value = draft.note;
+    this.place.drawn = draft.box;
+    this.place.show();
+  }
+
   // Letters work wherever nothing is written or chosen.
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (event.target.matches(FIELDS)) return this.leave(event);
+    if (event.target.matches(FIELDS)) return this.written(event);
     // A keyboard of other letters has the same places.
     const letter = event.key > "~" && event.code.startsWith("Key") ? event.code[3] : event.key;
     const tag = event.shiftKey && /^Digit([1-6])$/.exec(event.code);
-    const deed = tag ? () => this.tag(this.pair?.querySelectorAll("[data-tag]")[tag[1] - 1]) : !event.shiftKey && {
+    const deed = tag ? () => this.tag(this.pair?.querySelectorAll("[data-tag]")[tag[1] - 1])
+      : letter === "?" ? () => this.list() : !event.shiftKey && {
       l: () => this.answer("left"), r: () => this.answer("right"), t: () => this.answer("tie"), b: () => this.answer("bad"),
       u: () => this.back(), backspace: () => this.back(), n: () => this.write(), m: () => this.toggle("mark"), d: () => this.toggle("draw"),
-      ...this.drawing && { escape: () => this.toggle("draw") },
+      ...this.open && this.place.drawing && { escape: () => this.toggle("leave") },
     }[letter.toLowerCase()];
     if (!deed) return;
     event.preventDefault();
@@ -150,12 +198,14 @@ class Review {
 
   click(event) {
     const button = event.target.closest("button");
-    if (!button) return;
-    const { said, tag, deed } = button.dataset;
+    const { said, tag, deed } = button?.dataset ?? {};
     if (said) this.answer(said);
     else if (tag) this.tag(button);
     else if (deed === "back") this.back();
+    else if (deed === "who") location.hash = "";
     else if (deed) this.toggle(deed);
+    // A key presses a button once more; who points goes on with the keys of the pictures.
+    if (event.detail > 0 && this.pair && !event.target.closest(KEEPS)) this.stage.area.focus({ preventScroll: true });
   }
 
   async answer(said) {
@@ -163,22 +213,24 @@ class Review {
     const seconds = (performance.now() - this.since) / 1000;
     const turn = this.begin();
     this.warn("");
-    const tags = Array.from(this.pair.querySelectorAll("[data-tag][aria-pressed=true]"), (one) => one.dataset.tag);
-    const content = { pair: Number(this.pair.dataset.number), said, tags, box: this.box, note: this.note.value, seconds };
+    const { rater, number, draft } = this;
     try {
-      const state = await this.json("answer", content);
+      const state = await this.json("answer", { pair: number, said, ...draft, seconds });
+      this.drafts.drop(rater, number);
       if (turn === this.turn) this.follow(state);
     } catch (error) {
       if (turn !== this.turn) return;
-      this.mark(this.box, this.how);
-      this.ready();
-      this.warn(`The answer was not saved: ${error.message}${error.over ? "" : " The same key tries again."}`);
+      const stale = error.status === 409; // the server has more than the page knows
+      this.warn(`The answer was not saved: ${error.message}${stale || error.over ? "" : " The same key tries again."}`);
+      if (!stale) return this.ready();
+      this.keep();
+      return this.show(number);
     }
   }
 
   // To the pair before, which can then be answered again.
   back() {
-    if (!this.open && this.done.hidden) return;
+    if (!this.open && this.done.hidden && this.lost.hidden) return;
     const to = this.pair ? this.pair.dataset.back : this.last;
     if (to === undefined || to === null) return;
     this.warn("");
@@ -189,6 +241,7 @@ class Review {
     if (!this.open) return;
     const pressed = button.getAttribute("aria-pressed") !== "true";
     button.setAttribute("aria-pressed", pressed);
+    this.keep();
     this.told.textContent = `${label(button)}: ${pressed ? "yes" : "no"}`;
   }
 
@@ -201,60 +254,22 @@ class Review {
   }
 
   // From the note back to the pictures; other keys are its own.
-  leave(event) {
+  written(event) {
     if (!event.target.closest(".r-note") || !["Enter", "Escape"].includes(event.key)) return;
     event.preventDefault();
     this.stage.area.focus({ preventScroll: true });
   }
 
-  // Each of the two ways to a box takes its own box away again.
+  // `how`: mark, draw, or leave it.
   toggle(how) {
-    if (!this.open || !this.pair.querySelector(`[data-deed=${how}]`)) return;
-    const again = this.how === how && (this.box || this.drawing);
-    this.drawing = how === "draw" && !again;
-    const [x, y, width, height] = this.stage.window ?? [];
-    this.mark(again || this.drawing ? null : { x, y, width, height }, how);
-    this.told.textContent = this.drawing ? "Drag on a picture to draw a box." : this.box ? "Box drawn." : "No box.";
+    if (this.open && (how === "leave" || this.pair.querySelector(`[data-deed=${how}]`))) this.told.textContent = this.place[how]();
   }
 
-  // Show a box, in shares of the picture, in all panes; null for none.
-  mark(box, how) {
-    // Shares that were rounded may go beyond the edge.
-    this.box = box && { ...box, width: Math.min(box.width, 1 - box.x), height: Math.min(box.height, 1 - box.y) };
-    this.how = how;
-    this.stage.root.classList.toggle("drawing", this.drawing);
-    for (const button of this.pair.querySelectorAll("[data-deed][aria-pressed]")) {
-      button.setAttribute("aria-pressed", button.dataset.deed === how && (this.box !== null || this.drawing));
-    }
-    for (const pane of this.stage.panes) {
-      pane.querySelector(".r-box")?.remove();
-      if (this.box) pane.querySelector(".content").append(outline(this.box));
-    }
-  }
-
-  // A box by dragging on any picture, which stays where it is meanwhile.
-  watch(area) {
-    let from = null;
-    area.addEventListener("pointerdown", (event) => {
-      const content = event.target.closest(".content");
-      if (!this.drawing || !content || !event.isPrimary || event.button !== 0) return;
-      event.preventDefault();
-      event.stopPropagation();
-      area.focus({ preventScroll: true });
-      area.setPointerCapture(event.pointerId);
-      from = { edges: content.getBoundingClientRect(), x: event.clientX, y: event.clientY };
-    }, true);
-    area.addEventListener("pointermove", (event) => {
-      if (from && this.drawing) this.mark(span(from, event), "draw");
-    });
-    area.addEventListener("pointerup", (event) => {
-      if (!from || !this.drawing) return;
-      const far = [event.clientX - from.x, event.clientY - from.y].every((way) => Math.abs(way) >= LEAST);
-      this.drawing = !far;
-      this.mark(far ? span(from, event) : null, "draw");
-      if (far) this.told.textContent = "Box drawn.";
-    });
-    for (const name of ["pointerup", "pointercancel"]) area.addEventListener(name, () => { from = null; });
+  list() {
+    const open = this.keys.open = !this.keys.open;
+    if (open) this.keys.scrollIntoView();
+    else scrollTo(0, 0);
+    this.told.textContent = open ? "The list of keys is open, at the end of the page." : "The list of keys is closed.";
   }
 
   warn(text) {
@@ -276,30 +291,10 @@ class Review {
     if (answer.ok) return answer;
     if (answer.status === 404) throw Object.assign(new Error("the review was started again. Go on at the address that it printed."), { over: true });
     const text = await answer.text();
-    throw new Error(answer.headers.get("Content-Type") === "application/json" ? JSON.parse(text).error : `${text.trim()}.`);
+    const { error, back } = answer.headers.get("Content-Type") === "application/json" ? JSON.parse(text) : { error: `${text.trim()}.` };
+    throw Object.assign(new Error(error), { back, status: answer.status });
   }
 }
-
-// The box between two points of the screen, as far as it lies in the picture.
-const span = ({ edges, x, y }, event) => {
-  const within = (at, start, length) => Math.min(Math.max((at - start) / length, 0), 1);
-  const across = [x, event.clientX].map((at) => within(at, edges.left, edges.width)).sort();
-  const down = [y, event.clientY].map((at) => within(at, edges.top, edges.height)).sort();
-  return { x: across[0], y: down[0], width: across[1] - across[0], height: down[1] - down[0] };
-};
-
-const outline = (box) => {
-  const drawing = document.createElementNS(SVG, "svg");
-  drawing.setAttribute("class", "mark r-box");
-  drawing.setAttribute("aria-hidden", "true");
-  for (const line of ["outer", "inner"]) {
-    const rect = document.createElementNS(SVG, "rect");
-    rect.setAttribute("class", line);
-    for (const [name, share] of Object.entries(box)) rect.setAttribute(name, `${100 * share}%`);
-    drawing.append(rect);
-  }
-  return drawing;
-};
 
 const label = (button) => button.firstChild.textContent.trim();
 // What was put into the page is on the screen in the frame after the next.

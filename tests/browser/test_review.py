@@ -193,8 +193,8 @@ def test_nobody_is_asked_but_the_server(rating, seen):
 
 
 def test_without_the_token_nothing_is_read_or_stored(rating):
-    given = {"rater": "Eve", "pair": 0, "said": "left", "tags": [], "box": None, "note": ""}
-    body = json.dumps(given | {"seconds": 1})
+    given = {"rater": "Eve", "pair": 0, "known": None, "said": "left", "seconds": 1}
+    body = json.dumps(given | {"tags": [], "box": None, "note": ""})
 
     def asked(token, method, address):
         connection = http.client.HTTPConnection("127.0.0.1", rating.server.server_port, timeout=20)
@@ -387,7 +387,7 @@ def test_the_place_that_differs_most_is_marked(rating):
     box = rating.stored()[0].box
     assert (box.x, box.y) == pytest.approx((x, y), abs=1e-5)
     assert (box.width, box.height) == pytest.approx((64 / SIZE, 64 / SIZE), abs=1e-5)
-    rating.press("m", "d", "Escape", "l")
+    rating.press("m", "m", "l")
     rating.at(2)
     assert rating.stored()[1].box is None
 
@@ -428,6 +428,55 @@ def test_a_box_is_drawn_by_mouse(rating):
     assert (box.x, box.y, box.width, box.height) == pytest.approx((0.5,) * 4, abs=0.01)
     drag(rating, 0, (0.5, 0.5), (0.75, 0.75))
     assert rating.page.locator(".r-box").count() == 0, "without D it is no box"
+
+
+def test_a_box_stays_until_another_one_is_drawn(rating):
+    def boxes():
+        """What is marked in the first pane: x, y, width, height of its box in per cent."""
+        found = (
+            rating.pair.locator(".pane")
+            .first.locator(".r-box .inner")
+            .evaluate_all(
+                "all => all.map(one => ['x', 'y', 'width', 'height'].map(name => "
+                "parseFloat(one.getAttribute(name))))"
+            )
+        )
+        return [[round(side) for side in box] for box in found]
+
+    own, window = [25, 25, 50, 25], [15, 25, 40, 40]
+    rating.press("d")
+    drag(rating, 0, (0.25, 0.25), (0.75, 0.5))
+    assert boxes() == [own]
+    rating.press("d")
+    assert boxes() == [own]
+    drag(rating, 0, (0.5, 0.5), (0.5, 0.5))
+    assert boxes() == [own], "a click is no box, and takes none away"
+    rating.press("Escape")
+    assert boxes() == [own]
+    assert rating.pair.locator(".drawing").count() == 0
+    edges = rating.pair.locator(".view").first.bounding_box()
+    rating.press("d")
+    rating.page.mouse.move(edges["x"] + 9, edges["y"] + 9)
+    rating.page.mouse.down()
+    rating.page.mouse.move(edges["x"] + 90, edges["y"] + 90, steps=3)
+    assert boxes() != [own], "it is drawn"
+    rating.press("Escape")
+    rating.page.mouse.up()
+    assert boxes() == [own]
+    rating.press("m")
+    assert boxes() == [window]
+    rating.press("m")
+    assert boxes() == [own], "what the mark stood for comes back"
+    rating.press("m", "d", "d")
+    assert boxes() == [window]
+    rating.press("m", "d")
+    drag(rating, 0, (0.5, 0.5), (0.75, 1))
+    assert boxes() == [[50, 50, 25, 50]]
+    rating.press("d", "d")
+    assert boxes() == [], "asked for twice, none is drawn"
+    rating.press("d", "l")
+    rating.at(1)
+    assert rating.stored()[0].box is None
 
 
 def test_a_box_in_a_zoomed_picture_is_where_it_is_seen(rating):
@@ -487,16 +536,287 @@ def test_no_text_and_no_address_tells_an_arm(page, served):
     assert [word for word in secrets for one in told if word in one], "the check can fail"
 
 
-def test_enough_is_told_without_a_direction(page, served):
+def answer_all(folder, numbers, rater="Ada"):
+    """The run is preferred in these pairs."""
+    plan = folder.plan()
+    for number in numbers:
+        one = plan.pairs[number]
+        left = plan.first_is_left(one, rater)
+        said = LEFT if left else RIGHT
+        answers.add(folder, plan, answers.Answer(number, rater, answers.PERSON, left, said))
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_enough_is_told_at_the_top_and_without_a_direction(page, served, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    server, folder = served(plan([pair(number) for number in range(24)], margin=0.4))
+    rating = Rating(page, server, folder).start()
+    enough = rating.pair.get_by_role("status").filter(has_text="Enough pairs were seen")
+    assert enough.count() == 0
+    answer_all(folder, range(22))
+    page.reload()
+    rating.at(22)
+    box = enough.bounding_box()
+    assert box["y"] + box["height"] <= 200
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert enough.inner_text() == "Enough pairs were seen", "not for whom"
+    rating.press("l")
+    rating.at(23)
+    assert enough.bounding_box() == box, "it stays"
+
+
+def test_the_end_says_what_was_answered_and_whether_it_is_enough(page, served):
     changes = {"rule": "fixed", "margin": 0.4}
     server, folder = served(plan([pair(number) for number in range(24)], **changes))
+    answer_all(folder, range(23))
+    page.goto(f"{server.url}#rater=Ada")
+    Rating(page, server, folder).at(23)
+    page.keyboard.press("l")
+    page.get_by_text("24 of 24 answered. Enough pairs were seen: the review can end").wait_for()
+
+
+def test_the_end_leads_to_another_rater(page, served):
+    server, folder = served(plan(mixed(2), raters=2))
     rating = Rating(page, server, folder).start()
-    enough = page.get_by_text("Enough pairs were seen: the review can end here.")
-    for number in range(24):
+    for number in range(2):
         rating.at(number)
-        assert enough.count() == 0
-        rating.press("l" if rating.seen()[0] == "A" else "r")
-    enough.wait_for()
+        rating.press("t")
+    told = "2 of 2 answered. Not enough pairs were seen yet: another rater helps."
+    page.get_by_text(told).wait_for()
+    page.get_by_role("button", name="Next rater").click()
+    page.get_by_label("Your name").wait_for()
+    page.keyboard.type("Ben")
+    page.keyboard.press("Enter")
+    rating.at(0)
+    assert page.locator(".r-who bdi").inner_text() == "Ben"
+
+
+def test_the_page_says_who_rates_and_asks_for_another_name(rating):
+    name = rating.pair.locator(".r-who bdi")
+    assert name.inner_text() == "Ada"
+    rating.press("l")
+    rating.at(1)
+    rating.button("Not you?").click()
+    field = rating.page.get_by_label("Your name")
+    field.wait_for()
+    assert field.input_value() == "Ada"
+    rating.press("Enter")
+    rating.at(1)
+    assert rating.stored()[0].said == LEFT
+    rating.button("Not you?").click()
+    field.wait_for()
+    rating.page.keyboard.type("<b>Ben</b>")
+    rating.press("Enter")
+    rating.at(0)
+    assert name.inner_text() == "<b>Ben</b>"
+    rating.button("Not you?").click()
+    field.wait_for()
+    rating.page.keyboard.type("ADA")
+    rating.press("Enter")
+    rating.at(1)
+    assert name.inner_text() == "Ada", "as it was written first"
+
+
+def test_a_long_name_leaves_room(browser, rating):
+    rating.page.evaluate("name => { location.hash = `rater=${name}` }", "W" * 100)
+    rating.page.get_by_text("W" * 100).wait_for()
+    rating.at(0)
+    assert rating.page.evaluate("document.documentElement.scrollWidth") == 1280
+    top = rating.pair.locator(".r-top").bounding_box()
+    assert top["height"] < 60, "one row"
+
+
+def test_a_tab_that_knows_less_is_told_and_overwrites_nothing(rating, seen):
+    other = Rating(rating.page.context.new_page(), rating.server, rating.folder)
+    other.page.goto(rating.page.url)
+    other.at(0)
+    rating.press("Shift+Digit1", "n")
+    rating.page.keyboard.type("left hand")
+    rating.press("Enter", "l")
+    rating.at(1)
+    other.press("n")
+    other.page.keyboard.type("the other hand")
+    other.press("Enter", "Shift+Digit5", "r")
+    other.alert.get_by_text("This pair was answered in another tab").wait_for()
+    other.at(0)
+    assert "Your note here was: the other hand" in other.alert.inner_text()
+    assert other.page.locator("[aria-current=true]").inner_text().startswith("Left is better")
+    assert other.note.input_value() == "left hand"
+    pressed = other.page.locator("[data-tag][aria-pressed=true]")
+    assert pressed.evaluate_all("all => all.map(one => one.dataset.tag)") == [TAGS[0]]
+    assert [one.said for one in rating.stored().values()] == [LEFT]
+    other.press("r")
+    other.at(1)
+    assert other.alert.text_content() == ""
+    assert rating.stored()[0].said == RIGHT, "who knows it may decide again"
+    rating.press("u")
+    rating.at(0)
+    assert rating.page.locator("[aria-current=true]").inner_text().startswith("Right is better")
+    other.page.goto("about:blank")
+    noted = [one for one in seen if "409 (Conflict)" in one]
+    seen[:] = [one for one in seen if one not in noted]
+
+
+def test_an_answer_whose_confirmation_was_lost_is_given_again(rating, seen):
+    def lose(route):
+        route.fetch()
+        route.abort()
+
+    rating.page.route("**/answer", lose)
+    rating.press("Shift+Digit3", "l")
+    rating.alert.get_by_text("the server has ended").wait_for()
+    rating.page.unroute("**/answer")
+    rating.press("l")
+    rating.at(1)
+    assert rating.stored()[0].tags == (TAGS[2],)
+    seen[:] = [one for one in seen if "ERR_FAILED" not in one]
+
+
+def test_what_is_not_answered_yet_is_not_lost(rating):
+    typed = '<img src=x onerror="alert(1)">'
+
+    def shown():
+        pressed = rating.page.locator("[data-tag][aria-pressed=true]")
+        tags = pressed.evaluate_all("all => all.map(one => one.dataset.tag)")
+        return rating.note.input_value(), tags, rating.page.locator(".r-box").count()
+
+    rating.press("l")
+    rating.at(1)
+    rating.press("Shift+Digit2", "m", "n")
+    rating.page.keyboard.type(typed)
+    before = typed, [TAGS[1]], 2
+    assert shown() == before
+    rating.page.reload()
+    rating.at(1)
+    assert shown() == before
+    rating.press("u")
+    rating.at(0)
+    assert shown() == ("", [], 0), "another pair has its own"
+    rating.press("n", "x")
+    rating.page.reload()
+    rating.at(1)
+    assert shown() == before
+    rating.press("u")
+    rating.at(0)
+    assert shown() == ("x", [], 0), "what is changed of an answer is kept as well"
+    rating.press("l")
+    rating.at(1)
+    rating.page.evaluate("location.hash = 'rater=Ben'")
+    rating.at(0)
+    rating.press("t")
+    rating.at(1)
+    assert shown() == ("", [], 0), "and another rater"
+    rating.page.evaluate("location.hash = 'rater=Ada'")
+    rating.at(1)
+    rating.press("t")
+    rating.at(2)
+    known = rating.stored()[1]
+    assert (known.note, known.tags) == (typed, (TAGS[1],))
+    assert known.box.width == pytest.approx(64 / SIZE, abs=1e-5)
+    assert rating.page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_draft_belongs_to_one_review(rating):
+    keep = """review => sessionStorage.setItem(JSON.stringify([review, "Ada", 0]),
+        JSON.stringify({ known: null, tags: [], box: null, note: "here" }))"""
+    for name, note in (("another", ""), (rating.plan.digest[:16], "here")):
+        rating.page.evaluate(keep, name)
+        rating.page.reload()
+        rating.at(0)
+        assert rating.note.input_value() == note
+
+
+def test_a_draft_of_a_pair_that_was_answered_elsewhere_is_told(rating):
+    rating.press("n")
+    rating.page.keyboard.type("my thought")
+    answer_all(rating.folder, [0])
+    rating.page.reload()
+    rating.at(1)
+    rating.press("u")
+    rating.at(0)
+    assert "Your note here was: my thought" in rating.alert.inner_text()
+    assert rating.note.input_value() == ""
+
+
+def test_a_browser_that_keeps_nothing_can_rate(rating, seen):
+    rating.page.add_init_script(
+        "Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('no') } })"
+    )
+    rating.page.reload()
+    rating.at(0)
+    rating.press("Shift+Digit2", "l")
+    rating.at(1)
+    assert rating.stored()[0].tags == (TAGS[1],)
+
+
+def test_a_click_leaves_the_keys_with_the_pictures(rating):
+    focus = "document.activeElement.className"
+    for button in ("blur", "Draw box", "Draw box", "Mark difference", "Fit"):
+        rating.button(button).click()
+        assert rating.page.evaluate(focus) == "panes"
+        rating.press("+")
+        assert "scale(1.5)" in transform(rating)
+        rating.press("0")
+    rating.page.locator(".r-top h2").click()
+    assert rating.page.evaluate(focus) == "panes"
+    rating.note.click()
+    assert rating.page.evaluate("document.activeElement.type") == "text", "there one writes"
+    rating.button("colour").focus()
+    rating.press("Enter")
+    assert rating.page.evaluate("document.activeElement.dataset.tag") == "colour"
+    rating.press("+")
+    assert "scale(1)" in transform(rating), "the check can fail: the keys go where the focus is"
+
+
+def test_from_a_pair_that_cannot_be_shown_one_can_go_back(rating, seen, capfd):
+    base = rating.server.site.arms["B"]
+    base.picture_file("sample_0", 0).unlink()
+    file = base.picture_file("sample_2", 0)
+    whole = file.read_bytes()
+    file.unlink()
+    lost = rating.page.get_by_role("heading", name="This pair cannot be shown")
+    back = rating.page.get_by_role("button", name="Back to the pair before")
+    rating.press("l")
+    rating.at(1)
+    rating.press("l")
+    lost.wait_for()
+    assert "The pair cannot be shown" in rating.alert.inner_text()
+    rating.press("l", "r", "m", "n", "d", "Shift+Digit1", "Escape")
+    rating.press("u")
+    rating.at(1)
+    assert rating.alert.text_content() == ""
+    rating.press("r")
+    lost.wait_for()
+    rating.page.reload()
+    lost.wait_for()
+    back.click()
+    rating.at(1)
+    assert {number: one.said for number, one in rating.stored().items()} == {0: LEFT, 1: RIGHT}
+    rating.press("u")
+    lost.wait_for()
+    assert not back.is_visible(), "before the first pair there is none"
+    file.write_bytes(whole)
+    rating.page.reload()
+    rating.at(2)
+    seen[:] = [one for one in seen if "500 (Internal" not in one]
+    capfd.readouterr()
+
+
+def test_a_question_mark_opens_the_keys(rating):
+    keys = rating.page.get_by_text("opens and closes this list")
+    assert not keys.is_visible()
+    rating.press("Shift+?")
+    keys.wait_for()
+    box = keys.bounding_box()
+    assert 0 <= box["y"] <= 800 - box["height"]
+    rating.press("?")
+    assert not keys.is_visible()
+    rating.press("+")
+    assert "scale(1.5)" in transform(rating), "the pictures keep the other keys"
+    rating.press("n", "?")
+    assert rating.note.input_value() == "?"
+    assert not keys.is_visible()
 
 
 def test_the_next_pair_takes_the_focus_and_is_said(rating):
@@ -519,8 +839,16 @@ def test_it_can_be_used_by_everybody(rating, serious, scheme):
     rating.press("u")
     rating.at(0)
     assert serious() == []
+    rating.press("?")
+    assert serious() == []
     rating.page.evaluate("location.hash = ''")
     rating.page.get_by_label("Your name").wait_for()
+    assert serious() == []
+    answer_all(rating.folder, range(10), "Ben")
+    rating.page.evaluate("location.hash = 'rater=Ben'")
+    rating.page.get_by_role("heading", name="Thank you").wait_for()
+    assert serious() == []
+    rating.page.evaluate("document.querySelector('.r-lost').hidden = false")
     assert serious() == []
 
 

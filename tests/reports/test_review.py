@@ -10,15 +10,27 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import unicodedata
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 
 import numpy as np
 import pytest
 from pages import Page
 from PIL import Image
-from review_toys import COLOURS, NAMES, SPOT, mixed, pair, picture, plan, review
+from review_toys import (
+    COLOURS,
+    NAMES,
+    SPOT,
+    mixed,
+    pair,
+    picture,
+    plan,
+    repainted,
+    review,
+)
 from verdicts import HOSTILE
 
 from qa.review import answers
@@ -30,7 +42,7 @@ from reports.wording import visible
 
 SHOWN = " ".join(visible(HOSTILE).split())
 GIVEN = {
-    "rater": "Ada", "pair": 0, "said": LEFT, "tags": ["blur"],
+    "rater": "Ada", "pair": 0, "known": None, "said": LEFT, "tags": ["blur"],
     "box": {"x": 0.25, "y": 0, "width": 0.5, "height": 1}, "note": "the hand", "seconds": 2.5,
 }  # fmt: skip
 KEY = "0" * 32
@@ -47,8 +59,11 @@ NOTHING_TO_SEND = (
 
 @pytest.fixture
 def made(tmp_path):
-    """Make a review's page: `made(plan)`."""
-    return lambda registered, **more: site(*review(tmp_path, registered, **more))
+    """Make a review's page: `made(plan)`; each in a folder of its own."""
+    number = count()
+    return lambda registered, **more: site(
+        *review(tmp_path / str(next(number)), registered, **more)
+    )
 
 
 def ten():
@@ -115,6 +130,11 @@ def given(found):
     return answers.read(found.folder, found.plan)
 
 
+def dates(found):
+    """(rater, pair) → date of the answer."""
+    return {(one.rater, one.pair): one.date for one in given(found)}
+
+
 @pytest.mark.parametrize("address", NOWHERE)
 def test_addresses_that_name_nothing(bare, address):
     assert bare(address) is None
@@ -129,18 +149,21 @@ def test_addresses_that_take_nothing(bare, address):
 
 
 def test_the_first_pair_that_is_not_answered_comes_next(bare):
-    first = {"next": 0, "answered": 0, "of": 9, "enough": False, "last": None}
-    assert state(bare) == first
+    def told(coming, answered, last, rater="Ada"):
+        found = {"rater": rater, "next": coming, "answered": answered, "of": 9, "last": last}
+        return found | {"enough": False}
+
+    assert state(bare) == told(0, 0, None)
     for number in (0, 1, 2):
         last = json.loads(post(bare, "answer", **GIVEN | {"pair": number}).body)
-    assert last == {"next": 4, "answered": 3, "of": 9, "enough": False, "last": 2}, "3 is alike"
+    assert last == told(4, 3, 2), "3 is alike"
     assert state(bare) == last
-    assert state(bare, "Ben") == first
+    assert state(bare, "Ben") == told(0, 0, None, "Ben")
     for number in (4, 5, 6, 7, 8, 9):
         last = json.loads(post(bare, "answer", **GIVEN | {"pair": number}).body)
-    assert last == {"next": None, "answered": 9, "of": 9, "enough": False, "last": 9}
-    again = json.loads(post(bare, "answer", **GIVEN | {"said": RIGHT}).body)
-    assert again == last
+    assert last == told(None, 9, 9)
+    again = {"said": RIGHT, "known": dates(bare)["Ada", 0]}
+    assert json.loads(post(bare, "answer", **GIVEN | again).body) == last
 
 
 def test_an_answer_is_stored_whole(bare):
@@ -210,7 +233,69 @@ def test_a_name_is_one_however_it_is_typed(bare):
         assert post(bare, "answer", **GIVEN | {"rater": name, "pair": number}).status == 200
     assert {stored.rater for stored in given(bare)} == {"Zoë"}
     assert state(bare, "Zoë")["answered"] == 3
-    assert state(bare, "zoë")["answered"] == 0
+    assert state(bare, "Zoe")["answered"] == 0
+
+
+def test_a_name_in_another_case_is_the_same_rater(bare):
+    assert state(bare, "ada")["rater"] == "ada", "nobody else is called so yet"
+    post(bare, "answer", **GIVEN)
+    for name in ("ada", "ADA", " Ada"):
+        assert (state(bare, name)["rater"], state(bare, name)["answered"]) == ("Ada", 1)
+    assert state(bare, "Adam")["rater"] == "Adam"
+    answers.add(bare.folder, bare.plan, replace(given(bare)[0], rater="ada"))
+    assert state(bare, "ada")["rater"] == "ada", "who answered under this name goes on"
+
+
+def test_an_answer_under_a_name_that_became_another_is_not_stored(bare):
+    sides = {bare.plan.first_is_left(one, "ada") for one in bare.plan.pairs[:3]}
+    sides |= {bare.plan.first_is_left(one, "Ada") for one in bare.plan.pairs[:3]}
+    assert len(sides) == 2, "each name has sides of its own"
+    post(bare, "answer", **GIVEN)
+    refused = post(bare, "answer", **GIVEN | {"rater": "ada"})
+    assert refused.status == 409
+    assert "this name is written Ada by now" in json.loads(refused.body)["error"]
+    assert [one.rater for one in given(bare)] == ["Ada"]
+
+
+def test_an_answer_that_does_not_know_the_stored_one_is_refused(bare):
+    assert post(bare, "answer", **GIVEN).status == 200
+    date = dates(bare)["Ada", 0]
+    for known in (None, "", "2020-01-01", 0, [date]):
+        refused = post(bare, "answer", **GIVEN | {"said": RIGHT, "known": known})
+        assert (refused.status, refused.kind) == (409, JSON)
+        told = json.loads(refused.body)["error"]
+        assert told == "this pair was answered in another tab."
+        assert dates(bare) == {("Ada", 0): date}
+    assert post(bare, "answer", **GIVEN | {"said": RIGHT, "known": date}).status == 200
+    assert [one.said for one in given(bare)] == [RIGHT]
+    assert post(bare, "answer", **GIVEN | {"rater": "Ben"}).status == 200, "others are not asked"
+
+
+def test_an_answer_that_was_sent_twice_is_stored_once(bare):
+    for seconds in (2.5, 9):  # the first confirmation was lost
+        assert post(bare, "answer", **GIVEN | {"seconds": seconds}).status == 200
+    (file,) = bare.folder.answers.iterdir()
+    assert len(file.read_text().splitlines()) == 1
+    for changes in ({"said": RIGHT}, {"note": ""}, {"tags": []}, {"box": None}):
+        assert post(bare, "answer", **GIVEN | changes).status == 409
+
+
+def test_of_two_tabs_at_once_one_is_refused(bare):
+    """As many answers as threads, and each knows of none."""
+    gate, told = threading.Barrier(8), []
+
+    def tab(number):
+        gate.wait()
+        told.append(post(bare, "answer", **GIVEN | {"note": str(number)}).status)
+
+    tabs = [threading.Thread(target=tab, args=(number,)) for number in range(8)]
+    for one in tabs:
+        one.start()
+    for one in tabs:
+        one.join()
+    assert sorted(told) == [200] + [409] * 7
+    (file,) = bare.folder.answers.iterdir()
+    assert len(file.read_text().splitlines()) == 1
 
 
 def test_sides_are_the_plans_for_each_rater(found):
@@ -295,22 +380,41 @@ def test_the_window_is_where_they_differ_most(found):
 
 
 def test_of_equal_pictures_the_window_is_where_they_have_most_detail(found):
-    one = found.plan.pairs[4]
     flat = np.full((160, 160, 3), 128, np.uint8)
     flat[80:144, 32:96:2] = 255
     buffer = io.BytesIO()
     Image.fromarray(flat).save(buffer, "png")
-    found.run.picture_file(one.sample, 0).write_bytes(buffer.getvalue())
+    found = replace(found, plan=repainted(found.plan, found.arms, 4, A=buffer.getvalue()))
     assert window(shown(found, 4)) == [20, 50, 40, 40]
 
 
-def test_pictures_of_two_sizes_have_no_window(found):
+def windows(found):
+    """Pairs with a window, or with a button that marks it."""
+    pages = {one.number: shown(found, one.number) for one in found.plan.asked}
+    return [
+        number
+        for number, page in pages.items()
+        if [one for one in page.all("div") if "data-window" in one]
+        or [one for one in page.all("button") if one.get("data-deed") == "mark"]
+        or len(page.all("img")) > 2
+    ]
+
+
+def test_where_one_pair_has_two_sizes_no_pair_has_a_window(found):
+    """Catch trials always could have one: they would be told apart."""
+    asked = [one.number for one in found.plan.asked]
+    assert windows(found) == asked, "the check can fail"
+    small = picture(COLOURS["B"], 2, 80)
+    assert windows(replace(found, plan=repainted(found.plan, found.arms, 2, B=small))) == []
+
+
+def test_sizes_of_pictures_that_nobody_compares_take_no_window(found):
+    """The fourth pair is alike; of the fifth, a catch trial, only the run's picture is shown."""
     base = found.arms["B"]
-    base.picture_file("sample_0", 0).write_bytes(picture(COLOURS["B"], 0, 80))
-    page = shown(found, 0)
-    assert not [one for one in page.all("div") if "data-window" in one]
-    assert not [one for one in page.all("button") if one.get("data-deed") == "mark"]
-    assert len(page.all("img")) == 2
+    for name in ("sample_3", "sample_4"):
+        base.picture_file(name, 0).write_bytes(picture(COLOURS["B"], 0, 80))
+    base.picture_file("sample_5", 0).unlink()
+    assert len(shown(found, 4).all("img")) > 2
 
 
 def test_what_the_question_shows(made):
@@ -361,7 +465,8 @@ def test_what_was_answered_before_is_taken_up_again(found):
     assert note == "the hand"
     (article,) = page.all("article")
     assert article["data-box"] == "0.25 0 0.5 1"
-    assert "data-box" not in shown(found, 0, "Ben").all("article")[0]
+    assert article["data-known"] == dates(found)["Ada", 0]
+    assert not {"data-box", "data-known"} & set(shown(found, 0, "Ben").all("article")[0])
 
 
 def test_pairs_before_and_after(found):
@@ -388,7 +493,8 @@ def test_enough_is_what_the_plan_asks_for(made, rule, enough):
     assert told[0] is False
     assert told[-1] is True
     assert enough is None or told == enough
-    assert set(state(found)) == {"next", "answered", "of", "enough", "last"}, "not which is better"
+    keys = {"rater", "next", "answered", "of", "enough", "last"}
+    assert set(state(found)) == keys, "not which is better"
 
 
 def test_a_losing_run_is_enough_as_well(made):
@@ -407,9 +513,11 @@ def test_all_arms_have_to_be_decided(made):
         said = win if one.second == "B" else [LEFT, RIGHT][one.number // 2 % 2]
         post(found, "answer", **GIVEN | {"pair": one.number, "said": said})
     assert state(found)["enough"] is False
+    known = dates(found)
     for one in pairs:
         said = LEFT if found.plan.first_is_left(one, "Ada") else RIGHT
-        post(found, "answer", **GIVEN | {"pair": one.number, "said": said})
+        content = {"pair": one.number, "said": said, "known": known.get(("Ada", one.number))}
+        assert post(found, "answer", **GIVEN | content).status == 200
     assert state(found)["enough"] is True
 
 
@@ -420,7 +528,7 @@ def test_models_do_not_make_it_enough(made):
             answers.add(
                 found.folder, found.plan, answers.Answer(one.number, "m", "model", left, TIE)
             )
-    assert state(found) == {"next": 0, "answered": 0, "of": 24, "enough": False, "last": None}
+    assert (state(found)["answered"], state(found)["enough"]) == (0, False)
 
 
 def test_a_damaged_file_is_told_without_a_name(found, capfd):
@@ -430,9 +538,8 @@ def test_a_damaged_file_is_told_without_a_name(found, capfd):
     for address in ("state", "pair/0"):
         answer = post(found, address, rater="Ada")
         assert (answer.status, answer.kind) == (500, JSON)
-        assert json.loads(answer.body) == {
-            "error": "A file is damaged or missing: the terminal says more."
-        }
+        told = json.loads(answer.body)["error"]
+        assert told == "A file is damaged or missing: the terminal says more."
         assert "holds something that is no answer" in capfd.readouterr().err
 
 
@@ -447,6 +554,15 @@ def test_a_picture_that_cannot_be_shown_is_told_without_a_name(found, data, capf
     assert not any(word in answer.body.decode() for word in (*NAMES.values(), "sample_"))
     assert "cannot be shown" in capfd.readouterr().err
     assert post(found, "pair/1", rater="Ada").status == 200
+
+
+def test_the_way_back_is_told_where_a_pair_cannot_be_shown(found, capfd):
+    for sample in ("sample_0", "sample_4"):
+        found.run.picture_file(sample, 0).unlink()
+    for number, back in ((0, None), (4, 2)):
+        answer = post(found, f"pair/{number}", rater="Ada")
+        assert (answer.status, json.loads(answer.body)["back"]) == (500, back)
+    capfd.readouterr()
 
 
 def test_nobody_is_asked_about_a_reference_that_is_gone(made, capfd):

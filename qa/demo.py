@@ -28,7 +28,7 @@ REASON = "demo"
 WORDS = ["suite=legibility", "suite.caps=[12,16,24]", "suite.words=12"]
 PAGES = [*WORDS, "suite.pages=6"]
 """Eighteen pages of words, in three sizes."""
-MEASURED = ["metric=[psnr,gmsd,hf_energy,legibility]", "gate=[regression]"]
+MEASURED = ["metric=[psnr,gmsd,hf_energy,legibility]", "gate=[regression,preference]"]
 CLASSICAL = ["decoder=vae_mini_bicubic", "decoder.upsampler.scale=2"]
 DIALLED = [
     "metric=[psnr,gmsd,lowres_psnr,hf_energy,legibility]", "metric.lowres_psnr.by=2",

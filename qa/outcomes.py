@@ -76,7 +76,7 @@ def waived(waiver: Mapping[str, Any]) -> str:
 
 
 def citing(review: Mapping[str, Any] | None) -> str:
-    """`, citing the review overall PASS: preferred in …`; "" where a waiver cites none."""
+    """`, citing the review overall PASS at margin 0.1: …`; "" where a waiver cites none."""
     if not review:
         return ""
     name, said = str(review.get("name")), str(review.get("said"))

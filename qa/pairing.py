@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
+from itertools import combinations, cycle, pairwise
 from string import ascii_uppercase
 from typing import Any
 
@@ -73,7 +73,7 @@ class Terms:
             "confidence": ("between 0 and 1", 0 < self.confidence < 1),
             "raters": ("a whole number above 0", 0 < self.raters <= 1000),
             "catch": ("at least 0 and below 1", 0 <= self.catch < 1),
-            "lapses": ("between 0 and 1", 0 < self.lapses < 1),
+            "lapses": ("above 0 and at most 0.5", 0 < self.lapses <= 0.5),
             "seed": ("0 or more, and below 2^63", 0 <= self.seed < 2**63),
         }  # fmt: skip
         for name, (what, right) in told.items():
@@ -98,7 +98,7 @@ class Stock:
 def plan(arms: Sequence[Results], terms: Terms, use: UseCase) -> Plan:
     """The plan of a review of `arms[0]` beside the others; all of them are run folders.
 
-    UsageError where no picture can be compared.
+    UsageError where no picture can be compared, or none differs.
     """
     stock = _stock(arms, terms.question)
     harm = harms(arms[0], arms[1], use, stock.samples)
@@ -107,7 +107,14 @@ def plan(arms: Sequence[Results], terms: Terms, use: UseCase) -> Plan:
         Arm(letter, arm.name, str(arm.record.get("plan")))
         for letter, arm in zip(letters, arms, strict=True)
     )
-    return registered(tuple(known), stock, harm, terms)
+    found = registered(tuple(known), stock, harm, terms)
+    if not any(found.asked):
+        raise UsageError(
+            "There is nothing to compare.",
+            f"The {len(found.draws)} pairs that were drawn are of equal pictures, value for value.",
+            "ties need nobody: name another BASE",
+        )
+    return found
 
 
 def registered(
@@ -271,31 +278,39 @@ def _interleaved(
     lots: np.random.Generator,
 ) -> tuple[tuple[Pair, ...], dict[int, int]]:
     """All pairs with catch trials between them, and the new place of each real pair."""
+    asked = sum(not pair.alike for pair in real)
     early = KINDS * needed(lapses)
-    trials = max(early, math.ceil(share * len(real))) if share else 0
+    trials = max(early, math.ceil(share * asked)) if share and asked else 0
     trials += trials % KINDS  # as many of each kind
-    length = len(real) + trials
-    spots = _spots(length, trials, min(early, trials), lots)
+    spots = _spots(asked + trials, trials, min(early, trials), lots)
+    kinds = cycle([DEFECT, IDENTICAL])
     shown: list[Pair] = []
     places: dict[int, int] = {}
-    waiting, kinds = iter(real), [DEFECT, IDENTICAL] * (trials // KINDS)
-    for place in range(length):
-        if place in spots:
-            at, seed = int(lots.integers(len(stock.samples))), int(lots.integers(len(stock.seeds)))
-            arm, kind = int(lots.integers(arms)), kinds[sum(bool(pair.catch) for pair in shown)]
-            own = (arm, arm)
-            shown.append(_pair(place, stock, at, stock.seeds[seed], own, 1.0, "catch", kind))
-        else:
-            pair = next(waiting)
-            places[pair.number] = place
-            shown.append(replace(pair, number=place))
+
+    def trial() -> Pair:
+        at, seed = int(lots.integers(len(stock.samples))), int(lots.integers(len(stock.seeds)))
+        own = (int(lots.integers(arms)),) * 2
+        return _pair(len(shown), stock, at, stock.seeds[seed], own, 1.0, "catch", next(kinds))
+
+    turn = 0  # of what is asked
+    for pair in real:
+        while turn in spots and not pair.alike:
+            shown.append(trial())
+            turn += 1
+        turn += not pair.alike
+        places[pair.number] = len(shown)
+        shown.append(replace(pair, number=len(shown)))
+    while turn in spots:
+        shown.append(trial())
+        turn += 1
     return tuple(shown), places
 
 
 def _spots(length: int, trials: int, early: int, lots: np.random.Generator) -> set[int]:
-    """Places of catch trials: one in every stretch of equal length, so nobody can wait for them.
+    """Places of catch trials among what is asked: one in every stretch of equal length.
 
-    The `early` ones, without which no rater counts, come sooner where there are more of them.
+    So nobody can wait for them. The `early` ones, without which no rater counts, come sooner where
+    there are more of them.
     """
     more = trials - early
     soon = min(SOON * early, early * length // trials) if more else length

@@ -38,7 +38,7 @@ from qa.review.answers import PERSON, TAGS
 from qa.review.pictures import FIRST, SECOND, png
 from qa.review.plan import Pair, Plan, ReviewFolder
 from qa.review.tally import decided, rates
-from qa.review.voices import PEOPLE, heard
+from qa.review.voices import PEOPLE, Voice, heard
 from qa.store import RunFolder
 from qa.terminal import shown as safe
 from reports import page, raters
@@ -139,12 +139,21 @@ class Review:
             "answered": sum(number in known for number in asked),
             "of": len(asked),
             "enough": self._enough(given),
+            "whole": self._whole(given),
             "last": asked[place - 1] if place else None,
         }
 
+    def _people(self, given: Sequence[answers.Answer]) -> Voice | None:
+        return next((one for one in heard(self.plan, given) if one.name == PEOPLE), None)
+
+    def _whole(self, given: Sequence[answers.Answer]) -> bool:
+        """Whether all draws are answered, so that nobody's answers could change anything."""
+        voice = self._people(given)
+        return voice is not None and len(voice.drawn) == len(self.plan.draws)
+
     def _enough(self, given: Sequence[answers.Answer]) -> bool:
         """Whether people have answered what the plan needs, whatever it is that they said."""
-        voice = next((one for one in heard(self.plan, given) if one.name == PEOPLE), None)
+        voice = self._people(given)
         if voice is None:
             return False
         own, *others = (arm.letter for arm in self.plan.arms)

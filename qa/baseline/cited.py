@@ -114,17 +114,15 @@ def _found(asked: str) -> tuple[RunFolder, ReviewFolder]:
 
 
 def _sentence(said: Mapping[str, Any], voice: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
-    """`overall PASS: preferred in 54 % [48, 60] of 120 answers, 3 raters`."""
+    """`overall PASS at margin 0.1: preferred in 54 % [48, 60] of 120 answers, 3 raters`."""
     percent = [100 * rate[end] for end in ("rate", "low", "high") if rate[end] is not None]
     known = len(percent) == 3 and not awaited(said, voice)
     ends = f" [{percent[1]:.0f}, {percent[2]:.0f}]" if known else ""
     people = f"{rate['raters']} rater{'s' * (rate['raters'] != 1)}"
     who = f"by the model {voice['name']}" if voice["model"] else people
     answers = sum(rate["said"].values())
-    return (
-        f"{said['question']['name']} {rate['state']}: preferred in {percent[0]:.0f} %{ends} of "
-        f"{answers} answers, {who}"
-    )
+    state = f"{said['question']['name']} {rate['state']} at margin {said['margin']:g}"
+    return f"{state}: preferred in {percent[0]:.0f} %{ends} of {answers} answers, {who}"
 
 
 def _refused(folder: ReviewFolder, why: str, fix: str) -> UsageError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qa.errors import UsageError
 from qa.gates.preference import CLOSE, allowed
 from qa.review.plan import ReviewFolder, named
+from qa.stats import CONFIDENCE
 from qa.store import RunFolder
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def registered(
         terms = _terms(config, use, question)
         known = folder.plan_file.is_file()
         if not known and folder.register(_planned(run, bases, terms, use)):
-            _say(folder, use)
+            _say(folder)
         else:  # or another command was faster
             _same(folder, config, terms, [run, *bases], use)
         found.append(folder)
@@ -84,6 +85,19 @@ def _terms(config: Config, use: UseCase, question: str) -> Terms:
     from qa.review.plan import SHOWS, Question
 
     tree = config.tree
+    widest, whose = allowed(use)
+    if tree.margin is not None and tree.margin > widest + CLOSE:
+        raise UsageError(
+            f"A margin of {tree.margin:g} is wider than {widest:g}, which the use case allows.",
+            "A verdict that has to count such a review is INVALID.",
+            f"margin={widest:g} or less, or another one in the use case (review:)",
+        )
+    if tree.confidence < CONFIDENCE - CLOSE:
+        raise UsageError(
+            f"Intervals of {tree.confidence:.0%} err more often than those of a verdict.",
+            "A verdict that has to count such a review is INVALID.",
+            f"confidence={CONFIDENCE:g} or more",
+        )
     known: Any = OmegaConf.to_container(tree.questions)
     entry = known[question] if isinstance(known[question], dict) else {}
     text, shows = entry.get("text"), entry.get("shows") or []
@@ -96,7 +110,7 @@ def _terms(config: Config, use: UseCase, question: str) -> Terms:
         )
     margin, why = tree.margin, "given with the review"
     if margin is None:
-        margin, why = allowed(use)
+        margin, why = widest, whose
     return Terms(
         Question(question, str(text), tuple(shows)), float(margin), why, tree.pairs,
         {str(way): float(share) for way, share in tree.shares.items()}, tree.rule,
@@ -144,8 +158,8 @@ def _same(
         )
 
 
-def _say(folder: ReviewFolder, use: UseCase) -> None:
-    plan, (widest, _) = folder.plan(), allowed(use)
+def _say(folder: ReviewFolder) -> None:
+    plan = folder.plan()
     left = ", ".join(f"{count} {why}" for why, count in plan.left_out.items())
     asked = sum(1 for _ in plan.asked)
     print(
@@ -155,9 +169,3 @@ def _say(folder: ReviewFolder, use: UseCase) -> None:
         + (f"; left out: {left}" if left else ""),
         file=sys.stderr,
     )
-    if plan.margin > widest + CLOSE:
-        print(
-            "note  no verdict will count it: "
-            f"its margin is wider than the {widest:g} of the use case",
-            file=sys.stderr,
-        )

@@ -191,7 +191,9 @@ def _tell(run: RunFolder, folders: Sequence[ReviewFolder]) -> int:
             print(shown(f"{rater['name']}  {rater['answers']} of {_asked(review)} pairs answered"))
         own = [rate for rate in voice["rates"] if rate["first"] == review["arms"][0]["letter"]]
         enough = all(rate["state"] != "INCONCLUSIVE" for rate in own)
-        print("enough pairs were seen" if enough else "not enough yet")
+        whole = voice["drawn"] == review["draws"]
+        rest = "all draws are answered, and cannot tell" if whole else "not enough yet"
+        print("enough pairs were seen" if enough else rest)
         print(f"results  qa review {run.path} --results")
     return 0
 

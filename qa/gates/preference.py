@@ -152,7 +152,7 @@ def _unfit(case: Case, plan: Plan, other: str) -> str:
     """Why a review may not judge these pictures, or ""."""
     (widest, _), level = allowed(case.use), min(case.confidence, CONFIDENCE)
     if plan.margin > widest + CLOSE:
-        return f"its margin of {plan.margin:g} is wider than the {widest:g} of the use case"
+        return f"its margin of {plan.margin:g} is wider than {widest:g}, which the use case allows"
     if plan.confidence < level - CLOSE:
         return f"its intervals have {plan.confidence:.0%}, and these are to have {level:.0%}"
     arms = {plan.arms[0].letter: case.candidate.folder, other: case.baseline.stored}

@@ -111,14 +111,18 @@ def read(folder: ReviewFolder, plan: Plan) -> list[Answer]:
     """The last answer of every rater to every pair, in order of their dates.
 
     A model answers each pair twice, once in each order; that it has no answer takes none back. In a
-    file the last line counts, of several files the last date. QaError for a file with lines of
-    answers that cannot be of this plan.
+    file the last line counts, of several files the last date. People whose names differ in case
+    alone are one. QaError for a file with lines of answers that cannot be of this plan.
     """
     found: dict[Key, Answer] = {}
     begun: dict[Key, str] = {}
+    names: dict[str, str] = {}
     for file in folder.files()[1:]:
         last: dict[Key, Answer] = {}
         for answer in _given(file, plan):
+            if answer.kind == PERSON:
+                name = names.setdefault(answer.rater.casefold(), answer.rater)
+                answer = replace(answer, rater=name)
             key = (
                 answer.kind, answer.rater, answer.pair,
                 answer.first_is_left if answer.kind == MODEL else None,

@@ -6,7 +6,7 @@ class Drafts {
   }
 
   key(rater, pair) {
-    return JSON.stringify([this.review, rater, pair]);
+    return JSON.stringify([this.review, rater.toLowerCase(), pair]);
   }
 
   keep(rater, pair, draft) {

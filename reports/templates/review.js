@@ -75,7 +75,8 @@ class Review {
     if (state.next !== null) return this.show(state.next);
     this.leave(this.done);
     this.done.querySelector(".r-count").textContent = `${state.answered} of ${state.of} answered. ${state.enough
-      ? "Enough pairs were seen: the review can end here." : "Not enough pairs were seen yet: another rater helps."}`;
+      ? "Enough pairs were seen: the review can end here." : state.whole
+      ? "All pairs of this review are answered: more answers change nothing." : "Not enough pairs were seen yet: another rater helps."}`;
   }
 
   // To a part without a pair, from which one can go back to the last one.
@@ -166,8 +167,11 @@ class Review {
   restore() {
     const draft = this.drafts.of(this.rater, this.number);
     if (!draft) return;
-    if (draft.known !== this.draft.known) {
+    const { known, ...rest } = this.draft;
+    if (draft.known !== known) {
       this.drafts.drop(this.rater, this.number);
+      // It was saved, and only its confirmation was lost.
+      if (JSON.stringify({ ...draft, known }) === JSON.stringify({ known, ...rest })) return;
       const note = draft.note && ` Your note here was: ${draft.note}`;
       return this.warn(`This pair was answered in another tab, and what you chose here was not saved. That answer is shown: answer again to change it.${note}`);
     }

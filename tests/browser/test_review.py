@@ -576,6 +576,43 @@ def test_the_end_says_what_was_answered_and_whether_it_is_enough(page, served):
     page.get_by_text("24 of 24 answered. Enough pairs were seen: the review can end").wait_for()
 
 
+def test_the_end_asks_nobody_for_answers_that_change_nothing(page, served):
+    server, folder = served(plan(mixed(2)))
+    rating = Rating(page, server, folder).start()
+    for number in range(2):
+        rating.at(number)
+        rating.press("t")
+    told = "2 of 2 answered. All pairs of this review are answered: more answers change nothing."
+    page.get_by_text(told).wait_for()
+
+
+def test_a_draft_whose_answer_was_stored_after_all_is_no_warning(rating):
+    """The answer arrived, and the page was loaded anew before it knew."""
+    rating.press("n")
+    rating.page.keyboard.type("mine")
+    draft = rating.page.evaluate("sessionStorage.getItem(sessionStorage.key(0))")
+    rating.press("Enter", "l")
+    rating.at(1)
+    rating.page.evaluate(
+        "([key, draft]) => sessionStorage.setItem(key, draft)",
+        [json.dumps([rating.plan.digest[:16], "ada", 0], separators=(",", ":")), draft],
+    )
+    rating.press("u")
+    rating.at(0)
+    assert rating.note.input_value() == "mine"
+    assert rating.alert.inner_text() == ""
+    changed = draft.replace("mine", "other")
+    assert changed != draft
+    rating.page.evaluate(
+        "([key, draft]) => sessionStorage.setItem(key, draft)",
+        [json.dumps([rating.plan.digest[:16], "ada", 0], separators=(",", ":")), changed],
+    )
+    rating.page.reload()
+    rating.at(1)
+    rating.press("u")
+    rating.alert.get_by_text("Your note here was: other").wait_for()
+
+
 def test_the_end_leads_to_another_rater(page, served):
     server, folder = served(plan(mixed(2), raters=2))
     rating = Rating(page, server, folder).start()
@@ -718,7 +755,7 @@ def test_what_is_not_answered_yet_is_not_lost(rating):
 
 
 def test_a_draft_belongs_to_one_review(rating):
-    keep = """review => sessionStorage.setItem(JSON.stringify([review, "Ada", 0]),
+    keep = """review => sessionStorage.setItem(JSON.stringify([review, "ada", 0]),
         JSON.stringify({ known: null, tags: [], box: null, note: "here" }))"""
     for name, note in (("another", ""), (rating.plan.digest[:16], "here")):
         rating.page.evaluate(keep, name)

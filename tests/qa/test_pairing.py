@@ -105,6 +105,24 @@ def test_the_first_trials_are_enough_to_know_a_rater_and_come_soon(lapses, each)
     assert few.catches[-1].number >= len(few.pairs) * (1 - 1 / (2 * each)) - 1
 
 
+def test_catch_trials_are_a_share_of_what_is_asked():
+    """Nine in ten pictures are alike in both arms, and nobody sees those pairs."""
+    same = stock(200, seeds=1)
+    for place, name in enumerate(same.samples):
+        if place % 10:
+            same.digests[1][name, 0] = same.digests[0][name, 0]
+    made = plan(of=same, draws=400)
+    asked = list(made.asked)
+    assert len(made.catches) == 6
+    places = [place for place, pair in enumerate(asked) if pair.catch]
+    edges = [round(k * len(asked) / 6) for k in range(7)]
+    assert all(low <= at < high for at, (low, high) in zip(places, pairwise(edges), strict=True))
+    assert [made.pairs[number].alike for number in dict.fromkeys(made.draws)].count(True) > 100
+    for name in same.samples:
+        same.digests[1][name, 0] = same.digests[0][name, 0]
+    assert list(plan(of=same, draws=50).asked) == []
+
+
 def test_a_catch_trial_is_one_picture_twice():
     for pair in plan(40).catches:
         assert pair.first == pair.second

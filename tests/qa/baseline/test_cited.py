@@ -31,7 +31,10 @@ from reports.view import of
 
 LEAST = 100 * 0.05 ** (1 / 40)
 """Per cent: of 40 pictures that all say the same."""
-SAID = f"overall IMPROVED: preferred in 100 % [{LEAST:.0f}, 100] of 120 answers, 3 raters"
+SAID = (
+    f"overall IMPROVED at margin 0.1: preferred in 100 % [{LEAST:.0f}, 100] of 120 answers, "
+    "3 raters"
+)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +106,7 @@ def test_people_speak_before_models_and_models_by_name(runs):
     ends = f"[0, {100 - LEAST:.0f}]"
     assert (
         cited()["said"]
-        == f"overall FAIL: preferred in 0 % {ends} of 40 answers, by the model judge"
+        == f"overall FAIL at margin 0.1: preferred in 0 % {ends} of 40 answers, by the model judge"
     )
     answered(folder, wins)
     approve()
@@ -124,7 +127,7 @@ def test_raters_are_those_whose_answers_are_in_the_rate(runs):
 def test_what_is_not_decided_yet_is_said_so_and_has_no_interval_that_may_not_be_looked_at(runs):
     answered(planned(*runs), wins, pairs=range(39))
     approve()
-    told = "INCONCLUSIVE: preferred in 100 %"
+    told = "INCONCLUSIVE at margin 0.1: preferred in 100 %"
     assert cited()["said"] == f"overall {told} of 39 answers, 1 rater"
     folder = answered(planned(*runs, name="looks", rule=ANYTIME), wins, pairs=range(3))
     rate = tally(folder)["voices"][0]["rates"][0]
@@ -230,7 +233,7 @@ def test_wherever_a_waiver_is_told_the_review_is(runs, capsys):
              "--until", "2099-01-01", "--review", f"run:{review.name}"]  # fmt: skip
     assert command(words) == 0
     lost = f"preferred in 0 % [0, {100 - LEAST:.0f}] of 120 answers, 3 raters"
-    said = f"citing the review eyes, overall FAIL: {lost}"
+    said = f"citing the review eyes, overall FAIL at margin 0.1: {lost}"
     use = from_config({"margins": {"psnr": {"margin": 0.2}}})
     judged = judge(load("run"), baseline.find("toy"), use, gates=[Regression(), Preference()])
     (waiver,) = [row["waiver"] for row in judged["gates"] if row["waiver"]]

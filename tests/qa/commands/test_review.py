@@ -100,7 +100,7 @@ def test_a_second_call_goes_on_with_the_same_plan(call, candidate):
 
 @pytest.mark.parametrize(
     "word",
-    ["margin=0.2", "pairs=31", "rule=fixed", "shares={harm: 0, margin: 0, random: 1}", "catch=0"],
+    ["margin=0.05", "pairs=31", "rule=fixed", "shares={harm: 0, margin: 0, random: 1}", "catch=0"],
 )
 def test_what_was_registered_is_not_changed(call, candidate, word):
     call("pairs=30", "seed=4")
@@ -117,7 +117,7 @@ def test_what_was_registered_is_not_changed(call, candidate, word):
 @pytest.mark.parametrize("word", ["catch=0", "shares={harm: 0.4, margin: 0.1, random: 0.5}"])
 def test_the_same_command_goes_on_whatever_it_sets(call, candidate, word):
     for _ in range(2):
-        assert call("pairs=30", "seed=4", "margin=0.2", word)[0] == 0
+        assert call("pairs=30", "seed=4", "margin=0.05", word)[0] == 0
     assert len(reviews(candidate)) == 1
 
 
@@ -214,20 +214,39 @@ def test_a_plan_that_another_command_registered_meanwhile_stays(call, candidate,
 
     def slow(*given):
         monkeypatch.setattr(registering, "_planned", plan)
-        assert call("margin=0.2")[0] == 0, "the other command is faster"
+        assert call("margin=0.05")[0] == 0, "the other command is faster"
         return plan(*given)
 
     monkeypatch.setattr(registering, "_planned", slow)
     code, _, err = call("margin=0.1")
     assert code == 2
     assert "registered with other settings: margin" in err
-    assert reviews(candidate)[0].plan().margin == 0.2
+    assert reviews(candidate)[0].plan().margin == 0.05
 
 
-@pytest.mark.parametrize(("margin", "told"), [(0.1, False), (0.2, True)])
-def test_a_margin_that_no_verdict_counts_is_told_at_once(call, margin, told):
-    _, _, err = call(f"margin={margin}")
-    assert ("no verdict will count it: its margin is wider than the 0.1 of" in err) == told
+@pytest.mark.parametrize(
+    ("wrong", "right", "told"),
+    [
+        ("margin=0.2", "margin=0.1", "A margin of 0.2 is wider than 0.1"),
+        ("confidence=0.8", "confidence=0.9", "Intervals of 80%"),
+    ],
+)
+def test_what_would_make_a_verdict_invalid_is_refused_at_once(call, candidate, wrong, right, told):
+    code, _, err = call(wrong)
+    assert code == 2
+    assert told in err
+    assert reviews(candidate) == []
+    assert call(right)[0] == 0
+
+
+def test_runs_of_equal_pictures_need_nobody(workdir, capsys):
+    for name, pictures, noise in (("run", 12, 0), ("base", 12, 0), ("other", 12, 1)):
+        finished(workdir / name, pictures, noise)
+    record = RunFolder(workdir / "base").record()
+    write_json(workdir / "base" / "record.json", record | {"plan": "9" * 64})
+    assert cli.run(["review", "run", "base", "--no-open"]) == 2
+    assert "are of equal pictures, value for value" in capsys.readouterr().err
+    assert cli.run(["review", "run", "other", "--no-open"]) == 0
 
 
 def first(pair, rater):

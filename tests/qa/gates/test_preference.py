@@ -259,7 +259,7 @@ class TestInvalid:
         answered(planned(*runs, margin=0.2), first)
         ((state, why),) = self.state(runs, review=Review(("overall",), Level(0.1)))
         assert state == "INVALID"
-        assert why == "its margin of 0.2 is wider than the 0.1 of the use case"
+        assert why == "its margin of 0.2 is wider than 0.1, which the use case allows"
         for wide in (Review(("overall",), Level(0.2)), Review(("text",), Level(0.3))):
             assert self.state(runs, review=wide)[0][0] == "IMPROVED"
 
@@ -267,7 +267,7 @@ class TestInvalid:
         answered(planned(*runs, name="tenth"), first)
         answered(planned(*runs, name="half", margin=0.49), first)
         assert self.state(runs) == [
-            ("INVALID", "its margin of 0.49 is wider than the 0.1 of the use case"),
+            ("INVALID", "its margin of 0.49 is wider than 0.1, which the use case allows"),
             ("IMPROVED", "better than the baseline"),
         ]
 

@@ -221,6 +221,18 @@ def test_who_answers_again_keeps_the_date_of_the_first_answer(folder):
     assert (found.begun[-8:-6], found.date[-8:-6]) == ("01", "09")
 
 
+def test_names_that_differ_in_case_are_one_person_and_two_models(folder):
+    """Answers of one person from two machines; models are called by what they are."""
+    for kind in (PERSON, MODEL):
+        for number, name in enumerate(("Ada", "ADA", "ada")):
+            answers.add(folder, MADE, answer(number, rater=name, kind=kind))
+    found = answers.read(folder, MADE)
+    assert {one.rater for one in found if one.kind == MODEL} == {"Ada", "ADA", "ada"}
+    people = {one.rater for one in found if one.kind == PERSON}
+    assert len(people) == 1 < len(folder.files()) - 1
+    assert people <= {"Ada", "ADA", "ada"}
+
+
 def test_the_next_pair_is_the_first_that_has_no_answer(folder):
     for row in said(MADE, "Ada", {0: "first", 1: "tie", 3: "second"}):
         answers.add(folder, MADE, row)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browsers import chromium, watch
+from ratings import SIZE, Rating, leave, serving
+from review_toys import mixed, plan, review
 from runfolders import build, gate, judged
 
 from reports import html
+from reports.review import site
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +83,23 @@ def planted(tmp_path: Path) -> Callable[[Path, str, str], Path]:
         return changed
 
     return copy
+
+
+@pytest.fixture
+def served(page: Any, seen: list[str], tmp_path: Path) -> Iterator[Any]:
+    """Make and serve a review: `served(plan)` → server and folder."""
+    with ExitStack() as servers:
+
+        def make(registered: Any) -> Any:
+            run, arms, folder = review(tmp_path, registered, SIZE)
+            server = servers.enter_context(serving(site(run, arms, folder)))
+            servers.callback(leave, page, seen, server)
+            return server, folder
+
+        yield make
+
+
+@pytest.fixture
+def rating(page: Any, served: Any) -> Rating:
+    """Ada at the first of ten pairs, of which the fifth and the last are catch trials."""
+    return Rating(page, *served(plan(mixed(10)))).start()

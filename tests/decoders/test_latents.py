@@ -155,6 +155,7 @@ write(Path(sys.argv[1]), torch.arange(32.).reshape(16, 1, 2), space="flux1", sig
 """
 
 
+@pytest.mark.slow
 def test_equal_latents_are_equal_files_in_every_process(tmp_path):
     """safetensors itself orders metadata differently from process to process."""
     files = [tmp_path / f"{i}.safetensors" for i in range(3)]

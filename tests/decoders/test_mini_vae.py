@@ -165,6 +165,7 @@ def test_the_closed_form_start_whitens_and_restores_what_16_numbers_can_hold() -
 # ------------------------------------------------------------------------------------ the card
 
 
+@pytest.mark.slow
 def test_the_numbers_on_the_card_are_what_the_weights_give(model: MiniVAE, card: dict) -> None:
     shown = held_out()
     assert {kind: len(p) for kind, p in shown.items()} == {

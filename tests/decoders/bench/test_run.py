@@ -179,6 +179,7 @@ def test_what_cannot_be_is_refused(asked, said):
         run.run(options(**asked))
 
 
+@pytest.mark.slow
 def test_profiles_name_parts_and_operations():
     found, _ = run.run(options(systems=["l2p_mini"], profile=True))
     (row,) = found["rows"].values()

@@ -26,6 +26,7 @@ def qa(toy):
     return run
 
 
+@pytest.mark.slow
 def test_the_table_has_every_level_and_the_level_reached(qa, capsys):
     assert qa("toys.Sampler", "levels=[R0,R1]") == 0
     told = capsys.readouterr().out

@@ -83,6 +83,7 @@ def weights(drawn, tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_all_protocols_and_views_look_through_one_inception(weights, picture):
     file, before = weights(1), inceptions()
     users = [InceptionFeatures(name, file) for name in ("clean", "tm", "ttur", "none")]

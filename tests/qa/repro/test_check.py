@@ -78,6 +78,7 @@ def test_other_inputs_in_a_fresh_process_fail_r0(repro):
     assert "decoder: named-" in row["why"]
 
 
+@pytest.mark.slow
 def test_a_decoder_that_counts_fails_r3(repro):
     found = repro("planted.Counting", "levels=[R3]")
     row = found.document["levels"]["R3"]
